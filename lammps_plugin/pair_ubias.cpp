@@ -1,0 +1,524 @@
+/* -*- c++ -*- SPDX-License-Identifier: GPL-2.0-only
+
+   pair_style ubias: energies, forces and virial of a TorchScript potential, and the
+   uncertainty of its prediction. The equations and signs are those of lammps_plugin/README.md.
+*/
+
+#include "pair_ubias.h"
+
+#include "atom.h"
+#include "comm.h"
+#include "domain.h"
+#include "error.h"
+#include "force.h"
+#include "memory.h"
+#include "neigh_list.h"
+#include "neighbor.h"
+#include "update.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <dlfcn.h>
+#include <exception>
+
+using namespace LAMMPS_NS;
+
+/* ---------------------------------------------------------------------- */
+
+PairUbias::PairUbias(LAMMPS *lmp) :
+    Pair(lmp), bias_uncertainty(NONE), uncertainty(0.0), n_centres(0),
+    uncertainty_gradient(nullptr), device("cpu"), n_threads(1), model_library(nullptr),
+    model(nullptr), energy_unit(1.0), uncertainty_flag(0), atomic_uncertainty(nullptr), nmax(0)
+{
+  single_enable = 0;
+  restartinfo = 0;
+  one_coeff = 1;
+  manybody_flag = 1;
+  no_virial_fdotr_compute = 1;
+  unit_convert_flag = utils::get_supported_conversions(utils::ENERGY);
+  centroidstressflag = CENTROID_AVAIL;
+
+  nextra = 1;
+  pvector = new double[nextra];
+  pvector[0] = 0.0;
+
+  std::fill_n(local_sums, NSUMS, 0.0);
+  std::fill_n(global_sums, NSUMS, 0.0);
+  std::fill_n(energy_strain_gradient, 6, 0.0);
+  std::fill_n(uncertainty_strain_gradient, 6, 0.0);
+  grow_atom_arrays();
+}
+
+PairUbias::~PairUbias()
+{
+  delete model;
+  delete[] pvector;
+  memory->destroy(uncertainty_gradient);
+  memory->destroy(atomic_uncertainty);
+  if (allocated) {
+    memory->destroy(setflag);
+    memory->destroy(cutsq);
+  }
+}
+
+/* ----------------------------------------------------------------------
+   setting up
+------------------------------------------------------------------------- */
+
+void PairUbias::allocate()
+{
+  const int n = atom->ntypes + 1;
+  memory->create(setflag, n, n, "pair:setflag");
+  memory->create(cutsq, n, n, "pair:cutsq");
+  for (int i = 1; i < n; i++)
+    for (int j = i; j < n; j++) setflag[i][j] = 0;
+  map = new int[n];
+  allocated = 1;
+}
+
+void PairUbias::settings(int narg, char **arg)
+{
+  int iarg = 0;
+  while (iarg < narg) {
+    const std::string keyword = arg[iarg];
+    if (keyword != "device" && keyword != "threads")
+      error->all(FLERR, iarg, "pair_style ubias: unknown keyword '{}', wanted device or threads",
+                 keyword);
+    if (iarg + 1 >= narg)
+      error->all(FLERR, iarg, "pair_style ubias: keyword '{}' has no value", keyword);
+    if (keyword == "device") {
+      device = arg[iarg + 1];
+      if (device != "cpu" && device != "cuda" && device.rfind("cuda:", 0) != 0)
+        error->all(FLERR, iarg + 1, "pair_style ubias: device must be cpu, cuda or cuda:N, got '{}'",
+                   device);
+    } else {
+      n_threads = utils::inumeric(FLERR, arg[iarg + 1], false, lmp);
+      if (n_threads < 1)
+        error->all(FLERR, iarg + 1, "pair_style ubias: threads must be at least 1, got {}",
+                   n_threads);
+    }
+    iarg += 2;
+  }
+}
+
+void PairUbias::coeff(int narg, char **arg)
+{
+  if (!allocated) allocate();
+  if (narg < 4)
+    error->all(FLERR, "pair_coeff for ubias: wanted '* * model.pt element ...', one element per "
+                      "atom type");
+  if (narg != 3 + atom->ntypes)
+    error->all(FLERR, "pair_coeff for ubias: got {} elements for {} atom types; name one element "
+                      "(or NULL) per type",
+               narg - 3, atom->ntypes);
+
+  load_model(arg[2]);
+  map_element2type(narg - 3, arg + 3);
+
+  // from here on, map goes from LAMMPS types to positions in the model's own list of elements
+
+  const auto &known = model->metadata().elements;
+  for (int itype = 1; itype <= atom->ntypes; itype++) {
+    if (map[itype] < 0) continue;
+    const std::string name = arg[2 + itype];
+    const auto found = std::find(known.begin(), known.end(), name);
+    if (found == known.end())
+      error->all(FLERR, 2 + itype,
+                 "pair_coeff for ubias: the model has no element '{}' (atom type {}); it has {}",
+                 name, itype, utils::join_words(known, " "));
+    map[itype] = found - known.begin();
+  }
+  log_model(arg[2]);
+}
+
+// The library with torch lies beside this plugin and is opened when the first model is read.
+
+static const char library_anchor = 0;
+
+void PairUbias::load_model(const std::string &path)
+{
+  std::string message;
+  Dl_info here;
+  dladdr((void *) &library_anchor, &here);
+  std::string library = here.dli_fname;
+  library = library.substr(0, library.rfind('/') + 1) + "libubias_model.so";
+
+  if (!model_library) model_library = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!model_library) {
+    message = fmt::format("pair_style ubias: cannot load {} ({}); the plugin must be built for the "
+                          "torch that it runs with: run 'pyubias doctor'",
+                          library, dlerror());
+  } else {
+    auto load = (UbiasModelLoader *) dlsym(model_library, "ubias_load_model");
+    try {
+      if (!platform::file_is_readable(path))
+        throw std::runtime_error(fmt::format("model file '{}' does not exist", path));
+      MPI_Comm node;
+      int node_rank;
+      MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
+      MPI_Comm_rank(node, &node_rank);
+      MPI_Comm_free(&node);
+      delete model;
+      model = nullptr;
+      model = load(path.c_str(), device.c_str(), node_rank, n_threads);
+    } catch (const std::exception &e) {
+      message = std::string("pair_coeff for ubias: ") + e.what();
+    }
+  }
+  stop_together(message);
+}
+
+void PairUbias::log_model(const std::string &path)
+{
+  if (comm->me != 0) return;
+  const auto &m = model->metadata();
+  utils::logmesg(lmp,
+                 "pair_style ubias: model {}, contract {}, training set {}, uncertainty {}, cutoff "
+                 "{} A, torch {}, {}, device {}, {} thread(s) per rank\n",
+                 path, m.contract_version, m.hash, m.uncertainty, m.cutoff, m.torch_version,
+                 m.dtype, device, n_threads);
+}
+
+void PairUbias::init_style()
+{
+  if (strcmp(update->unit_style, "metal") == 0)
+    energy_unit = 1.0;
+  else if (strcmp(update->unit_style, "real") == 0)
+    energy_unit = utils::get_conversion_factor(utils::ENERGY, utils::METAL2REAL);
+  else
+    error->all(FLERR, "pair_style ubias: units must be metal or real, got {}", update->unit_style);
+
+  if (!force->newton_pair)
+    error->all(FLERR, "pair_style ubias needs 'newton on': forces on ghost atoms must be returned "
+                      "to their owners");
+  if (utils::strmatch(update->integrate_style, "^respa"))
+    error->all(FLERR, "pair_style ubias cannot run with run_style respa: the model has no inner "
+                      "and outer forces; use run_style verlet");
+
+  // a pair with special factor zero never enters the neighbor list
+
+  for (int i = 1; i < 4; i++)
+    if (atom->molecular != Atom::ATOMIC && force->special_lj[i] == 0.0 &&
+        force->special_coul[i] == 0.0)
+      error->all(FLERR, "pair_style ubias needs all pairs of bonded atoms: add 'special_bonds "
+                        "lj/coul 1.0 1.0 1.0'");
+
+  bias_uncertainty = NONE;
+  neighbor->add_request(this, NeighConst::REQ_FULL);
+}
+
+double PairUbias::init_one(int i, int j)
+{
+  if (setflag[i][j] == 0)
+    error->all(FLERR, "pair_style ubias: no pair_coeff for atom types {} and {}", i, j);
+  return model->metadata().cutoff;
+}
+
+/* ----------------------------------------------------------------------
+   one step
+------------------------------------------------------------------------- */
+
+void PairUbias::compute(int eflag, int vflag)
+{
+  ev_init(eflag, vflag);
+  if (atom->nmax > nmax) grow_atom_arrays();
+  if (neighbor->ago == 0) rebuild_pairs();
+  pack_edges();
+
+  const bool want_total = bias_uncertainty == TOTAL || eflag_global;
+  const bool want_atomic = bias_uncertainty == ATOMIC || uncertainty_flag;
+
+  std::string message;
+  try {
+    model->forward(graph, want_total || want_atomic);
+    check_finite();
+  } catch (const std::exception &e) {
+    message = e.what();
+  }
+
+  compute_uncertainty(want_total, want_atomic, message);
+  tally_energy_and_forces();
+}
+
+// Pairs of the full neighbor list, in graph indices: centres first, ghosts as they appear.
+// An atom whose type is NULL is in no list of this pair style.
+
+void PairUbias::rebuild_pairs()
+{
+  const int nall = atom->nlocal + atom->nghost;
+  const int *type = atom->type;
+
+  graph_index.assign(nall, -1);
+  lammps_index.clear();
+  pair_centre.clear();
+  pair_neighbour.clear();
+  graph.types.clear();
+
+  auto add_atom = [&](int i) {
+    graph_index[i] = lammps_index.size();
+    lammps_index.push_back(i);
+    graph.types.push_back(map[type[i]]);
+  };
+
+  for (int ii = 0; ii < list->inum; ii++)
+    if (map[type[list->ilist[ii]]] >= 0) add_atom(list->ilist[ii]);
+  graph.n_local = lammps_index.size();
+
+  for (int centre = 0; centre < graph.n_local; centre++) {
+    const int i = lammps_index[centre];
+    for (int jj = 0; jj < list->numneigh[i]; jj++) {
+      const int j = list->firstneigh[i][jj] & NEIGHMASK;
+      if (map[type[j]] < 0) continue;
+      if (graph_index[j] < 0) add_atom(j);
+      pair_centre.push_back(centre);
+      pair_neighbour.push_back(graph_index[j]);
+    }
+  }
+  graph.n_all = lammps_index.size();
+}
+
+void PairUbias::pack_edges()
+{
+  const double cutoff = model->metadata().cutoff;
+  double **x = atom->x;
+
+  const size_t npairs = pair_centre.size();
+  graph.edge_vectors.resize(3 * npairs);
+  edge_pair.resize(npairs);
+  int64_t n = 0;
+  for (size_t p = 0; p < npairs; p++) {
+    const double *xi = x[lammps_index[pair_centre[p]]];
+    const double *xj = x[lammps_index[pair_neighbour[p]]];
+    const double dx = xj[0] - xi[0], dy = xj[1] - xi[1], dz = xj[2] - xi[2];
+    if (dx * dx + dy * dy + dz * dz >= cutoff * cutoff) continue;
+    graph.edge_vectors[3 * n] = dx;
+    graph.edge_vectors[3 * n + 1] = dy;
+    graph.edge_vectors[3 * n + 2] = dz;
+    edge_pair[n++] = p;
+  }
+  graph.n_edges = n;
+
+  graph.edge_index.resize(2 * n);
+  for (int64_t e = 0; e < n; e++) {
+    graph.edge_index[e] = pair_centre[edge_pair[e]];
+    graph.edge_index[n + e] = pair_neighbour[edge_pair[e]];
+  }
+}
+
+void PairUbias::check_finite()
+{
+  const double *energies = model->energies();
+  const double *g = model->energy_gradient();
+  for (int64_t k = 0; k < graph.n_local; k++)
+    if (!std::isfinite(energies[k]))
+      throw std::runtime_error(fmt::format("energy of atom {} is {} at step {}",
+                                           atom->tag[lammps_index[k]], energies[k],
+                                           update->ntimestep));
+  for (int64_t k = 0; k < 3 * graph.n_edges; k++)
+    if (!std::isfinite(g[k]))
+      throw std::runtime_error(fmt::format("force on atom {} is {} at step {}",
+                                           atom->tag[lammps_index[graph.edge_index[k / 3]]], g[k],
+                                           update->ntimestep));
+}
+
+// F_i += g_e, F_j -= g_e with g_e = dE/dr_e, and the virial -r_e x g_e per edge
+
+void PairUbias::tally_energy_and_forces()
+{
+  double **f = atom->f;
+  const double *energies = model->energies();
+  const double *gradient = model->energy_gradient();
+
+  for (int64_t k = 0; k < graph.n_local; k++) {
+    const double energy = energies[k] * energy_unit;
+    if (eflag_global) eng_vdwl += energy;
+    if (eflag_atom) eatom[lammps_index[k]] += energy;
+  }
+
+  std::fill_n(energy_strain_gradient, 6, 0.0);
+  for (int64_t e = 0; e < graph.n_edges; e++) {
+    const int i = lammps_index[graph.edge_index[e]];
+    const int j = lammps_index[graph.edge_index[graph.n_edges + e]];
+    const double *r = &graph.edge_vectors[3 * e];
+    const double g[3] = {gradient[3 * e] * energy_unit, gradient[3 * e + 1] * energy_unit,
+                         gradient[3 * e + 2] * energy_unit};
+    for (int a = 0; a < 3; a++) {
+      f[i][a] += g[a];
+      f[j][a] -= g[a];
+    }
+
+    double v[6];
+    strain_gradient(r, g, v);
+    for (int a = 0; a < 6; a++) energy_strain_gradient[a] += v[a];
+    if (vflag_atom)
+      for (int a = 0; a < 6; a++) {
+        vatom[i][a] -= 0.5 * v[a];
+        vatom[j][a] -= 0.5 * v[a];
+      }
+
+    // the force on j that comes from the energy of i acts at r_e from i
+
+    if (cvflag_atom) {
+      const int row[9] = {0, 1, 2, 0, 0, 1, 1, 2, 2}, column[9] = {0, 1, 2, 1, 2, 2, 0, 0, 1};
+      for (int a = 0; a < 9; a++) cvatom[j][a] -= r[row[a]] * g[column[a]];
+    }
+  }
+  if (vflag_global)
+    for (int a = 0; a < 6; a++) virial[a] -= energy_strain_gradient[a];
+}
+
+// symmetrised r x g in the order xx yy zz xy xz yz
+
+void PairUbias::strain_gradient(const double *r, const double *g, double *v)
+{
+  v[0] = r[0] * g[0];
+  v[1] = r[1] * g[1];
+  v[2] = r[2] * g[2];
+  v[3] = 0.5 * (r[0] * g[1] + r[1] * g[0]);
+  v[4] = 0.5 * (r[0] * g[2] + r[2] * g[0]);
+  v[5] = 0.5 * (r[1] * g[2] + r[2] * g[1]);
+}
+
+/* ----------------------------------------------------------------------
+   the uncertainty of this step, with the one collective of the step: every rank gets
+   here, whatever happened to it before, and the sum carries a count of the ranks that failed
+
+   The total uncertainty is a function of the feature sum of all atoms. All ranks
+   compute it from the same sum, so c = du/d(feature sum) is the same on all, and the gradient
+   of sum_i c . phi_i over the edges of one rank is that rank's part of du/dx.
+------------------------------------------------------------------------- */
+
+void PairUbias::compute_uncertainty(bool want_total, bool want_atomic, std::string message)
+{
+  const int n_features = want_total ? model->metadata().n_features : 0;
+  enum { FAILED, CENTRES, ATOMIC_SUM, SUMS, FEATURES = SUMS + NSUMS };
+  send_buffer.assign(FEATURES + n_features, 0.0);
+  recv_buffer.resize(send_buffer.size());
+
+  const bool failed_before = !message.empty();
+  if (!failed_before) try {
+      if (want_atomic) {
+        const double *u = model->atomic_uncertainty();
+        std::fill_n(atomic_uncertainty, atom->nlocal, 0.0);
+        for (int64_t k = 0; k < graph.n_local; k++) {
+          atomic_uncertainty[lammps_index[k]] = u[k] * energy_unit;
+          send_buffer[ATOMIC_SUM] += u[k];
+        }
+      }
+      if (want_total) std::copy_n(model->feature_sum(), n_features, &send_buffer[FEATURES]);
+    } catch (const std::exception &e) {
+      message = e.what();
+    }
+  send_buffer[FAILED] = message.empty() ? 0.0 : 1.0;
+  send_buffer[CENTRES] = graph.n_local;
+  std::copy_n(local_sums, (int) NSUMS, &send_buffer[SUMS]);
+
+  MPI_Allreduce(send_buffer.data(), recv_buffer.data(), send_buffer.size(), MPI_DOUBLE, MPI_SUM,
+                world);
+
+  if (recv_buffer[FAILED] != 0.0) stop_together(message);
+  n_centres = recv_buffer[CENTRES];
+  std::copy_n(&recv_buffer[SUMS], (int) NSUMS, global_sums);
+
+  // all ranks hold the same numbers from here on; what can still fail is memory
+
+  uncertainty = 0.0;
+  try {
+    if (want_total && n_centres > 0) {
+      uncertainty = model->total_uncertainty(&recv_buffer[FEATURES], n_centres) * energy_unit;
+      pvector[0] = comm->me == 0 ? uncertainty : 0.0;
+    }
+    if (bias_uncertainty == NONE) return;
+    if (bias_uncertainty == ATOMIC && n_centres > 0)
+      uncertainty = recv_buffer[ATOMIC_SUM] / n_centres * energy_unit;
+    if (graph.n_edges == 0) {
+      tally_uncertainty_gradient(nullptr, 0.0);
+    } else if (bias_uncertainty == TOTAL) {
+      tally_uncertainty_gradient(model->total_uncertainty_gradient(), energy_unit);
+    } else {
+      tally_uncertainty_gradient(model->atomic_uncertainty_gradient(), energy_unit / n_centres);
+    }
+  } catch (const std::exception &e) {
+    error->one(FLERR, "pair_style ubias: {}", e.what());
+  }
+}
+
+void PairUbias::tally_uncertainty_gradient(const double *gradient, double scale)
+{
+  const int nall = atom->nlocal + atom->nghost;
+  for (int i = 0; i < nall; i++)
+    uncertainty_gradient[i][0] = uncertainty_gradient[i][1] = uncertainty_gradient[i][2] = 0.0;
+  std::fill_n(uncertainty_strain_gradient, 6, 0.0);
+
+  for (int64_t e = 0; e < graph.n_edges; e++) {
+    double *gi = uncertainty_gradient[lammps_index[graph.edge_index[e]]];
+    double *gj = uncertainty_gradient[lammps_index[graph.edge_index[graph.n_edges + e]]];
+    const double g[3] = {gradient[3 * e] * scale, gradient[3 * e + 1] * scale,
+                         gradient[3 * e + 2] * scale};
+    for (int a = 0; a < 3; a++) {
+      gi[a] -= g[a];
+      gj[a] += g[a];
+    }
+    double v[6];
+    strain_gradient(&graph.edge_vectors[3 * e], g, v);
+    for (int a = 0; a < 6; a++) uncertainty_strain_gradient[a] += v[a];
+  }
+}
+
+/* ----------------------------------------------------------------------
+   ends the run on all ranks with the message of the lowest rank that has one;
+   returns if none has. All ranks must call it.
+------------------------------------------------------------------------- */
+
+void PairUbias::stop_together(const std::string &message)
+{
+  int mine = message.empty() ? comm->nprocs : comm->me, first;
+  MPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, world);
+  if (first == comm->nprocs) return;
+
+  int length = message.size();
+  MPI_Bcast(&length, 1, MPI_INT, first, world);
+  std::string text = message;
+  text.resize(length);
+  MPI_Bcast(&text[0], length, MPI_CHAR, first, world);
+  error->all(FLERR, text);
+}
+
+/* ----------------------------------------------------------------------
+   what other styles read
+------------------------------------------------------------------------- */
+
+const char *PairUbias::element_of_type(int itype) const
+{
+  return map[itype] < 0 ? "NULL" : model->metadata().elements[map[itype]].c_str();
+}
+
+void *PairUbias::extract(const char *name, int &dim)
+{
+  dim = 0;
+  if (strcmp(name, "uncertainty_flag") == 0) return &uncertainty_flag;
+  return nullptr;
+}
+
+void *PairUbias::extract_peratom(const char *name, int &ncol)
+{
+  if (strcmp(name, "uncertainty") != 0) return nullptr;
+  ncol = 0;
+  return atomic_uncertainty;
+}
+
+void PairUbias::grow_atom_arrays()
+{
+  nmax = std::max(atom->nmax, 1);
+  memory->grow(uncertainty_gradient, nmax, 3, "pair:uncertainty_gradient");
+  memory->grow(atomic_uncertainty, nmax, "pair:atomic_uncertainty");
+  std::fill_n(atomic_uncertainty, nmax, 0.0);
+}
+
+double PairUbias::memory_usage()
+{
+  return Pair::memory_usage() + 4.0 * nmax * sizeof(double) +
+      (pair_centre.capacity() + pair_neighbour.capacity() + edge_pair.capacity()) * sizeof(int) +
+      (graph.edge_vectors.capacity() + graph.edge_index.capacity()) * sizeof(double);
+}

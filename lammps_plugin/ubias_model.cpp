@@ -1,0 +1,227 @@
+/* -*- c++ -*- SPDX-License-Identifier: GPL-2.0-only
+
+   The TorchScript side of UbiasModel; the only file that sees torch.
+*/
+
+#include "ubias_model.h"
+
+#include <ATen/Parallel.h>
+#include "json.h"
+#include <torch/cuda.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/jit/runtime/graph_executor.h>
+#include <torch/script.h>
+
+#include <exception>
+#include <stdexcept>
+
+using namespace LAMMPS_NS;
+
+namespace {
+
+constexpr int CONTRACT_VERSION = 1;
+constexpr const char *METADATA_FILE = "pyubias.json";
+
+// the last line of a TorchScript error is the one that says what went wrong
+
+std::string last_line(const std::exception &e)
+{
+  const auto *torch_error = dynamic_cast<const c10::Error *>(&e);
+  std::string text = torch_error ? torch_error->what_without_backtrace() : e.what();
+  const auto cut = text.find("\nException raised from");
+  if (cut != std::string::npos) text.resize(cut);
+  const auto end = text.find_last_not_of(" \n\r\t");
+  if (end == std::string::npos) return "unknown error";
+  text.resize(end + 1);
+  return text.substr(text.rfind('\n') + 1);
+}
+
+template <typename Function> auto translate_errors(const std::string &doing, Function &&function)
+{
+  try {
+    return function();
+  } catch (const std::exception &e) {
+    throw std::runtime_error(doing + ": " + last_line(e));
+  }
+}
+
+UbiasMetadata parse_metadata(const std::string &text, const std::string &path)
+{
+  if (text.empty())
+    throw std::runtime_error("'" + path +
+                             "' is TorchScript but carries no pyubias metadata; write it with "
+                             "pyubias.contract.save()");
+  const auto fields = json::parse(text);
+  UbiasMetadata metadata;
+  metadata.contract_version = fields.at("contract_version");
+  if (metadata.contract_version != CONTRACT_VERSION)
+    throw std::runtime_error("'" + path + "' has contract version " +
+                             std::to_string(metadata.contract_version) +
+                             ", this plugin reads version " + std::to_string(CONTRACT_VERSION) +
+                             "; export the model again");
+  metadata.elements = fields.at("elements").get<std::vector<std::string>>();
+  metadata.cutoff = fields.at("cutoff");
+  metadata.n_features = fields.at("n_features");
+  metadata.dtype = fields.value("dtype", "unknown");
+  metadata.uncertainty = fields.value("uncertainty", "unknown");
+  metadata.hash = fields.value("training_hash", "unknown");
+  metadata.torch_version = fields.value("torch_version", "unknown");
+  return metadata;
+}
+
+class TorchModel : public UbiasModel {
+ public:
+  TorchModel(const std::string &path, const std::string &device_name, int node_rank,
+             int n_threads) :
+      device(find_device(device_name, node_rank))
+  {
+    at::set_num_threads(n_threads);
+
+    torch::jit::ExtraFilesMap extra_files{{METADATA_FILE, ""}};
+    module = translate_errors("cannot read model '" + path + "'",
+                              [&] { return torch::jit::load(path, device, extra_files); });
+    info = translate_errors("cannot use model '" + path + "'",
+                            [&] { return parse_metadata(extra_files.at(METADATA_FILE), path); });
+    module.eval();
+    for (auto parameter : module.parameters()) parameter.set_requires_grad(false);
+  }
+
+  const UbiasMetadata &metadata() const override { return info; }
+
+  void forward(const UbiasGraph &graph, bool keep_features) override
+  {
+    translate_errors("model evaluation failed", [&] {
+      torch::jit::GraphOptimizerEnabledGuard no_recompilation(false);
+      n_edges = graph.n_edges;
+      n_local = graph.n_local;
+      edge_vectors = to_device(graph.edge_vectors.data(), {n_edges, 3}, torch::kFloat64)
+                         .set_requires_grad(true);
+      const auto edge_index = to_device(graph.edge_index.data(), {2, n_edges}, torch::kInt64);
+      const auto types = to_device(graph.types.data(), {graph.n_all}, torch::kInt64);
+
+      const auto result =
+          module.forward({edge_vectors, edge_index, types, n_local}).toGenericDict();
+      const auto energy = result.at("energies").toTensor();
+      features = result.at("features").toTensor();
+      check_shape("energies", energy, {n_local});
+      check_shape("features", features, {n_local, info.n_features});
+
+      energies_host = to_host(energy.detach());
+      energy_gradient_host = to_host(gradient_of(energy.sum(), keep_features));
+    });
+  }
+
+  const double *energies() const override { return energies_host.data_ptr<double>(); }
+  const double *energy_gradient() const override { return energy_gradient_host.data_ptr<double>(); }
+
+  const double *feature_sum() override
+  {
+    feature_sum_host = to_host(features.detach().sum(0));
+    return feature_sum_host.data_ptr<double>();
+  }
+
+  const double *atomic_uncertainty() override
+  {
+    return translate_errors("atomic uncertainty failed", [&] {
+      torch::jit::GraphOptimizerEnabledGuard no_recompilation(false);
+      atomic = module.get_method("atomic_uncertainty")({features}).toTensor();
+      check_shape("atomic_uncertainty", atomic, {n_local});
+      atomic_host = to_host(atomic.detach());
+      return atomic_host.data_ptr<double>();
+    });
+  }
+
+  double total_uncertainty(const double *sum, int64_t n_atoms) override
+  {
+    return translate_errors("total uncertainty failed", [&] {
+      torch::jit::GraphOptimizerEnabledGuard no_recompilation(false);
+      const auto input =
+          to_device(sum, {info.n_features}, torch::kFloat64).clone().set_requires_grad(true);
+      const auto u = module.get_method("total_uncertainty")({input, n_atoms}).toTensor();
+      check_shape("total_uncertainty", u, {});
+      feature_gradient = torch::autograd::grad({u}, {input})[0];
+      return u.item<double>();
+    });
+  }
+
+  // vector-Jacobian product of sum_i c . phi_i with c = du/d(feature sum), the same on all ranks
+
+  const double *total_uncertainty_gradient() override
+  {
+    return translate_errors("uncertainty gradient failed", [&] {
+      const auto product = torch::mv(features, feature_gradient).sum();
+      uncertainty_gradient_host = to_host(gradient_of(product, true));
+      return uncertainty_gradient_host.data_ptr<double>();
+    });
+  }
+
+  const double *atomic_uncertainty_gradient() override
+  {
+    return translate_errors("uncertainty gradient failed", [&] {
+      uncertainty_gradient_host = to_host(gradient_of(atomic.sum(), true));
+      return uncertainty_gradient_host.data_ptr<double>();
+    });
+  }
+
+ private:
+  torch::Device device;
+
+  static torch::Device find_device(const std::string &name, int node_rank)
+  {
+    torch::Device device =
+        translate_errors("device '" + name + "'", [&] { return torch::Device(name); });
+    if (!device.is_cuda()) return device;
+    const int n_devices = torch::cuda::is_available() ? (int) torch::cuda::device_count() : 0;
+    if (n_devices == 0 || device.index() >= n_devices)
+      throw std::runtime_error("device '" + name + "' asked for, but this torch sees " +
+                               std::to_string(n_devices) + " CUDA device(s); use 'device cpu'");
+    if (!device.has_index()) device.set_index(node_rank % n_devices);
+    return device;
+  }
+  torch::jit::Module module;
+  UbiasMetadata info;
+  int64_t n_edges = 0, n_local = 0;
+
+  // of the graph evaluated last; features and atomic keep the autograd graph alive
+
+  torch::Tensor edge_vectors, features, feature_gradient, atomic;
+  torch::Tensor energies_host, energy_gradient_host, feature_sum_host, atomic_host,
+      uncertainty_gradient_host;
+
+  torch::Tensor to_device(const void *data, at::IntArrayRef shape, torch::Dtype dtype) const
+  {
+    return torch::from_blob(const_cast<void *>(data), shape, torch::TensorOptions(dtype))
+        .to(device);
+  }
+
+  static torch::Tensor to_host(const torch::Tensor &t)
+  {
+    return t.to(torch::kCPU, torch::kFloat64).contiguous();
+  }
+
+  // a rank without edges, or a term that does not depend on them, has gradient zero
+
+  torch::Tensor gradient_of(const torch::Tensor &scalar, bool keep_graph) const
+  {
+    if (!scalar.requires_grad()) return torch::zeros_like(edge_vectors);
+    const auto g = torch::autograd::grad({scalar}, {edge_vectors}, {}, keep_graph,
+                                         /*create_graph=*/false, /*allow_unused=*/true)[0];
+    return g.defined() ? g : torch::zeros_like(edge_vectors);
+  }
+
+  static void check_shape(const char *name, const torch::Tensor &t, at::IntArrayRef wanted)
+  {
+    TORCH_CHECK(t.sizes() == wanted, name, " has shape ", t.sizes(), ", the contract wants ",
+                wanted);
+    TORCH_CHECK(t.dtype() == torch::kFloat64, name, " has dtype ", t.dtype(),
+                ", the contract wants float64");
+  }
+};
+
+}    // namespace
+
+extern "C" __attribute__((visibility("default"))) UbiasModel *
+ubias_load_model(const char *path, const char *device, int node_rank, int n_threads)
+{
+  return new TorchModel(path, device, node_rank, n_threads);
+}

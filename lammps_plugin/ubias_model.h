@@ -1,0 +1,86 @@
+/* -*- c++ -*- SPDX-License-Identifier: GPL-2.0-only
+
+   A potential that meets the model contract (pyubias/contract.py), seen from LAMMPS.
+
+   Torch stays behind this interface: the styles include this header only, and the
+   implementation lives in a library of its own that is opened when the first model
+   is read. A LAMMPS run that uses no model never loads torch.
+
+   Units are eV and Angstrom, whatever the LAMMPS units are.
+   Every member function may throw std::runtime_error with a one-line message.
+*/
+
+#ifndef UBIAS_MODEL_H
+#define UBIAS_MODEL_H
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace LAMMPS_NS {
+
+// the atoms and directed edges of one rank: r_e = r_j - r_i, centre i -> neighbour j
+
+struct UbiasGraph {
+  std::vector<double> edge_vectors;    // (n_edges, 3)
+  std::vector<int64_t> edge_index;     // (2, n_edges): all centres, then all neighbours
+  std::vector<int64_t> types;          // (n_all): positions in the model's list of elements
+  int64_t n_edges = 0;
+  int64_t n_local = 0;    // atoms 0 ... n_local-1 are centres, the others are ghosts
+  int64_t n_all = 0;
+};
+
+struct UbiasMetadata {
+  int contract_version;
+  std::vector<std::string> elements;    // in type order
+  double cutoff;
+  int n_features;
+  std::string dtype, uncertainty, hash, torch_version;
+};
+
+class UbiasModel {
+ public:
+  virtual ~UbiasModel() = default;
+
+  virtual const UbiasMetadata &metadata() const = 0;
+
+  // energies (n_local) and d(sum of energies)/d(edge vectors) (n_edges, 3); keep_features
+  // says whether any of the functions below will be called for this graph
+
+  virtual void forward(const UbiasGraph &graph, bool keep_features) = 0;
+  virtual const double *energies() const = 0;
+  virtual const double *energy_gradient() const = 0;
+
+  // sum of the features of this rank's centres (n_features)
+
+  virtual const double *feature_sum() = 0;
+
+  // u_i of this rank's centres (n_local)
+
+  virtual const double *atomic_uncertainty() = 0;
+
+  // u of the whole system from the feature sum of all ranks
+
+  virtual double total_uncertainty(const double *feature_sum, int64_t n_atoms) = 0;
+
+  // du/d(edge vectors) (n_edges, 3) of the u returned last by total_uncertainty(), or of the
+  // sum of this rank's u_i returned last by atomic_uncertainty()
+
+  virtual const double *total_uncertainty_gradient() = 0;
+  virtual const double *atomic_uncertainty_gradient() = 0;
+};
+
+// device is "cpu", "cuda:N", or "cuda": then the device follows from the rank on this node;
+// n_threads is process-wide
+
+using UbiasModelLoader = UbiasModel *(const char *path, const char *device, int node_rank,
+                                      int n_threads);
+
+}    // namespace LAMMPS_NS
+
+// the one symbol of the library that sees torch
+
+extern "C" LAMMPS_NS::UbiasModelLoader ubias_load_model;
+
+#endif

@@ -1,0 +1,40 @@
+"""pyubias: training data for machine-learned potentials from uncertainty-biased dynamics.
+
+The names below are the public surface; they are imported on first use, so that
+`import pyubias` (which every start of `lmp` does, to find the plugin) does not load torch.
+"""
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "CampaignConfig": "config",
+    "ModelConfig": "config",
+    "TrainingConfig": "config",
+    "UncertaintyConfig": "config",
+    "load_campaign": "config",
+    "Metadata": "contract",
+    "ContractError": "contract",
+    "check_contract": "contract",
+    "read_frames": "datasets",
+    "select": "selection",
+    "conformal_factor": "calibration",
+    "train": "training",
+    "load_trained": "training",
+    "export": "exporting",
+    "Model": "calculator",
+    "UbiasCalculator": "calculator",
+    "run_campaign": "campaign",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"pyubias.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'pyubias' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,62 @@
+"""Split conformal calibration: factors that make an uncertainty cover the true error.
+
+Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World (2005); Angelopoulos and
+Bates, arXiv:2107.07511, section 2. The calibration set is used for nothing else.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+__all__ = ["attainable_coverage", "conformal_factor", "coverage"]
+
+TINY = 1e-12  # eV or eV/Å: an uncertainty of zero cannot be scaled to cover anything
+
+
+def conformal_factor(residuals: ArrayLike, uncertainties: ArrayLike, alpha: float) -> float:
+    """The factor f with which |residual| ≤ f·u holds with probability at least 1 - alpha.
+
+    f is the ⌈(n+1)(1-α)⌉-th smallest of the n scores |residual|/u. With fewer than 1/α - 1
+    scores no finite factor can promise that much; the largest score is returned then, which
+    promises `attainable_coverage(n, alpha)`.
+
+    Args:
+        residuals: (n,) predicted minus true, any sign.
+        uncertainties: (n,) uncalibrated, not negative.
+        alpha: fraction of residuals that may be larger than f·u, between 0 and 1.
+
+    Raises:
+        ValueError: no data, different lengths, or alpha out of range.
+    """
+    residuals, uncertainties = np.abs(np.ravel(residuals)), np.ravel(uncertainties)
+    n = len(residuals)
+    if not 0.0 < alpha < 1.0:
+        raise ValueError(f"alpha must be between 0 and 1, got {alpha}")
+    if n == 0 or n != len(uncertainties):
+        raise ValueError(
+            f"calibration wants as many uncertainties as residuals and at least one, got {n} "
+            f"residuals and {len(uncertainties)} uncertainties"
+        )
+    if not (np.isfinite(residuals).all() and np.isfinite(uncertainties).all()):
+        raise ValueError("calibration got residuals or uncertainties that are not finite")
+    scores = np.sort(residuals / np.maximum(uncertainties, TINY))
+    return float(scores[min(_rank(n, alpha), n) - 1])
+
+
+def _rank(n: int, alpha: float) -> int:
+    # (n+1)(1-α) is often an integer on paper and a little more in floating point
+    return math.ceil(round((n + 1) * (1.0 - alpha), 9))
+
+
+def attainable_coverage(n: int, alpha: float) -> float:
+    """Coverage that n calibration scores can promise: at most n/(n+1)."""
+    return min(_rank(n, alpha), n) / (n + 1)
+
+
+def coverage(residuals: ArrayLike, uncertainties: ArrayLike) -> float:
+    """Fraction of residuals that the calibrated uncertainties cover; nan without data."""
+    residuals, uncertainties = np.abs(np.ravel(residuals)), np.ravel(uncertainties)
+    if len(residuals) == 0:
+        return float("nan")
+    return float(np.mean(residuals <= uncertainties))

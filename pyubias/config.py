@@ -1,0 +1,315 @@
+"""What a user may write in a YAML file, with types, defaults and units.
+
+`load_campaign` reads a campaign file; the other models are also the keyword arguments of
+`pyubias.train`. Paths in a file are relative to the file.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+__all__ = [
+    "CampaignConfig",
+    "ConfigError",
+    "ModelConfig",
+    "TrainingConfig",
+    "UncertaintyConfig",
+    "load_campaign",
+    "load_section",
+]
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Scalar = int | float | str
+
+
+class ConfigError(ValueError):
+    """A file of settings is wrong; the message names the key, what it got and what it wanted."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelConfig(Section):
+    """Sizes of the Gaussian-moment neural network."""
+
+    cutoff: PositiveFloat = Field(5.0, description="r_c, Å")
+    n_radial: PositiveInt = Field(5, description="N_r, radial functions per pair of elements")
+    n_basis: PositiveInt = Field(12, description="N_b, Gaussians that they are made of")
+    hidden: list[PositiveInt] = Field([64, 64], min_length=1, description="hidden layer widths")
+
+
+class TrainingConfig(Section):
+    """Loss, optimiser and schedule. The learning rates fall linearly to zero."""
+
+    epochs: PositiveInt = 300
+    batch_size: PositiveInt = 8
+    energy_weight: NonNegativeFloat = Field(1.0, description="of Σ ΔE², eV⁻²")
+    forces_weight: NonNegativeFloat = Field(4.0, description="of Σ |ΔF|², Å²/eV²")
+    stress_weight: NonNegativeFloat = Field(0.01, description="of Σ |V Δσ|², eV⁻²")
+    weights_rate: PositiveFloat = Field(0.03, description="learning rate of weights and biases")
+    embedding_rate: PositiveFloat = Field(0.02, description="learning rate of β")
+    scale_rate: PositiveFloat = Field(0.05, description="learning rate of σ_Z")
+    shift_rate: PositiveFloat = Field(0.001, description="learning rate of μ_Z")
+    validation: Fraction = Field(0.1, description="fraction of frames that picks the checkpoint")
+    calibration: Fraction = Field(0.1, description="fraction of frames that calibrates, only that")
+    validate_every: PositiveInt = Field(5, description="epochs between looks at the validation set")
+    seed: int = 0
+    threads: PositiveInt = 1
+    device: str = "cpu"
+
+    @model_validator(mode="after")
+    def _leave_frames_to_train_on(self) -> "TrainingConfig":
+        if self.validation + self.calibration >= 1.0:
+            raise ValueError("validation and calibration together must be less than 1")
+        return self
+
+
+class UncertaintyConfig(Section):
+    """Kind of uncertainty, its features, and its calibration."""
+
+    kind: Literal["posterior", "distance", "ensemble"] = "posterior"
+    features: Literal["sketched", "last_layer"] = "sketched"
+    projections: PositiveInt = Field(128, description="p of the sketched features")
+    members: Annotated[int, Field(ge=2)] = Field(3, description="potentials in an ensemble")
+    regularisation: PositiveFloat = Field(0.01, description="λ of the posterior")
+    alpha: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        0.05, description="calibrated u covers 1 - alpha of the residuals"
+    )
+
+
+class StartConfig(Section):
+    """Structures that the campaign begins with."""
+
+    structures: Path = Field(description="file with one or more structures")
+    count: PositiveInt = Field(16, description="perturbed copies that are labelled first")
+    perturb: NonNegativeFloat = Field(0.02, description="largest displacement of a coordinate, Å")
+
+
+class LammpsReference(Section):
+    """A LAMMPS input script with a classical force field that ends in `run 0`."""
+
+    kind: Literal["lammps"]
+    input: Path
+    variables: dict[str, Scalar] = {}
+    max_force: PositiveFloat = Field(100.0, description="labels with larger |F_i| fail, eV/Å")
+
+
+class AseReference(Section):
+    """Any ASE calculator, by import path and arguments."""
+
+    kind: Literal["ase"]
+    calculator: str = Field(description="import path, such as tblite.ase.TBLite")
+    arguments: dict[str, Any] = {}
+    max_force: PositiveFloat = Field(100.0, description="labels with larger |F_i| fail, eV/Å")
+
+
+Reference = Annotated[LammpsReference | AseReference, Field(discriminator="kind")]
+
+
+class ExplorationConfig(Section):
+    """Walkers: a LAMMPS script that is run `walkers` times in every iteration.
+
+    The script gets as variables: model, structure, elements, seed, steps, every, tau, threshold,
+    trajectory, crossing, and everything under `variables`; a list there is cycled over the
+    walkers.
+    """
+
+    input: Path
+    walkers: PositiveInt = 8
+    ranks_per_walker: PositiveInt = 1
+    steps: PositiveInt = Field(20000, description="at most, per walker and iteration")
+    every: PositiveInt = Field(10, description="steps between two frames that are written")
+    tau: NonNegativeFloat = Field(0.25, description="bias strength; 0 is no bias")
+    threshold: PositiveFloat = Field(1.5, description="atomic uncertainty that stops, eV/Å")
+    variables: dict[str, Scalar | list[Scalar]] = {}
+
+
+class SelectionConfig(Section):
+    method: Literal["random", "max_diag", "max_det", "max_dist", "lcmd"] = "max_det"
+    batch_size: PositiveInt = Field(8, description="labels per iteration")
+    max_pool: PositiveInt = Field(4000, description="frames compared, evenly spread over walkers")
+
+
+class StopConfig(Section):
+    """The campaign ends when the first of these is reached."""
+
+    labels: PositiveInt = Field(512, description="labels in all, start included")
+    forces_rmse: NonNegativeFloat = Field(0.0, description="target on the test set, eV/Å")
+    hours: PositiveFloat | None = Field(None, description="wall clock of one invocation")
+
+
+class CollectiveVariable(Section):
+    """One coordinate of the space whose coverage is reported. Atoms are counted from 1."""
+
+    name: str
+    dihedral: list[PositiveInt] | None = Field(None, min_length=4, max_length=4)
+    distance: list[PositiveInt] | None = Field(None, min_length=2, max_length=2)
+    volume: bool = False
+    range: tuple[float, float] | None = Field(
+        None, description="degrees, Å or Å³; a dihedral has [-180, 180]"
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "CollectiveVariable":
+        if (self.dihedral is not None) + (self.distance is not None) + self.volume != 1:
+            raise ValueError("give exactly one of dihedral, distance, volume")
+        if self.range is None and self.dihedral is None:
+            raise ValueError("give its range as [low, high]")
+        return self
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return self.range or (-180.0, 180.0)
+
+
+class EvaluationConfig(Section):
+    test: Path | None = Field(None, description="labelled structures that are never trained on")
+    collective_variables: list[CollectiveVariable] = []
+
+
+class CampaignConfig(Section):
+    """One campaign: everything that `pyubias run FILE.yaml` needs to know."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
+    seed: int = 0
+    elements: list[str] | None = Field(None, description="type order; default: alphabetical")
+    start: StartConfig
+    reference: Reference
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    uncertainty: UncertaintyConfig = UncertaintyConfig()
+    exploration: ExplorationConfig
+    selection: SelectionConfig = SelectionConfig()
+    stop: StopConfig = StopConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    control: dict[str, Any] | None = Field(
+        None,
+        description="settings of a second arm that is run beside the first, as differences",
+    )
+
+
+def load_campaign(path: str | Path) -> CampaignConfig:
+    """Read and check a campaign file; its paths become absolute.
+
+    Raises:
+        ConfigError: with one line that says what to change.
+    """
+    path = Path(path)
+    fields = _read_yaml(path)
+    config = validate(CampaignConfig, fields, str(path))
+    if config.control is not None:
+        control_arm(config)  # its keys are checked here, not after an hour
+    return _absolute(config, path.parent.resolve())
+
+
+def control_arm(config: CampaignConfig) -> CampaignConfig:
+    """The campaign with the differences under `control` applied."""
+    fields = config.model_dump(exclude={"control"})
+    return validate(CampaignConfig, _merge(fields, config.control or {}), "control")
+
+
+def load_section(model: type[Section], path: str | Path, key: str | None = None) -> Any:
+    """Read one section from a YAML file of its own, or from below `key` of a campaign file."""
+    fields = _read_yaml(Path(path))
+    if key is not None and key in fields:
+        fields = fields[key]
+    return validate(model, fields, str(path))
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ConfigError(f"file '{path}' does not exist")
+    try:
+        fields = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(fields, dict):
+        raise ConfigError(f"{path}: wanted keys and values, got {type(fields).__name__}")
+    return fields
+
+
+def validate(model: type[Section], fields: dict[str, Any], where: str) -> Any:
+    """Check fields against a section; the first problem becomes a one-line ConfigError."""
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {_first_problem(model, error)}") from error
+
+
+def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
+    problem = error.errors()[0]
+    location = [str(part) for part in problem["loc"]]
+    key = ".".join(location)
+    if problem["type"] == "extra_forbidden":
+        known = _known_keys(model, location[:-1])
+        near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.4)
+        hint = f"; did you mean '{near[0]}'?" if near else f"; known keys: {', '.join(known)}"
+        return f"unknown key '{key}'{hint}"
+    if problem["type"] == "missing":
+        return f"key '{key}' is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"'{key}': {message[0].lower() + message[1:]}, got {problem.get('input')!r}"
+
+
+def _known_keys(model: type[BaseModel], location: list[str]) -> list[str]:
+    """Keys of the section at a location; members of a union are found by their `kind`."""
+    sections: list[type[BaseModel]] = [model]
+    for part in location:
+        below: list[type[BaseModel]] = []
+        for section in sections:
+            if part in section.model_fields:
+                below += _sections_in(section.model_fields[part].annotation)
+        kinds = [s for s in sections if _kind_of(s) == part]
+        sections = below or kinds or sections
+    return sorted({name for section in sections for name in section.model_fields})
+
+
+def _kind_of(section: type[BaseModel]) -> str | None:
+    kind = section.model_fields.get("kind")
+    arguments = getattr(kind.annotation, "__args__", ()) if kind else ()
+    return arguments[0] if arguments else None
+
+
+def _sections_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [s for part in getattr(annotation, "__args__", ()) for s in _sections_in(part)]
+
+
+def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = _merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _absolute(config: CampaignConfig, folder: Path) -> CampaignConfig:
+    """All paths of the file, made absolute; a file that is not there is an error now."""
+
+    def resolve(value: Any, key: str) -> Any:
+        if isinstance(value, Path):
+            path = value if value.is_absolute() else folder / value
+            if not path.is_file():
+                raise ConfigError(f"'{key}': file '{path}' does not exist")
+            return path
+        if isinstance(value, dict):
+            return {k: resolve(v, f"{key}.{k}" if key else k) for k, v in value.items()}
+        return value
+
+    return CampaignConfig.model_validate(resolve(config.model_dump(), ""))

@@ -1,0 +1,207 @@
+"""Labelled structures: reading them with whatever names their labels have, and splitting them.
+
+Inside the project a labelled structure is an ASE `Atoms` with
+
+* ``info["REF_energy"]``: eV;
+* ``arrays["REF_forces"]``: (n, 3), eV/Å;
+* ``info["REF_stress"]``: (6,), eV/Å³, ASE's sign and Voigt order, periodic structures only.
+
+Forces and stress may be absent; the energy may not.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import torch
+from ase import Atoms
+from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
+from torch import Tensor
+
+from pyubias.graphs import Graph, build_graph, concatenate
+
+__all__ = ["Batch", "Sample", "collate", "hash_frames", "make_sample", "read_frames", "split_frames"]
+
+ENERGY, FORCES, STRESS = "REF_energy", "REF_forces", "REF_stress"
+
+
+class DatasetError(ValueError):
+    """A data set cannot be used; the message says what was looked for and what was found."""
+
+
+def read_frames(
+    path: str | Path, keys: Mapping[str, str] | None = None, index: str = ":"
+) -> tuple[list[Atoms], str]:
+    """Read labelled structures from any file that ASE reads.
+
+    For each of energy, forces and stress the first of these that occurs in the file is used:
+    the name given in `keys`, ``REF_*``, the results of a calculator.
+
+    Args:
+        path: file.
+        keys: names of the labels in the file, for example ``{"energy": "dft_energy"}``.
+        index: frames to read, as in ASE.
+
+    Returns:
+        the structures with the names of this module, and a sentence that says which names
+        were used and how many structures had them.
+
+    Raises:
+        DatasetError: no file, no structure, or a structure without an energy.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DatasetError(f"data file '{path}' does not exist")
+    try:
+        frames = ase.io.read(path, index=index)
+    except Exception as error:  # ASE's readers raise whatever their formats meet
+        raise DatasetError(f"data file '{path}' cannot be read: {error}") from error
+    if not frames:
+        raise DatasetError(f"data file '{path}' holds no structure")
+
+    keys = dict(keys or {})
+    unknown = sorted(set(keys) - {"energy", "forces", "stress"})
+    if unknown:
+        raise DatasetError(f"unknown label '{unknown[0]}' in keys, wanted energy, forces or stress")
+    labelled = []
+    used: dict[str, dict[str, int]] = {"energy": {}, "forces": {}, "stress": {}}
+    for atoms in frames:
+        clean = Atoms(
+            atoms.get_chemical_symbols(),
+            positions=atoms.positions,
+            cell=atoms.cell,
+            pbc=atoms.pbc,
+            info={k: v for k, v in atoms.info.items() if np.isscalar(v)},
+        )
+        for name in ("energy", "forces", "stress"):
+            source, value = _find_label(atoms, name, keys.get(name))
+            if source is not None:
+                used[name][source] = used[name].get(source, 0) + 1
+                _set_label(clean, name, value)
+        labelled.append(clean)
+
+    have_energy = sum(used["energy"].values())
+    if have_energy < len(labelled):
+        raise DatasetError(
+            f"data file '{path}': {len(labelled) - have_energy} of {len(labelled)} structures have "
+            f"no energy; looked for {keys.get('energy', ENERGY)} and for calculator results "
+            f"(info keys found: {', '.join(sorted(frames[0].info)) or 'none'})"
+        )
+    return labelled, _describe(path, used, len(labelled))
+
+
+def _find_label(atoms: Atoms, name: str, key: str | None) -> tuple[str | None, object]:
+    stores = (atoms.arrays,) if name == "forces" else (atoms.info,)
+    for candidate in ([key] if key else []) + [f"REF_{name}"]:
+        for store in stores:
+            if candidate in store:
+                return candidate, store[candidate]
+    if key is None and atoms.calc is not None and name in atoms.calc.results:
+        return f"calculator {name}", atoms.calc.results[name]
+    return None, None
+
+
+def _set_label(atoms: Atoms, name: str, value: object) -> None:
+    if name == "energy":
+        atoms.info[ENERGY] = float(value)  # type: ignore[arg-type]
+    elif name == "forces":
+        atoms.arrays[FORCES] = np.asarray(value, dtype=float).reshape(-1, 3)
+    elif atoms.pbc.all():
+        stress = np.asarray(value, dtype=float)
+        if stress.size == 9:
+            stress = full_3x3_to_voigt_6_stress(stress.reshape(3, 3))
+        atoms.info[STRESS] = stress.reshape(6)
+
+
+def _describe(path: Path, used: dict[str, dict[str, int]], n: int) -> str:
+    parts = []
+    for name, sources in used.items():
+        found = ", ".join(f"{source} ({count} of {n})" for source, count in sources.items())
+        parts.append(f"{name} from {found}" if found else f"no {name}")
+    return f"{path}: {n} structures; " + "; ".join(parts)
+
+
+def hash_frames(frames: Sequence[Atoms]) -> str:
+    """Twelve hexadecimal digits that change with any structure or label."""
+    digest = hashlib.sha256()
+    for atoms in frames:
+        digest.update(atoms.numbers.tobytes())
+        digest.update(np.ascontiguousarray(atoms.positions).tobytes())
+        digest.update(np.ascontiguousarray(atoms.cell.array).tobytes())
+        digest.update(repr(atoms.info.get(ENERGY)).encode())
+        digest.update(np.ascontiguousarray(atoms.arrays.get(FORCES, np.zeros(0))).tobytes())
+    return digest.hexdigest()[:12]
+
+
+def split_frames(
+    n: int, validation: float, calibration: float, seed: int, n_before: int = 0
+) -> list[str]:
+    """Assign each of n new frames to ``train``, ``validation`` or ``calibration``.
+
+    A campaign calls this once for each batch of labels, and what a frame is assigned to never
+    changes. Which frames of the batch leave the training set is random; how many follows from
+    the fractions of all frames so far, `n_before` of them before this batch.
+    """
+    counts = [
+        int((n_before + n) * fraction + 1e-9) - int(n_before * fraction + 1e-9)
+        for fraction in (validation, calibration)
+    ]
+    names = ["validation"] * counts[0] + ["calibration"] * counts[1]
+    names += ["train"] * (n - len(names))
+    order = np.random.default_rng([seed, n_before]).permutation(n)
+    assigned = [""] * n
+    for name, k in zip(names, order, strict=True):
+        assigned[k] = name
+    return assigned
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One labelled graph: energy in eV, forces (n, 3) in eV/Å, strain gradient V·σ (3, 3) in eV.
+
+    Labels that a structure does not have are nan.
+    """
+
+    graph: Graph
+    energy: float
+    forces: Tensor
+    strain_gradient: Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples side by side: energies (S,), forces (n, 3), strain gradients (S, 3, 3)."""
+
+    graph: Graph
+    energies: Tensor
+    forces: Tensor
+    strain_gradients: Tensor
+
+
+def make_sample(atoms: Atoms, cutoff: float, elements: Sequence[str]) -> Sample:
+    """The graph and labels of one structure."""
+    stress = atoms.info.get(STRESS)
+    strain_gradient = (
+        np.full((3, 3), np.nan)
+        if stress is None
+        else voigt_6_to_full_3x3_stress(stress) * atoms.get_volume()
+    )
+    forces = atoms.arrays.get(FORCES, np.full((len(atoms), 3), np.nan))
+    return Sample(
+        graph=build_graph(atoms, cutoff, elements),
+        energy=float(atoms.info[ENERGY]),
+        forces=torch.tensor(forces, dtype=torch.float64),
+        strain_gradient=torch.tensor(strain_gradient, dtype=torch.float64),
+    )
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    return Batch(
+        graph=concatenate([s.graph for s in samples]),
+        energies=torch.tensor([s.energy for s in samples], dtype=torch.float64),
+        forces=torch.cat([s.forces for s in samples]),
+        strain_gradients=torch.stack([s.strain_gradient for s in samples]),
+    )

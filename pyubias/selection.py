@@ -1,0 +1,191 @@
+"""Batch selection: which frames of a pool to label, given what is labelled already.
+
+Pure functions of features: (pool, labelled, batch size) → indices into the pool, most wanted
+first. No index occurs twice, and no frame whose features equal those of a labelled frame is
+picked, so that fewer indices than asked for come back from a pool that holds nothing more.
+
+Methods as in Holzmüller et al., J. Mach. Learn. Res. 24, 164 (2023).
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["METHODS", "select"]
+
+Array = NDArray[np.float64]
+SAME = 1e-7  # relative distance below which two feature vectors are one structure
+
+
+def select(
+    method: str,
+    pool: Array,
+    labelled: Array,
+    batch_size: int,
+    *,
+    regularisation: float = 0.01,
+    seed: int = 0,
+) -> NDArray[np.int64]:
+    """Indices of up to `batch_size` pool rows.
+
+    Args:
+        method: random, max_diag, max_det, max_dist or lcmd.
+        pool: (n, p) structure features of the candidates.
+        labelled: (m, p) structure features of the labelled structures.
+        batch_size: number wanted.
+        regularisation: λ of the posterior kernel (max_diag and max_det).
+        seed: of the random order (random).
+
+    Raises:
+        ValueError: unknown method, or shapes that do not fit.
+    """
+    if method not in METHODS:
+        raise ValueError(f"unknown selection method '{method}', wanted one of {sorted(METHODS)}")
+    pool, labelled = np.atleast_2d(pool), np.atleast_2d(labelled)
+    if labelled.size == 0:
+        labelled = np.zeros((0, pool.shape[1]))
+    if pool.shape[1] != labelled.shape[1]:
+        raise ValueError(
+            f"pool has {pool.shape[1]} features and the labelled set {labelled.shape[1]}"
+        )
+    if not (np.isfinite(pool).all() and np.isfinite(labelled).all()):
+        raise ValueError("features must be finite")
+
+    # unit mean square over the labelled set, as in the posterior uncertainty
+    reference = labelled if len(labelled) else pool
+    scale = 1.0 / max(float(np.sqrt(np.mean(reference**2))), np.finfo(float).tiny)
+    candidates = _distinct(pool * scale, labelled * scale)
+    picked = METHODS[method](
+        pool[candidates] * scale, labelled * scale, batch_size, regularisation, seed
+    )
+    return candidates[picked]
+
+
+def _distinct(pool: Array, labelled: Array) -> NDArray[np.int64]:
+    """Rows of the pool that equal no labelled row and no earlier pool row."""
+    known = {row.tobytes() for row in _rounded(labelled)}
+    kept = []
+    for k, row in enumerate(_rounded(pool)):
+        key = row.tobytes()
+        if key not in known:
+            known.add(key)
+            kept.append(k)
+    return np.array(kept, dtype=np.int64)
+
+
+def _rounded(rows: Array) -> Array:
+    return np.round(rows / SAME) * SAME + 0.0
+
+
+def _random(
+    pool: Array, labelled: Array, batch_size: int, regularisation: float, seed: int
+) -> NDArray[np.int64]:
+    return np.random.default_rng(seed).permutation(len(pool))[:batch_size]
+
+
+def _max_diag(
+    pool: Array, labelled: Array, batch_size: int, regularisation: float, seed: int
+) -> NDArray[np.int64]:
+    """Largest posterior variance, each frame for itself."""
+    variance = np.square(_whiten(pool, labelled, regularisation)).sum(1)
+    return np.argsort(-variance, kind="stable")[:batch_size]
+
+
+def _max_det(
+    pool: Array, labelled: Array, batch_size: int, regularisation: float, seed: int
+) -> NDArray[np.int64]:
+    """Largest posterior variance given all picks so far: greedy maximisation of log det(K + 1).
+
+    With whitened features z the kernel is z·z'; observing x with unit noise subtracts
+    k(·,x) k(x,·)/(1 + k(x,x)).
+    """
+    z = _whiten(pool, labelled, regularisation)
+    variance = np.square(z).sum(1)
+    factors = np.zeros((0, len(pool)))
+    picked: list[int] = []
+    available = np.ones(len(pool), dtype=bool)
+    for _ in range(min(batch_size, len(pool))):
+        k = int(np.argmax(np.where(available, variance, -np.inf)))
+        picked.append(k)
+        available[k] = False
+        covariance = z @ z[k] - factors.T @ factors[:, k]
+        column = covariance / np.sqrt(1.0 + covariance[k])
+        factors = np.vstack([factors, column])
+        variance = variance - column**2
+    return np.array(picked, dtype=np.int64)
+
+
+def _max_dist(
+    pool: Array, labelled: Array, batch_size: int, regularisation: float, seed: int
+) -> NDArray[np.int64]:
+    """Farthest from everything labelled or picked."""
+    nearest = _squared_distances(pool, labelled).min(axis=1, initial=np.inf)
+    picked: list[int] = []
+    available = np.ones(len(pool), dtype=bool)
+    for _ in range(min(batch_size, len(pool))):
+        if np.isinf(nearest).all():  # nothing labelled yet: begin with the largest norm
+            k = int(np.argmax(np.square(pool).sum(1)))
+        else:
+            k = int(np.argmax(np.where(available, nearest, -np.inf)))
+        picked.append(k)
+        available[k] = False
+        nearest = np.minimum(nearest, _squared_distances(pool, pool[k : k + 1])[:, 0])
+    return np.array(picked, dtype=np.int64)
+
+
+def _lcmd(
+    pool: Array, labelled: Array, batch_size: int, regularisation: float, seed: int
+) -> NDArray[np.int64]:
+    """Largest cluster, maximum distance: the farthest member of the largest cluster.
+
+    Every labelled or picked point is a cluster centre; pool points belong to the nearest; the
+    size of a cluster is the sum of its squared distances.
+    """
+    if len(labelled) == 0:
+        first = _max_dist(pool, labelled, 1, regularisation, seed)
+        nearest = _squared_distances(pool, pool[first])[:, 0]
+        centre = np.zeros(len(pool), dtype=np.int64)
+        picked, n_centres = [int(k) for k in first[:batch_size]], 1
+    else:
+        distances = _squared_distances(pool, labelled)
+        nearest, centre = distances.min(axis=1), distances.argmin(axis=1)
+        picked, n_centres = [], len(labelled)
+    available = np.ones(len(pool), dtype=bool)
+    available[picked] = False
+
+    while len(picked) < min(batch_size, len(pool)):
+        sizes = np.bincount(centre, weights=nearest, minlength=n_centres)
+        occupied = np.bincount(centre[available], minlength=n_centres) > 0
+        largest = int(np.argmax(np.where(occupied, sizes, -np.inf)))
+        members = available & (centre == largest)
+        k = int(np.argmax(np.where(members, nearest, -np.inf)))
+        picked.append(k)
+        available[k] = False
+        distances = _squared_distances(pool, pool[k : k + 1])[:, 0]
+        closer = distances < nearest
+        nearest, centre = np.where(closer, distances, nearest), np.where(closer, n_centres, centre)
+        n_centres += 1
+    return np.array(picked, dtype=np.int64)
+
+
+def _whiten(pool: Array, labelled: Array, regularisation: float) -> Array:
+    """z with z·z' = φᵀ(ΦᵀΦ + λ² I)⁻¹ φ', the posterior kernel in units of λ²."""
+    gram = labelled.T @ labelled + regularisation**2 * np.eye(pool.shape[1])
+    return np.linalg.solve(np.linalg.cholesky(gram), pool.T).T
+
+
+def _squared_distances(a: Array, b: Array) -> Array:
+    """(n, m), row by row of b so that nearby points keep their digits."""
+    if len(b) == 0:
+        return np.zeros((len(a), 0))
+    return np.stack([np.square(a - row).sum(1) for row in b], axis=1)
+
+
+METHODS: dict[str, Callable[[Array, Array, int, float, int], NDArray[np.int64]]] = {
+    "random": _random,
+    "max_diag": _max_diag,
+    "max_det": _max_det,
+    "max_dist": _max_dist,
+    "lcmd": _lcmd,
+}

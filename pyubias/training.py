@@ -1,0 +1,431 @@
+"""Training: labelled structures to a potential with a fitted, calibrated uncertainty.
+
+Loss and learning rates as in Zaverkin et al., npj Comput. Mater. 10, 83 (2024), Methods::
+
+    L = Σ ΔE² + 4 Σ |ΔF|² + 0.01 Σ |ΔW|²,   W = -V σ
+"""
+
+import copy
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from torch import Tensor, nn
+
+from pyubias.calibration import attainable_coverage, conformal_factor
+from pyubias.config import ModelConfig, TrainingConfig, UncertaintyConfig
+from pyubias.datasets import Batch, Sample, collate, hash_frames, make_sample, split_frames
+from pyubias.graphs import forces_from, strain_gradient_from
+from pyubias.potential import Potential, n_invariants
+from pyubias.uncertainty import (
+    DistanceHead,
+    EnsembleHead,
+    LastLayerFeatures,
+    PosteriorHead,
+    SketchedFeatures,
+)
+
+__all__ = ["Trained", "load_trained", "train"]
+
+Progress = Callable[[int, int, float], None]
+EVALUATION_BATCH = 32
+
+
+@dataclass
+class Trained:
+    """What `train` returns and `export` takes.
+
+    Attributes:
+        members: one potential, or the members of an ensemble.
+        features: maps layer gradients to features; None for an ensemble.
+        head: the calibrated uncertainty.
+        model, uncertainty: the settings they were made with.
+        training_hash: of the structures and labels, and of their split.
+        history: per validation: epoch, energy MAE (eV/atom), forces MAE (eV/Å), seconds.
+        n_train, n_validation, n_calibration: frames in each split.
+        attainable: coverage that the size of the calibration split can promise (total).
+    """
+
+    members: list[Potential]
+    features: nn.Module | None
+    head: nn.Module
+    model: ModelConfig
+    uncertainty: UncertaintyConfig
+    training_hash: str
+    history: list[dict[str, float]] = field(default_factory=list)
+    n_train: int = 0
+    n_validation: int = 0
+    n_calibration: int = 0
+    attainable: float = 0.0
+
+    @property
+    def elements(self) -> list[str]:
+        return self.members[0].elements
+
+    @property
+    def cutoff(self) -> float:
+        return self.members[0].cutoff
+
+    def save(self, path: str | Path) -> None:
+        """Write a checkpoint; it appears under its name only when it is complete."""
+        path = Path(path)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        state = {
+            "elements": self.elements,
+            "model": self.model.model_dump(),
+            "uncertainty": self.uncertainty.model_dump(),
+            "members": [m.state_dict() for m in self.members],
+            "head": self.head.state_dict(),
+            "facts": {
+                "training_hash": self.training_hash,
+                "history": self.history,
+                "n_train": self.n_train,
+                "n_validation": self.n_validation,
+                "n_calibration": self.n_calibration,
+                "attainable": self.attainable,
+            },
+        }
+        torch.save(state, temporary)
+        temporary.replace(path)
+
+
+def load_trained(path: str | Path) -> Trained:
+    """Read a checkpoint.
+
+    Raises:
+        ValueError: the file is not a checkpoint of `Trained.save`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"checkpoint '{path}' does not exist")
+    try:
+        state = torch.load(path, weights_only=True)
+        model = ModelConfig(**state["model"])
+        uncertainty = UncertaintyConfig(**state["uncertainty"])
+        members = [_new_potential(state["elements"], model, 0) for _ in state["members"]]
+        for member, values in zip(members, state["members"], strict=True):
+            member.load_state_dict(values)
+        features = _new_features(model, uncertainty)
+        head = _empty_head(uncertainty, state["head"])
+        head.load_state_dict(state["head"])
+        return Trained(members, features, head, model, uncertainty, **state["facts"])
+    except (RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"'{path}' is not a pyubias checkpoint: {reason}") from error
+    except Exception as error:  # unpickling errors have no common base class
+        raise ValueError(f"'{path}' is not a pyubias checkpoint (export takes one)") from error
+
+
+def train(
+    frames: Sequence[Atoms],
+    model: ModelConfig | None = None,
+    training: TrainingConfig | None = None,
+    uncertainty: UncertaintyConfig | None = None,
+    *,
+    elements: Sequence[str] | None = None,
+    splits: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> Trained:
+    """Train a potential (or an ensemble), fit its uncertainty and calibrate it.
+
+    Args:
+        frames: structures with labels as `pyubias.read_frames` gives them.
+        model, training, uncertainty: settings; defaults where None.
+        elements: type order; default: alphabetical.
+        splits: ``train``, ``validation`` or ``calibration`` for each frame; default: drawn with
+            the seed and fractions of `training`. Calibration frames are used for nothing but
+            the two conformal factors.
+        progress: called with (epoch, epochs, forces MAE in eV/Å on the validation split).
+
+    Raises:
+        ValueError: too few frames, or a frame without energy.
+    """
+    model = model or ModelConfig()
+    training = training or TrainingConfig()
+    uncertainty = uncertainty or UncertaintyConfig()
+    elements = list(elements or sorted({s for a in frames for s in a.get_chemical_symbols()}))
+    if splits is None:
+        splits = split_frames(
+            len(frames), training.validation, training.calibration, training.seed
+        )
+    chosen = {
+        name: [a for a, s in zip(frames, splits, strict=True) if s == name]
+        for name in ("train", "validation", "calibration")
+    }
+    if not chosen["train"]:
+        raise ValueError(f"no frame is left to train on: got {len(frames)} frames in all")
+    samples = {
+        name: [make_sample(a, model.cutoff, elements) for a in part]
+        for name, part in chosen.items()
+    }
+
+    previous_threads = torch.get_num_threads()
+    torch.set_num_threads(training.threads)
+    try:
+        n_members = uncertainty.members if uncertainty.kind == "ensemble" else 1
+        members, history = [], []
+        for k in range(n_members):
+            potential = _new_potential(elements, model, training.seed + k)
+            set_reference(potential, chosen["train"])
+            history = fit(
+                potential, samples["train"], samples["validation"], training, progress
+            )
+            members.append(potential)
+        features = _new_features(model, uncertainty)
+        head = _fit_head(members, features, uncertainty, samples["train"])
+        attainable = _calibrate(members, features, head, uncertainty, samples["calibration"])
+    finally:
+        torch.set_num_threads(previous_threads)
+
+    return Trained(
+        members=members,
+        features=features,
+        head=head,
+        model=model,
+        uncertainty=uncertainty,
+        training_hash=hash_frames(frames),
+        history=history,
+        n_train=len(chosen["train"]),
+        n_validation=len(chosen["validation"]),
+        n_calibration=len(chosen["calibration"]),
+        attainable=attainable,
+    )
+
+
+def _new_potential(elements: list[str], model: ModelConfig, seed: int) -> Potential:
+    return Potential(
+        elements, model.cutoff, model.n_radial, model.n_basis, list(model.hidden), seed
+    )
+
+
+def set_reference(potential: Potential, frames: Sequence[Atoms]) -> None:
+    """E⁰ from ridge regression of total energies on composition; c from what is left.
+
+    c is the spread of the residual energies per square root of the number of atoms, and at
+    least what the forces do over 0.1 Å, so that a set of nearly equal energies does not
+    make the network start from nothing.
+    """
+    elements = potential.elements
+    counts = np.array([[a.get_chemical_symbols().count(e) for e in elements] for a in frames])
+    energies = np.array([a.info["REF_energy"] for a in frames])
+    ridge = 1e-8 * np.eye(len(elements)) * max(1.0, float(np.square(counts).mean()))
+    reference = np.linalg.solve(counts.T @ counts + ridge, counts.T @ energies)
+    spread = float(np.std((energies - counts @ reference) / np.sqrt(counts.sum(1))))
+    forces = [a.arrays["REF_forces"] for a in frames if "REF_forces" in a.arrays]
+    rms_force = float(np.sqrt(np.mean(np.square(np.concatenate(forces))))) if forces else 0.0
+    potential.atomic_reference.copy_(torch.from_numpy(reference))
+    potential.energy_scale.fill_(max(spread, 0.1 * rms_force, 1e-3))
+
+
+def fit(
+    potential: Potential,
+    training_set: Sequence[Sample],
+    validation_set: Sequence[Sample],
+    config: TrainingConfig,
+    progress: Progress | None = None,
+) -> list[dict[str, float]]:
+    """Adam with learning rates that fall linearly to zero; keeps the best checkpoint.
+
+    Best is the smallest sum of energy MAE (eV/atom) and forces MAE (eV/Å) on the validation set;
+    without one, the last parameters are kept.
+    """
+    device = torch.device(config.device)
+    potential.to(device)
+    optimiser = torch.optim.Adam(
+        [
+            {"params": [potential.descriptor.beta], "lr": config.embedding_rate},
+            {"params": list(potential.network.parameters()), "lr": config.weights_rate},
+            {"params": [potential.scale], "lr": config.scale_rate},
+            {"params": [potential.shift], "lr": config.shift_rate},
+        ]
+    )
+    n_batches = -(-len(training_set) // config.batch_size)
+    n_steps = config.epochs * n_batches
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1.0 - step / n_steps)
+    order = np.random.default_rng(config.seed)
+    start = time.perf_counter()
+    history: list[dict[str, float]] = []
+    best, best_state = float("inf"), None
+
+    for epoch in range(1, config.epochs + 1):
+        shuffled = order.permutation(len(training_set))
+        for chosen in np.array_split(shuffled, n_batches):
+            batch = to_device(collate([training_set[k] for k in chosen]), device)
+            loss = batch_loss(potential, batch, config)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+        last = epoch == config.epochs
+        if validation_set and (last or epoch % config.validate_every == 0):
+            energy_mae, forces_mae = _validate(potential, validation_set, device)
+            seconds = time.perf_counter() - start
+            history.append(
+                {"epoch": epoch, "energy_mae": energy_mae, "forces_mae": forces_mae,
+                 "seconds": seconds}
+            )
+            if energy_mae + forces_mae < best:
+                best, best_state = energy_mae + forces_mae, copy.deepcopy(potential.state_dict())
+        if progress is not None:
+            progress(epoch, config.epochs, history[-1]["forces_mae"] if history else float("nan"))
+
+    if best_state is not None:
+        potential.load_state_dict(best_state)
+    potential.to("cpu")
+    return history
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    if device.type == "cpu":
+        return batch
+    move = {name: getattr(batch.graph, name).to(device) for name in vars(batch.graph)}
+    return Batch(
+        graph=type(batch.graph)(**move),
+        energies=batch.energies.to(device),
+        forces=batch.forces.to(device),
+        strain_gradients=batch.strain_gradients.to(device),
+    )
+
+
+def predict(
+    potential: Potential, batch: Batch, create_graph: bool, with_stress: bool = False
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Energies (S,) f64, forces (n, 3), strain gradients (S, 3, 3) if wanted."""
+    graph = batch.graph
+    vectors = graph.edge_vectors.to(potential.shift.dtype).requires_grad_(True)
+    atomic = potential(vectors, graph.edge_index, graph.types, graph.n_atoms)
+    energies = graph.sum_over_atoms(atomic)
+    (gradient,) = torch.autograd.grad(
+        energies.sum(), vectors, create_graph=create_graph, materialize_grads=True
+    )
+    strain_gradients = strain_gradient_from(graph, gradient) if with_stress else None
+    return energies, forces_from(graph, gradient), strain_gradients
+
+
+def batch_loss(potential: Potential, batch: Batch, config: TrainingConfig) -> Tensor:
+    """The loss of one batch, divided by its number of structures; labels of nan do not count."""
+    periodic = ~torch.isnan(batch.strain_gradients).flatten(1).any(1)
+    with_stress = bool(periodic.any()) and config.stress_weight > 0
+    energies, forces, strain_gradients = predict(potential, batch, True, with_stress)
+    loss = config.energy_weight * (energies - batch.energies).square().sum()
+    known = ~torch.isnan(batch.forces)
+    error = torch.where(known, forces - torch.where(known, batch.forces, 0.0), 0.0)
+    loss = loss + config.forces_weight * error.square().sum()
+    if strain_gradients is not None:
+        error = strain_gradients[periodic] - batch.strain_gradients[periodic]
+        loss = loss + config.stress_weight * error.square().sum()
+    return loss / len(batch.energies)
+
+
+def _validate(
+    potential: Potential, samples: Sequence[Sample], device: torch.device
+) -> tuple[float, float]:
+    energy_errors, force_errors = [], []
+    for first in range(0, len(samples), EVALUATION_BATCH):
+        batch = to_device(collate(samples[first : first + EVALUATION_BATCH]), device)
+        energies, forces, _ = predict(potential, batch, create_graph=False)
+        n_atoms = batch.graph.atoms_per_structure
+        energy_errors.append(((energies - batch.energies) / n_atoms).abs().detach())
+        force_errors.append((forces - batch.forces).abs().detach().flatten())
+    forces_mae = torch.cat(force_errors).nanmean()
+    return float(torch.cat(energy_errors).mean()), float(torch.nan_to_num(forces_mae))
+
+
+def layer_widths(model: ModelConfig) -> list[int]:
+    return [n_invariants(model.n_radial), *model.hidden, 1]
+
+
+def _new_features(model: ModelConfig, uncertainty: UncertaintyConfig) -> nn.Module | None:
+    if uncertainty.kind == "ensemble":
+        return None
+    if uncertainty.features == "last_layer":
+        return LastLayerFeatures(layer_widths(model))
+    return SketchedFeatures(layer_widths(model), uncertainty.projections)
+
+
+def features_of(
+    members: Sequence[Potential], features: nn.Module | None, sample: Sample
+) -> Tensor:
+    """Atomic features (n, p) of one structure: sketched gradients, or member energies."""
+    g = sample.graph
+    with torch.no_grad():
+        if features is None:
+            arguments = (g.edge_vectors, g.edge_index, g.types, g.n_atoms)
+            return torch.stack([m(*arguments) for m in members], dim=1)
+        _, inputs, sensitivities = members[0].layer_gradients(
+            g.edge_vectors, g.edge_index, g.types, g.n_atoms, bool(features.all_layers)
+        )
+        return features(inputs, sensitivities)
+
+
+def _fit_head(
+    members: Sequence[Potential],
+    features: nn.Module | None,
+    config: UncertaintyConfig,
+    samples: Sequence[Sample],
+) -> nn.Module:
+    if config.kind == "ensemble":
+        return EnsembleHead()
+    members = [copy.deepcopy(m).set_dtype(torch.float64) for m in members]
+    if features is not None:
+        features = copy.deepcopy(features).to(torch.float64)
+    atomic = [features_of(members, features, s) for s in samples]
+    structures = torch.stack([f.mean(0) for f in atomic])
+    if config.kind == "distance":
+        return DistanceHead(structures, torch.cat(atomic))
+    return PosteriorHead(structures, torch.cat(atomic), config.regularisation)
+
+
+def _empty_head(config: UncertaintyConfig, state: dict[str, Any]) -> nn.Module:
+    """A head whose buffers have the shapes of a saved state."""
+    if config.kind == "ensemble":
+        return EnsembleHead()
+    if config.kind == "distance":
+        return DistanceHead(state["structures"], state["atoms"])
+    p = len(state["total_whitening"])
+    return PosteriorHead(torch.eye(p), torch.eye(p), config.regularisation)
+
+
+def _calibrate(
+    members: Sequence[Potential],
+    features: nn.Module | None,
+    head: nn.Module,
+    config: UncertaintyConfig,
+    samples: Sequence[Sample],
+) -> float:
+    """Set the factors of the head; returns the coverage that so many frames can promise.
+
+    Residuals: |ΔE|/N of each structure, and for each atom the root mean square of its three
+    force errors.
+    """
+    if not samples:
+        return 0.0
+    total: list[tuple[float, float]] = []
+    atomic: list[tuple[Tensor, Tensor]] = []
+    members = [copy.deepcopy(m).set_dtype(torch.float64) for m in members]
+    if features is not None:
+        features = copy.deepcopy(features).to(torch.float64)
+    for sample in samples:
+        batch = collate([sample])
+        predictions = [predict(m, batch, create_graph=False) for m in members]
+        energy = torch.stack([p[0] for p in predictions]).mean(0)
+        forces = torch.stack([p[1] for p in predictions]).mean(0).to(torch.float64)
+        phi = features_of(members, features, sample)
+        n = sample.graph.n_atoms
+        residual = abs(float(energy.detach()[0]) - sample.energy) / n
+        total.append((residual, float(head.total(phi.mean(0)))))
+        force_error = (forces - sample.forces).square().mean(1).sqrt()
+        if bool(torch.isfinite(force_error).all()):
+            atomic.append((force_error, head.atomic(phi)))
+    residuals, uncertainties = zip(*total, strict=True)
+    head.total_factor.fill_(conformal_factor(residuals, uncertainties, config.alpha))
+    if atomic:
+        residuals, uncertainties = (torch.cat(x).detach().numpy() for x in zip(*atomic, strict=True))
+        head.atomic_factor.fill_(conformal_factor(residuals, uncertainties, config.alpha))
+    return attainable_coverage(len(total), config.alpha)
