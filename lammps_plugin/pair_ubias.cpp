@@ -144,7 +144,10 @@ void PairUbias::load_model(const std::string &path)
   std::string library = here.dli_fname;
   library = library.substr(0, library.rfind('/') + 1) + "libubias_model.so";
 
-  if (!model_library) model_library = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
+  // LAMMPS exports a plain dgemm_ of its own; torch must prefer its tuned one
+
+  if (!model_library)
+    model_library = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
   if (!model_library) {
     message = fmt::format("pair_style ubias: cannot load {} ({}); the plugin must be built for the "
                           "torch that it runs with: run 'pyubias doctor'",

@@ -33,6 +33,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 from torch import Tensor
 
+from pyubias.kernels import load_kernels
+
 CONTRACT_VERSION = 1
 METADATA_FILE = "pyubias.json"
 
@@ -102,6 +104,7 @@ def load(
     if not path.is_file():
         raise ContractError(f"model file '{path}' does not exist")
     extra_files = {METADATA_FILE: ""}
+    load_kernels()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)

@@ -71,6 +71,8 @@ def export(
     trained: Trained,
     path: str | Path,
     dtype: Literal["float32", "float64"] = "float64",
+    *,
+    portable: bool = False,
 ) -> Metadata:
     """Write `trained` as a model file for LAMMPS, the ASE calculator and `pyubias evaluate`.
 
@@ -79,12 +81,16 @@ def export(
         path: of the model file; it appears only when it is complete.
         dtype: of the arithmetic inside. With float64, results agree to rounding between
             programs and numbers of ranks.
+        portable: use PyTorch operators only. Such a file is slower on the CPU, but needs no
+            compiled operators and runs on a GPU.
 
     Returns:
         the metadata in the file.
     """
     precision = torch.float64 if dtype == "float64" else torch.float32
     members = [copy.deepcopy(m).set_dtype(precision) for m in trained.members]
+    for member in members:
+        member.descriptor.fused = member.descriptor.fused and not portable
     head = copy.deepcopy(trained.head)
     if trained.features is None:
         module: nn.Module = ExportedEnsemble(list(members), head)

@@ -236,7 +236,10 @@ def fit(
     without one, the last parameters are kept.
     """
     device = torch.device(config.device)
+    fused = potential.descriptor.fused
+    potential.descriptor.fused = fused and device.type == "cpu"
     potential.to(device)
+    parameters = list(potential.parameters())
     optimiser = torch.optim.Adam(
         [
             {"params": [potential.descriptor.beta], "lr": config.embedding_rate},
@@ -259,7 +262,7 @@ def fit(
             batch = to_device(collate([training_set[k] for k in chosen]), device)
             loss = batch_loss(potential, batch, config)
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward(inputs=parameters)
             optimiser.step()
             schedule.step()
         last = epoch == config.epochs
@@ -278,6 +281,7 @@ def fit(
     if best_state is not None:
         potential.load_state_dict(best_state)
     potential.to("cpu")
+    potential.descriptor.fused = fused
     return history
 
 
