@@ -20,6 +20,8 @@ from pydantic import (
     model_validator,
 )
 
+from pyubias.errors import UserError
+
 __all__ = [
     "CampaignConfig",
     "ConfigError",
@@ -27,6 +29,7 @@ __all__ = [
     "TrainingConfig",
     "UncertaintyConfig",
     "load_campaign",
+    "load_reference",
     "load_section",
 ]
 
@@ -34,7 +37,7 @@ Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Scalar = int | float | str
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError):
     """A file of settings is wrong; the message names the key, what it got and what it wanted."""
 
 
@@ -99,7 +102,10 @@ class StartConfig(Section):
 
 
 class LammpsReference(Section):
-    """A LAMMPS input script with a classical force field that ends in `run 0`."""
+    """A LAMMPS input script with a classical force field that ends in `run 0`.
+
+    The script gets its own folder as the variable `here`, and everything under `variables`.
+    """
 
     kind: Literal["lammps"]
     input: Path
@@ -123,8 +129,8 @@ class ExplorationConfig(Section):
     """Walkers: a LAMMPS script that is run `walkers` times in every iteration.
 
     The script gets as variables: model, structure, elements, seed, steps, every, tau, threshold,
-    trajectory, crossing, and everything under `variables`; a list there is cycled over the
-    walkers.
+    trajectory, crossing, here (its own folder), and everything under `variables`; a list there
+    is cycled over the walkers.
     """
 
     input: Path
@@ -141,6 +147,10 @@ class SelectionConfig(Section):
     method: Literal["random", "max_diag", "max_det", "max_dist", "lcmd"] = "max_det"
     batch_size: PositiveInt = Field(8, description="labels per iteration")
     max_pool: PositiveInt = Field(4000, description="frames compared, evenly spread over walkers")
+
+
+class _ReferenceFile(Section):
+    reference: Reference
 
 
 class StopConfig(Section):
@@ -212,7 +222,8 @@ def load_campaign(path: str | Path) -> CampaignConfig:
     config = validate(CampaignConfig, fields, str(path))
     if config.control is not None:
         control_arm(config)  # its keys are checked here, not after an hour
-    return _absolute(config, path.parent.resolve())
+    absolute: CampaignConfig = _absolute(config, path.parent.resolve())
+    return absolute
 
 
 def control_arm(config: CampaignConfig) -> CampaignConfig:
@@ -227,6 +238,14 @@ def load_section(model: type[Section], path: str | Path, key: str | None = None)
     if key is not None and key in fields:
         fields = fields[key]
     return validate(model, fields, str(path))
+
+
+def load_reference(path: str | Path) -> LammpsReference | AseReference:
+    """The reference of a campaign file, or of a YAML file that holds nothing else."""
+    path = Path(path)
+    fields = _read_yaml(path)
+    config = validate(_ReferenceFile, {"reference": fields.get("reference", fields)}, str(path))
+    return _absolute(config, path.parent.resolve()).reference  # type: ignore[no-any-return]
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -299,7 +318,7 @@ def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _absolute(config: CampaignConfig, folder: Path) -> CampaignConfig:
+def _absolute(config: Any, folder: Path) -> Any:
     """All paths of the file, made absolute; a file that is not there is an error now."""
 
     def resolve(value: Any, key: str) -> Any:
@@ -312,4 +331,4 @@ def _absolute(config: CampaignConfig, folder: Path) -> CampaignConfig:
             return {k: resolve(v, f"{key}.{k}" if key else k) for k, v in value.items()}
         return value
 
-    return CampaignConfig.model_validate(resolve(config.model_dump(), ""))
+    return type(config).model_validate(resolve(config.model_dump(), ""))

@@ -33,6 +33,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 from torch import Tensor
 
+from pyubias.errors import UserError
 from pyubias.kernels import load_kernels
 
 CONTRACT_VERSION = 1
@@ -41,7 +42,7 @@ METADATA_FILE = "pyubias.json"
 __all__ = ["CONTRACT_VERSION", "ContractError", "Metadata", "check_contract", "load", "save"]
 
 
-class ContractError(ValueError):
+class ContractError(UserError):
     """A model file does not meet the contract; the message says what, got, wanted."""
 
 

@@ -21,6 +21,7 @@ from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 from torch import Tensor
 
+from pyubias.errors import UserError
 from pyubias.graphs import Graph, build_graph, concatenate
 
 __all__ = ["Batch", "Sample", "collate", "hash_frames", "make_sample", "read_frames", "split_frames"]
@@ -28,7 +29,7 @@ __all__ = ["Batch", "Sample", "collate", "hash_frames", "make_sample", "read_fra
 ENERGY, FORCES, STRESS = "REF_energy", "REF_forces", "REF_stress"
 
 
-class DatasetError(ValueError):
+class DatasetError(UserError):
     """A data set cannot be used; the message says what was looked for and what was found."""
 
 

@@ -9,6 +9,8 @@ from ase import Atoms
 from torch import Tensor
 from vesin import NeighborList
 
+from pyubias.errors import UserError
+
 __all__ = ["Graph", "build_graph", "concatenate", "forces_from", "strain_gradient_from"]
 
 
@@ -58,12 +60,12 @@ def build_graph(atoms: Atoms, cutoff: float, elements: Sequence[str]) -> Graph:
         elements: chemical symbols in type order.
 
     Raises:
-        ValueError: an element of the structure is not in the list.
+        UserError: an element of the structure is not in the list.
     """
     position = {symbol: k for k, symbol in enumerate(elements)}
     unknown = sorted(set(atoms.get_chemical_symbols()) - set(position))
     if unknown:
-        raise ValueError(
+        raise UserError(
             f"element {unknown[0]} of {atoms.get_chemical_formula()} is unknown to the model, "
             f"which has {' '.join(elements)}"
         )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 __all__ = ["METHODS", "select"]
 
 Array = NDArray[np.float64]
-SAME = 1e-7  # relative distance below which two feature vectors are one structure
+SAME = 1e-6  # distance per feature below which two rows (unit mean square) are one structure
 
 
 def select(
@@ -63,19 +63,17 @@ def select(
 
 
 def _distinct(pool: Array, labelled: Array) -> NDArray[np.int64]:
-    """Rows of the pool that equal no labelled row and no earlier pool row."""
-    known = {row.tobytes() for row in _rounded(labelled)}
+    """Rows of the pool that are not a labelled row again, nor an earlier pool row."""
+    known: set[bytes] = set()
     kept = []
-    for k, row in enumerate(_rounded(pool)):
-        key = row.tobytes()
+    nearest = _squared_distances(pool, labelled).min(axis=1, initial=np.inf)
+    new = nearest > SAME**2 * pool.shape[1]
+    for k in np.flatnonzero(new):
+        key = (np.round(pool[k] / SAME) + 0.0).tobytes()
         if key not in known:
             known.add(key)
             kept.append(k)
     return np.array(kept, dtype=np.int64)
-
-
-def _rounded(rows: Array) -> Array:
-    return np.round(rows / SAME) * SAME + 0.0
 
 
 def _random(

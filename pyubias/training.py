@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from pyubias.calibration import attainable_coverage, conformal_factor
 from pyubias.config import ModelConfig, TrainingConfig, UncertaintyConfig
 from pyubias.datasets import Batch, Sample, collate, hash_frames, make_sample, split_frames
+from pyubias.errors import UserError
 from pyubias.graphs import forces_from, strain_gradient_from
 from pyubias.potential import Potential, n_invariants
 from pyubias.uncertainty import (
@@ -99,11 +100,11 @@ def load_trained(path: str | Path) -> Trained:
     """Read a checkpoint.
 
     Raises:
-        ValueError: the file is not a checkpoint of `Trained.save`.
+        UserError: the file is not a checkpoint of `Trained.save`.
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"checkpoint '{path}' does not exist")
+        raise UserError(f"checkpoint '{path}' does not exist")
     try:
         state = torch.load(path, weights_only=True)
         model = ModelConfig(**state["model"])
@@ -117,9 +118,9 @@ def load_trained(path: str | Path) -> Trained:
         return Trained(members, features, head, model, uncertainty, **state["facts"])
     except (RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise ValueError(f"'{path}' is not a pyubias checkpoint: {reason}") from error
+        raise UserError(f"'{path}' is not a pyubias checkpoint: {reason}") from error
     except Exception as error:  # unpickling errors have no common base class
-        raise ValueError(f"'{path}' is not a pyubias checkpoint (export takes one)") from error
+        raise UserError(f"'{path}' is not a pyubias checkpoint (export takes one)") from error
 
 
 def train(
@@ -144,7 +145,7 @@ def train(
         progress: called with (epoch, epochs, forces MAE in eV/Å on the validation split).
 
     Raises:
-        ValueError: too few frames, or a frame without energy.
+        UserError: too few frames, or a frame without energy.
     """
     model = model or ModelConfig()
     training = training or TrainingConfig()
@@ -159,7 +160,7 @@ def train(
         for name in ("train", "validation", "calibration")
     }
     if not chosen["train"]:
-        raise ValueError(f"no frame is left to train on: got {len(frames)} frames in all")
+        raise UserError(f"no frame is left to train on: got {len(frames)} frames in all")
     samples = {
         name: [make_sample(a, model.cutoff, elements) for a in part]
         for name, part in chosen.items()

@@ -1,0 +1,159 @@
+"""What a model and a campaign are worth: errors, calibration, coverage of collective variables."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from pyubias.calculator import Model, Prediction
+from pyubias.calibration import coverage
+from pyubias.config import CollectiveVariable
+
+__all__ = [
+    "Errors",
+    "collective_variables",
+    "errors",
+    "evaluate",
+    "frames_within_steps",
+    "quadtree_coverage",
+]
+
+Array = NDArray[np.float64]
+
+
+class Errors(dict[str, Array]):
+    """Residuals and uncertainties, flat: energy (eV/atom), forces, atomic (eV/Å), stress, …"""
+
+
+def errors(frames: Sequence[Atoms], predictions: Sequence[Prediction]) -> Errors:
+    """Residuals (predicted minus true) beside the calibrated uncertainties.
+
+    Keys: ``energy`` (structures,) in eV/atom and ``total_uncertainty``; ``forces`` (components,)
+    in eV/Å; ``atomic`` (atoms,) root mean square of an atom's three force residuals and
+    ``atomic_uncertainty``; ``stress`` (components,) in eV/Å³. A label that is absent everywhere
+    gives an empty array.
+    """
+    columns: dict[str, list[Array]] = {
+        name: []
+        for name in ("energy", "total_uncertainty", "forces", "atomic", "atomic_uncertainty",
+                     "stress")
+    }
+    for atoms, predicted in zip(frames, predictions, strict=True):
+        residual = (predicted.energy - atoms.info["REF_energy"]) / len(atoms)
+        columns["energy"].append(np.array([residual]))
+        columns["total_uncertainty"].append(np.array([predicted.total_uncertainty]))
+        if "REF_forces" in atoms.arrays:
+            difference = predicted.forces - atoms.arrays["REF_forces"]
+            columns["forces"].append(difference.ravel())
+            columns["atomic"].append(np.sqrt(np.square(difference).mean(1)))
+            columns["atomic_uncertainty"].append(predicted.atomic_uncertainty)
+        if "REF_stress" in atoms.info and predicted.stress is not None:
+            columns["stress"].append(predicted.stress - atoms.info["REF_stress"])
+    return Errors(
+        {name: np.concatenate(parts) if parts else np.zeros(0) for name, parts in columns.items()}
+    )
+
+
+def evaluate(model: Model, frames: Sequence[Atoms]) -> dict[str, float | int | None]:
+    """RMSE and MAE of energy (eV/atom), forces (eV/Å) and stress (eV/Å³), and the fractions of
+    residuals that the calibrated uncertainties cover. None where there is no label."""
+    return summarise(errors(frames, model.predict(frames)))
+
+
+def summarise(residuals: Errors) -> dict[str, float | int | None]:
+    summary: dict[str, float | int | None] = {"n_structures": len(residuals["energy"])}
+    for name in ("energy", "forces", "stress"):
+        x = residuals[name]
+        summary[f"{name}_rmse"] = float(np.sqrt(np.mean(np.square(x)))) if len(x) else None
+        summary[f"{name}_mae"] = float(np.mean(np.abs(x))) if len(x) else None
+    summary["total_coverage"] = coverage(residuals["energy"], residuals["total_uncertainty"])
+    summary["atomic_coverage"] = (
+        coverage(residuals["atomic"], residuals["atomic_uncertainty"])
+        if len(residuals["atomic"])
+        else None
+    )
+    return summary
+
+
+def collective_variables(
+    frames: Sequence[Atoms], variables: Sequence[CollectiveVariable]
+) -> Array:
+    """(frames, variables): dihedrals in degrees in [-180, 180), distances in Å, volumes in Å³."""
+    values = np.empty((len(frames), len(variables)))
+    for row, atoms in zip(values, frames, strict=True):
+        mic = bool(atoms.pbc.any())
+        for k, variable in enumerate(variables):
+            if variable.dihedral is not None:
+                angle = atoms.get_dihedral(*(i - 1 for i in variable.dihedral), mic=mic)
+                row[k] = (angle + 180.0) % 360.0 - 180.0
+            elif variable.distance is not None:
+                row[k] = atoms.get_distance(*(i - 1 for i in variable.distance), mic=mic)
+            else:
+                row[k] = atoms.get_volume()
+    return values
+
+
+def quadtree_coverage(
+    points: Array, bounds: Sequence[tuple[float, float]], depth: int = 5
+) -> float:
+    """(1/depth) Σ_h visited_h / (2^d)^h over the levels h of a 2^d-tree.
+
+    One point gives 0.0666 in two dimensions, a full grid 1. Points outside the bounds do not
+    count.
+
+    Args:
+        points: (n, d).
+        bounds: lowest and highest value of each of the d coordinates.
+    """
+    points = np.asarray(points, dtype=float).reshape(-1, len(bounds))
+    low = np.array([b[0] for b in bounds])
+    width = np.array([b[1] - b[0] for b in bounds])
+    unit = (points - low) / width
+    unit = unit[((unit >= 0.0) & (unit <= 1.0)).all(1)]
+    total = 0.0
+    for level in range(1, depth + 1):
+        cells = np.minimum((unit * 2**level).astype(int), 2**level - 1)
+        total += len(np.unique(cells, axis=0)) / 2 ** (level * len(bounds))
+    return total / depth
+
+
+def frames_within_steps(
+    walks: Sequence[Sequence[tuple[int, NDArray[np.int64]]]], budget: int
+) -> list[list[NDArray[np.bool_]]]:
+    """Which frames belong to the first `budget` MD steps of a campaign.
+
+    Iterations count one after the other. In the iteration that the budget ends in, all
+    walkers are cut at the same time step.
+
+    Args:
+        walks: for each iteration and walker: steps made, and the time steps of its frames.
+        budget: MD steps of all walkers together.
+
+    Returns:
+        for each iteration and walker, a mask over its frames.
+    """
+    masks: list[list[NDArray[np.bool_]]] = []
+    left = budget
+    for iteration in walks:
+        steps = np.array([s for s, _ in iteration])
+        if steps.sum() <= left:
+            limit = float("inf")
+            left -= int(steps.sum())
+        else:
+            limit = _common_limit(steps, left) if left > 0 else -1.0
+            left = 0
+        masks.append([timesteps <= limit for _, timesteps in iteration])
+    return masks
+
+
+def _common_limit(steps: NDArray[np.int64], budget: int) -> float:
+    """t with Σ_w min(steps_w, t) = budget."""
+    ordered = np.sort(steps)
+    done = 0
+    for k, s in enumerate(ordered):
+        rest = len(ordered) - k
+        if done + rest * s >= budget:
+            return float((budget - done) / rest)
+        done += int(s)
+    return float("inf")

@@ -1,0 +1,492 @@
+"""The active-learning loop: label, train, calibrate, explore, select, and round again.
+
+Every stage is a function of files to a file (see `state`), so that a campaign that was killed
+anywhere continues with the same command and ends with the same result.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+from ase import Atoms
+
+from pyubias.analysis import collective_variables, evaluate, quadtree_coverage
+from pyubias.calculator import Model
+from pyubias.config import CampaignConfig, control_arm
+from pyubias.datasets import read_frames, split_frames
+from pyubias.errors import UserError
+from pyubias.exploration import Walk, load_walk, run_walker
+from pyubias.exporting import export
+from pyubias.labelling import LabelError, Reference, label_frame, open_reference
+from pyubias.parallel import Ranks
+from pyubias.progress import Progress, duration, live_table, wants_live_table
+from pyubias.selection import select
+from pyubias.state import (
+    LabelStore,
+    check_settings,
+    copy_file,
+    read_json,
+    write_json,
+    write_with,
+)
+from pyubias.training import load_trained, train
+
+__all__ = ["Arm", "arms_of", "run_campaign"]
+
+# settings that a resumed campaign may change: they decide when it ends, not what it does
+FREE = {"stop"}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One campaign of a run: the main one, or its control."""
+
+    name: str
+    config: CampaignConfig
+    folder: Path
+
+
+def arms_of(config: CampaignConfig, folder: Path) -> list[Arm]:
+    """The main arm, which lives in the run folder itself, and the control arm below it."""
+    main = Arm("biased" if config.exploration.tau > 0 else "unbiased", config, folder)
+    if config.control is None:
+        return [main]
+    other = control_arm(config)
+    name = "biased" if other.exploration.tau > 0 else "unbiased"
+    return [main, Arm(name if name != main.name else "control", other, folder / "control")]
+
+
+def run_campaign(
+    config: CampaignConfig, runs: str | Path = "runs", ranks: Ranks | None = None
+) -> Path:
+    """Run or resume a campaign; every rank calls it.
+
+    With a control arm and two ranks or more, the arms share the ranks and run side by side.
+
+    Args:
+        config: from `load_campaign`.
+        runs: folder that the run folder is made in.
+        ranks: default: all MPI ranks.
+
+    Returns:
+        the run folder.
+    """
+    ranks = ranks or Ranks()
+    folder = Path(runs).resolve() / config.name
+    arms = arms_of(config, folder)
+
+    def prepare() -> None:
+        for arm in arms:
+            arm.folder.mkdir(parents=True, exist_ok=True)
+            check_settings(arm.folder / "config.json", arm.config.model_dump(mode="json"), FREE)
+
+    ranks.on_root(prepare)
+    live = ranks.is_root and wants_live_table()
+    with live_table([arm.folder for arm in arms], live):
+        if ranks.size < len(arms):
+            for arm in arms:
+                _run_arm(arm, ranks, _progress(arm, folder, ranks, echo=not live))
+        else:
+            mine = ranks.rank * len(arms) // ranks.size
+            group = ranks.split(mine)
+            _run_arm(arms[mine], group, _progress(arms[mine], folder, group, echo=not live))
+    ranks.wait_for_all()
+    return folder
+
+
+def _progress(arm: Arm, folder: Path, ranks: Ranks, echo: bool) -> Progress:
+    return Progress(arm.name, arm.folder, folder / "log.txt", ranks.is_root, echo)
+
+
+def _run_arm(arm: Arm, ranks: Ranks, progress: Progress) -> None:
+    campaign = _Campaign(arm, ranks, progress)
+    deadline = arm.config.stop.hours
+    start = time.monotonic()
+    iteration = 0
+    while campaign.iterate(iteration):
+        iteration += 1
+        if deadline is not None and time.monotonic() - start > 3600 * deadline:
+            progress.say(f"stop.hours = {deadline:g} reached; run the same command to go on")
+            break
+
+
+class _Campaign:
+    """One arm while it runs: what its stages share. Every method is called by all its ranks."""
+
+    def __init__(self, arm: Arm, ranks: Ranks, progress: Progress) -> None:
+        self.config = arm.config
+        self.folder = arm.folder
+        self.ranks = ranks
+        self.progress = progress
+        self.labels = LabelStore(arm.folder / "labels.db")
+        self.start = _read_structures(arm.config.start.structures)
+        self.elements = arm.config.elements or sorted(
+            {s for atoms in self.start for s in atoms.get_chemical_symbols()}
+        )
+        self.test: list[Atoms] = []
+        if arm.config.evaluation.test is not None:
+            self.test, _ = read_frames(arm.config.evaluation.test)
+
+    def iterate(self, iteration: int) -> bool:
+        """One turn of the loop; False when the campaign is complete."""
+        folder = self.folder / "iterations" / f"{iteration:04d}"
+        if (folder / "record.json").is_file():
+            record = read_json(folder / "record.json")
+            if not (record["last"] and self._goes_on(record)):
+                return not record["last"]
+            self.ranks.on_root((folder / "record.json").unlink)  # the budget was raised
+        seconds: dict[str, float] = {}
+        self.ranks.on_root(lambda: folder.mkdir(parents=True, exist_ok=True))
+
+        with _timed(folder, "label", seconds, self.ranks):
+            self._label(iteration)
+        frames = [f for f in self.labels.frames(iteration) if not f.failed]
+        if not frames:
+            raise UserError(
+                "the reference labelled none of the start structures; the reasons are in "
+                f"{self.labels.path}"
+            )
+        self.progress.update(
+            iteration=iteration, labels=len(frames), label_budget=self.config.stop.labels
+        )
+
+        with _timed(folder, "train", seconds, self.ranks):
+            self.ranks.on_root(lambda: self._train(folder, iteration, frames))
+        with _timed(folder, "evaluate", seconds, self.ranks):
+            self.ranks.on_root(lambda: self._evaluate(folder))
+        last = not self._goes_on(
+            {"n_labels": len(frames), **read_json(folder / "evaluation.json")}
+        )
+        if not last:
+            with _timed(folder, "explore", seconds, self.ranks):
+                self._explore(folder, iteration, frames)
+            with _timed(folder, "select", seconds, self.ranks):
+                self.ranks.on_root(lambda: self._select(folder, iteration, frames))
+            with _timed(folder, "label", seconds, self.ranks):
+                self._label(iteration + 1)
+        last = last or not any(f.iteration > iteration for f in self.labels.frames())
+        self.ranks.on_root(lambda: self._record(folder, iteration, last, seconds))
+        return not last
+
+    def _goes_on(self, record: dict[str, Any]) -> bool:
+        stop = self.config.stop
+        error = record.get("forces_rmse")
+        reached = stop.forces_rmse > 0 and error is not None and error <= stop.forces_rmse
+        return record["n_labels"] < stop.labels and not reached
+
+    # --- label ---------------------------------------------------------------------------
+
+    def _label(self, iteration: int) -> None:
+        """Label the frames that were selected for an iteration and are not in the database."""
+        wanted = self.ranks.on_root(lambda: self._wanted(iteration))
+        if not wanted:
+            return
+        self.progress.stage("label", f"iteration {iteration}: {len(wanted)} frames")
+        with contextlib.ExitStack() as stack:
+            reference: Reference | None = None
+
+            def label(item: tuple[str, Atoms]) -> UserError | None:
+                nonlocal reference
+                key, atoms = item
+                try:
+                    if reference is None:
+                        reference = stack.enter_context(open_reference(self.config.reference))
+                    self.labels.add(key, atoms, label_frame(reference, atoms))
+                except LabelError as error:
+                    self.labels.add(key, atoms, None, reason=str(error))
+                    self.progress.say(f"label {key} failed: {error}")
+                except UserError as error:
+                    return error
+                return None
+
+            problems = self.ranks.map(label, wanted, self.folder)
+        for problem in problems:
+            if problem is not None:
+                self.ranks.fail(problem)
+
+    def _wanted(self, iteration: int) -> list[tuple[str, Atoms]]:
+        if iteration == 0:
+            frames = self._perturbed_start()
+        else:
+            source = self.folder / "iterations" / f"{iteration - 1:04d}" / "selection.traj"
+            frames = ase.io.read(source, index=":") if source.stat().st_size else []
+        known = self.labels.keys()
+        keyed = [(f"{iteration:04d}-{k:02d}", atoms) for k, atoms in enumerate(frames)]
+        return [(key, atoms) for key, atoms in keyed if key not in known]
+
+    def _perturbed_start(self) -> list[Atoms]:
+        """Copies of the start structures, coordinates displaced by up to ±perturb."""
+        start, training = self.config.start, self.config.training
+        generator = np.random.default_rng([self.config.seed, 0])
+        n = min(start.count, self.config.stop.labels)
+        splits = split_frames(n, training.validation, training.calibration, self.config.seed)
+        frames = []
+        for k in range(n):
+            atoms = self.start[k % len(self.start)].copy()
+            atoms.positions += generator.uniform(-1, 1, atoms.positions.shape) * start.perturb
+            atoms.info = {"iteration": 0, "split": splits[k], "walker": -1}
+            frames.append(atoms)
+        return frames
+
+    # --- train and evaluate --------------------------------------------------------------
+
+    def _train(self, folder: Path, iteration: int, frames: list[Any]) -> None:
+        checkpoint, model = folder / "potential.ckpt", folder / "model.pt"
+        if not checkpoint.is_file():
+            self.progress.stage("train", f"iteration {iteration}: {len(frames)} labels")
+            trained = train(
+                [f.atoms for f in frames],
+                self.config.model,
+                self.config.training.model_copy(
+                    update={"seed": self.config.seed + self.config.training.seed}
+                ),
+                self.config.uncertainty,
+                elements=self.elements,
+                splits=[f.split for f in frames],
+                progress=lambda epoch, epochs, mae: self.progress.update(done=epoch, total=epochs),
+            )
+            trained.save(checkpoint)
+        if not model.is_file():
+            export(load_trained(checkpoint), model)
+        copy_file(model, self.folder / "model.pt")
+
+    def _evaluate(self, folder: Path) -> None:
+        output = folder / "evaluation.json"
+        if output.is_file():
+            return
+        self.progress.stage("evaluate")
+        write_json(output, evaluate(Model(folder / "model.pt"), self.test) if self.test else {})
+
+    # --- explore -------------------------------------------------------------------------
+
+    def _explore(self, folder: Path, iteration: int, frames: list[Any]) -> None:
+        config = self.config.exploration
+        walkers = folder / "walkers"
+        self.ranks.on_root(lambda: walkers.mkdir(exist_ok=True))
+        todo = [
+            k for k in range(config.walkers) if not (walkers / f"{k:02d}.npz").is_file()
+        ]
+        if not todo:
+            return
+        newest = max(f.iteration for f in frames)
+        starts = [f.atoms for f in frames if f.iteration == newest]
+        self.progress.stage(
+            "explore", f"iteration {iteration}: {len(todo)} walkers, up to {config.steps} steps each"
+        )
+
+        def walk(k: int, group: Ranks) -> None:
+            own = walkers / f"{k:02d}"
+            if group.is_root:
+                own.mkdir(exist_ok=True)
+            result = run_walker(
+                config,
+                k,
+                folder / "model.pt",
+                self.elements,
+                starts[k % len(starts)],
+                _seed(self.config.seed, iteration, k),
+                own,
+                group.communicator if group.size > 1 else None,
+                group.is_root,
+            )
+            if group.is_root:
+                result.save(walkers / f"{k:02d}.npz")
+                for dump in own.glob("*.dump"):
+                    dump.unlink()
+                done = len(list(walkers.glob("*.npz")))
+                self.progress.update(done=done, total=config.walkers)
+                ending = "crossed" if result.crossed else "ended"
+                self.progress.say(
+                    f"walker {k}: {result.steps} steps, "
+                    + (f"failed: {result.failure}" if result.failure else ending)
+                )
+
+        self.ranks.map(
+            lambda k: walk(k, self.ranks),
+            todo,
+            self.folder,
+            min(config.ranks_per_walker, self.ranks.size),
+            walk if self.ranks.size > 1 else None,
+        )
+
+    def _walks(self, folder: Path) -> list[Walk]:
+        return [load_walk(path) for path in sorted((folder / "walkers").glob("*.npz"))]
+
+    # --- select --------------------------------------------------------------------------
+
+    def _select(self, folder: Path, iteration: int, frames: list[Any]) -> None:
+        """The most informative frames of the pool; all labelled frames count as known."""
+        output = folder / "selection.traj"
+        if output.is_file():
+            return
+        config = self.config.selection
+        pool = self._pool(self._walks(folder))
+        self.progress.stage("select", f"iteration {iteration}: from {len(pool)} frames")
+        model = Model(folder / "model.pt")
+        picked = select(
+            config.method,
+            model.mean_features(pool),
+            model.mean_features([f.atoms for f in frames]),
+            min(config.batch_size, self.config.stop.labels - len(frames)),
+            regularisation=self.config.uncertainty.regularisation,
+            seed=_seed(self.config.seed, iteration, 10**6),
+        )
+        chosen = [pool[k] for k in picked]
+        training = self.config.training
+        splits = split_frames(
+            len(chosen),
+            training.validation,
+            training.calibration,
+            self.config.seed,
+            n_before=len(self.labels.keys()),
+        )
+        for atoms, split in zip(chosen, splits, strict=True):
+            atoms.info.update(iteration=iteration + 1, split=split)
+        write_with(output, lambda p: ase.io.write(p, chosen) if chosen else p.touch())
+
+    def _pool(self, walks: list[Walk]) -> list[Atoms]:
+        """Frames of all walkers, thinned evenly to `max_pool`; crossing frames always stay."""
+        stride = max(1, -(-sum(len(w.positions) for w in walks) // self.config.selection.max_pool))
+        pool = []
+        for k, walk in enumerate(walks):
+            frames = walk.frames(self.start[k % len(self.start)])
+            last = len(frames) - 1
+            for i, atoms in enumerate(frames):
+                if i % stride == 0 or (walk.crossed and i == last):
+                    atoms.info = {"walker": k, "timestep": int(walk.timesteps[i])}
+                    pool.append(atoms)
+        if not pool:
+            failures = sorted({w.failure for w in walks if w.failure})
+            raise UserError(
+                "the walkers wrote no frame"
+                + (f"; LAMMPS said: {failures[0]}" if failures else "")
+            )
+        return pool
+
+    # --- record --------------------------------------------------------------------------
+
+    def _record(
+        self, folder: Path, iteration: int, last: bool, seconds: dict[str, float]
+    ) -> None:
+        """One record per iteration, and ``metrics.json`` of all so far."""
+        evaluation = read_json(folder / "evaluation.json")
+        all_frames = self.labels.frames()
+        used = [f for f in all_frames if f.iteration <= iteration]
+        new = [f.atoms for f in all_frames if f.iteration == iteration + 1 and not f.failed]
+        on_new = evaluate(Model(folder / "model.pt"), new) if new else {}
+        trained = load_trained(folder / "potential.ckpt")
+        points, steps, crossed, failed_walks = self._visited(iteration)
+        before = self._records(iteration)
+        record = {
+            "iteration": iteration,
+            "n_labels": sum(not f.failed for f in used),
+            "n_failed_labels": sum(f.failed for f in used),
+            "coverage": points,
+            "energy_rmse": evaluation.get("energy_rmse"),
+            "forces_rmse": evaluation.get("forces_rmse"),
+            "stress_rmse": evaluation.get("stress_rmse"),
+            "conformal_coverage": on_new.get("atomic_coverage"),
+            "conformal_coverage_total": on_new.get("total_coverage"),
+            "test_conformal_coverage": evaluation.get("atomic_coverage"),
+            "n_calibration": trained.n_calibration,
+            "md_steps": steps,
+            "walkers_crossed": crossed,
+            "walkers_failed": failed_walks,
+            "wall_s": (before[-1]["wall_s"] if before else 0.0) + sum(seconds.values()),
+            "seconds": seconds,
+            "last": last,
+        }
+        write_json(folder / "record.json", record)
+        records = [*before, record]
+        write_json(self.folder / "metrics.json", records)
+        left = self._seconds_left(records)
+        self.progress.update(
+            force=True,
+            seconds_left=left,
+            **{k: record[k] for k in ("coverage", "md_steps", "energy_rmse", "forces_rmse",
+                                      "conformal_coverage")},
+        )
+        if last:
+            self.progress.stage("done")
+        self.progress.say(_describe(record, left))
+
+    def _records(self, iteration: int) -> list[dict[str, Any]]:
+        paths = [self.folder / "iterations" / f"{k:04d}" / "record.json" for k in range(iteration)]
+        return [read_json(path) for path in paths]
+
+    def _visited(self, iteration: int) -> tuple[float | None, int, int, int]:
+        """Coverage by all frames so far, MD steps, and walkers that crossed or failed (now)."""
+        variables = self.config.evaluation.collective_variables
+        points, steps, crossed, failed = [], 0, 0, 0
+        for k in range(iteration + 1):
+            walks = self._walks(self.folder / "iterations" / f"{k:04d}")
+            for w, walk in enumerate(walks):
+                steps += walk.steps
+                if k == iteration:
+                    crossed += walk.crossed
+                    failed += bool(walk.failure)
+                if variables:
+                    frames = walk.frames(self.start[w % len(self.start)])
+                    points.append(collective_variables(frames, variables))
+        if not variables:
+            return None, steps, crossed, failed
+        visited = np.concatenate(points) if points else np.zeros((0, len(variables)))
+        return quadtree_coverage(visited, [v.bounds for v in variables]), steps, crossed, failed
+
+    def _seconds_left(self, records: list[dict[str, Any]]) -> float:
+        """Iterations that are left, at the pace of the last one that was complete."""
+        budget, batch = self.config.stop.labels, self.config.selection.batch_size
+        complete = [sum(r["seconds"].values()) for r in records if not r["last"]]
+        left = -(-max(0, budget - records[-1]["n_labels"] - batch) // batch)
+        return left * complete[-1] if complete and not records[-1]["last"] else 0.0
+
+
+def _describe(record: dict[str, Any], seconds_left: float) -> str:
+    parts = [f"iteration {record['iteration']}: {record['n_labels']} labels"]
+    if record["coverage"] is not None:
+        parts.append(f"coverage {record['coverage']:.3f}")
+    if record["energy_rmse"] is not None:
+        parts.append(f"E {1e3 * record['energy_rmse']:.2f} meV/atom")
+    if record["forces_rmse"] is not None:
+        parts.append(f"F {1e3 * record['forces_rmse']:.1f} meV/Å")
+    if record["conformal_coverage"] is not None:
+        parts.append(f"conformal coverage of the next batch {record['conformal_coverage']:.3f}")
+    parts.append(f"{record['md_steps']} MD steps")
+    if seconds_left:
+        parts.append(f"about {duration(seconds_left)} left")
+    return ", ".join(parts)
+
+
+def _read_structures(path: Path) -> list[Atoms]:
+    try:
+        frames = ase.io.read(path, index=":")
+    except Exception as error:
+        raise UserError(f"start structures '{path}' cannot be read: {error}") from error
+    if not frames:
+        raise UserError(f"start structures '{path}': the file holds none")
+    return [Atoms(a.numbers, positions=a.positions, cell=a.cell, pbc=a.pbc) for a in frames]
+
+
+def _seed(*numbers: int) -> int:
+    """A positive seed that LAMMPS accepts, from campaign seed, iteration and walker."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0] % 900_000_000) + 1
+
+
+@contextlib.contextmanager
+def _timed(folder: Path, stage: str, seconds: dict[str, float], ranks: Ranks) -> Iterator[None]:
+    """Add the time of a stage; a stage that was done before a restart keeps its time."""
+    path = folder / "seconds.json"
+    if path.is_file():
+        seconds.update(read_json(path) | seconds)
+    start = time.perf_counter()
+    yield
+    elapsed = time.perf_counter() - start
+    # stages that only find their output take no time worth keeping
+    if elapsed > 0.05 or stage not in seconds:
+        seconds[stage] = seconds.get(stage, 0.0) + elapsed
+    ranks.on_root(lambda: write_json(path, seconds))

@@ -1,0 +1,281 @@
+"""The command line: `pyubias run|init|train|evaluate|export|check|label|compare|doctor|schema`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pyubias.config import (
+    AseReference,
+    CampaignConfig,
+    LammpsReference,
+    ModelConfig,
+    TrainingConfig,
+    UncertaintyConfig,
+    load_campaign,
+    load_section,
+)
+from pyubias.errors import UserError
+
+app = typer.Typer(
+    help="Training data for machine-learned potentials from uncertainty-biased dynamics.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[Path | None, typer.Option("--json", help="also write the numbers to this file")]
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(help="campaign file")],
+    runs: Annotated[Path, typer.Option(help="folder for run folders")] = Path("runs"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="check all, estimate cost")] = False,
+) -> None:
+    """Run a campaign, or go on with one; the same under `mpirun -n N`."""
+    from pyubias.campaign import run_campaign
+    from pyubias.parallel import Ranks
+
+    ranks = Ranks()
+    config = ranks.on_root(lambda: load_campaign(file))
+    if dry_run:
+        from pyubias.rehearsal import rehearse
+
+        ranks.on_root(lambda: rehearse(config, ranks.size))
+        return
+    folder = run_campaign(config, runs, ranks)
+
+    def finish() -> None:
+        from pyubias.report import write_report
+
+        write_report(config, folder)
+
+    ranks.on_root(finish)
+
+
+@app.command()
+def train(
+    data: Annotated[Path, typer.Argument(help="labelled structures, any format of ASE")],
+    output: Annotated[Path, typer.Option("--output", "-o")] = Path("potential.ckpt"),
+    config: Annotated[
+        Path | None, typer.Option(help="YAML with model, training, uncertainty sections")
+    ] = None,
+    key: Annotated[
+        list[str] | None, typer.Option(help="name of a label, as energy=dft_energy")
+    ] = None,
+) -> None:
+    """Train, fit the uncertainty, calibrate; write a checkpoint for `pyubias export`."""
+    from pyubias.datasets import read_frames
+    from pyubias.training import train as fit
+
+    frames, sentence = read_frames(data, _keys(key))
+    print(sentence)
+    sections: list[Any] = [ModelConfig(), TrainingConfig(), UncertaintyConfig()]
+    if config is not None:
+        names = ("model", "training", "uncertainty")
+        sections = [
+            load_section(type(default), config, name)
+            for default, name in zip(sections, names, strict=True)
+        ]
+    console = Console()
+    with console.status("training") as status:
+
+        def progress(epoch: int, epochs: int, mae: float) -> None:
+            status.update(f"epoch {epoch}/{epochs}, validation forces MAE {1e3 * mae:.1f} meV/Å")
+
+        trained = fit(frames, *sections, progress=progress)
+    trained.save(output)
+    best = min(
+        trained.history, key=lambda h: h["energy_mae"] + h["forces_mae"], default=None
+    )
+    print(
+        f"{output}: trained on {trained.n_train} structures, {trained.n_validation} for "
+        f"validation, {trained.n_calibration} for calibration"
+    )
+    if best:
+        print(
+            f"validation MAE: energy {1e3 * best['energy_mae']:.2f} meV/atom, forces "
+            f"{1e3 * best['forces_mae']:.1f} meV/Å"
+        )
+    if 0 < trained.attainable < 1 - trained.uncertainty.alpha:
+        print(
+            f"{trained.n_calibration} calibration structures can promise a coverage of total "
+            f"uncertainty of {trained.attainable:.2f} only"
+        )
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="from pyubias train")],
+    output: Annotated[Path, typer.Argument(help="model file")] = Path("model.pt"),
+    dtype: Annotated[str, typer.Option(help="float64 or float32")] = "float64",
+    portable: Annotated[
+        bool, typer.Option("--portable", help="PyTorch operators only; runs on a GPU")
+    ] = False,
+) -> None:
+    """Write the TorchScript model file for LAMMPS and Python."""
+    from pyubias.exporting import export as write
+    from pyubias.training import load_trained
+
+    if dtype not in ("float64", "float32"):
+        raise UserError(f"--dtype must be float64 or float32, got '{dtype}'")
+    metadata = write(
+        load_trained(checkpoint),
+        output,
+        dtype,  # type: ignore[arg-type]
+        portable=portable,
+    )
+    print(f"{output}: {_describe(metadata)}")
+
+
+@app.command()
+def check(model: Annotated[Path, typer.Argument(help="any TorchScript model file")]) -> None:
+    """Does a model file meet the contract? Says what is missing."""
+    from pyubias.contract import check_contract
+
+    print(f"{model} meets the contract: {_describe(check_contract(model))}")
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="model file")],
+    data: Annotated[Path, typer.Argument(help="labelled structures")],
+    json_file: Json = None,
+    key: Annotated[
+        list[str] | None, typer.Option(help="name of a label, as energy=dft_energy")
+    ] = None,
+) -> None:
+    """Errors of energy, forces and stress, and the coverage of the uncertainties."""
+    from pyubias.analysis import evaluate as measure
+    from pyubias.calculator import Model
+    from pyubias.datasets import read_frames
+
+    frames, sentence = read_frames(data, _keys(key))
+    print(sentence)
+    loaded = Model(model)
+    result = measure(loaded, frames)
+    table = Table(title=f"{model} on {len(frames)} structures")
+    for column in ("", "RMSE", "MAE"):
+        table.add_column(column, justify="right" if column else "left")
+    units = {"energy": "meV/atom", "forces": "meV/Å", "stress": "meV/Å³"}
+    for name, unit in units.items():
+        values = [result[f"{name}_rmse"], result[f"{name}_mae"]]
+        cells = ["no label" if v is None else f"{1e3 * v:.3f}" for v in values]
+        table.add_row(f"{name}, {unit}", *cells)
+    Console().print(table)
+    alpha = loaded.metadata.alpha
+    wanted = "" if alpha is None else f" (calibrated for {1 - alpha:.2f})"
+    for name in ("total", "atomic"):
+        value = result[f"{name}_coverage"]
+        if value is not None:
+            print(f"coverage of the {name} uncertainty: {value:.3f}{wanted}")
+    if json_file is not None:
+        json_file.write_text(json.dumps(result, indent=1) + "\n")
+
+
+@app.command()
+def label(
+    structures: Annotated[Path, typer.Argument(help="any format of ASE, or a LAMMPS dump")],
+    reference: Annotated[Path, typer.Argument(help="campaign file, or YAML of a reference")],
+    output: Annotated[Path, typer.Option("--output", "-o")] = Path("labelled.extxyz"),
+) -> None:
+    """Label structures with a reference method; failures are listed and left out."""
+    from pyubias.relabelling import label_file
+
+    done, failed = label_file(structures, reference, output)
+    for reason in failed:
+        print(f"failed: {reason}")
+    print(f"{output}: {done} labelled, {len(failed)} failed")
+    if done == 0:
+        raise UserError("no structure could be labelled")
+
+
+@app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="run folders")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="picture")] = Path("compare.png"),
+    json_file: Json = None,
+) -> None:
+    """Several campaigns (arms, seeds) in one table and one picture, at equal label budgets."""
+    from pyubias.comparison import compare_runs
+
+    result = compare_runs(folders, output)
+    if json_file is not None:
+        json_file.write_text(json.dumps(result, indent=1) + "\n")
+
+
+@app.command()
+def init(
+    structure: Annotated[Path, typer.Argument(help="one structure of the new system")],
+    folder: Annotated[Path, typer.Option(help="made for it")] = Path("."),
+    name: Annotated[str, typer.Option(help="of the campaign")] = "",
+) -> None:
+    """Start a new system: a campaign file and a walker script to edit."""
+    from pyubias.templates import start_system
+
+    for line in start_system(structure, folder, name or structure.stem):
+        print(line)
+
+
+@app.command()
+def doctor() -> None:
+    """Check torch, LAMMPS, MPI and the plugin with a tiny run; name the mend."""
+    from pyubias.doctor import examine
+
+    if not examine():
+        raise typer.Exit(1)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of campaign files, for editors."""
+    print(json.dumps(CampaignConfig.model_json_schema(), indent=1, ensure_ascii=False))
+
+
+def _keys(pairs: list[str] | None) -> dict[str, str]:
+    keys = {}
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        if not equals or not value:
+            raise UserError(f"--key wants NAME=KEY such as energy=dft_energy, got '{pair}'")
+        keys[name] = value
+    return keys
+
+
+def _describe(metadata: Any) -> str:
+    return (
+        f"elements {' '.join(metadata.elements)}, cutoff {metadata.cutoff:g} Å, "
+        f"{metadata.n_features} features, {metadata.dtype}, uncertainty {metadata.uncertainty}"
+    )
+
+
+def main() -> None:
+    """Entry point: a UserError becomes one line and exit code 2, on all ranks."""
+    try:
+        app()
+    except UserError as error:
+        if not getattr(error, "told_by_root", False):
+            message = " ".join(str(error).split())
+            print(f"pyubias: error: {message}", file=sys.stderr, flush=True)
+        _leave(2)
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        _leave(1)
+
+
+def _leave(code: int) -> None:
+    """Exit; under mpirun, take along the ranks that wait for this one."""
+    if "mpi4py.MPI" in sys.modules:
+        from pyubias.parallel import Ranks
+
+        ranks = Ranks()
+        if ranks.size > 1:
+            ranks.abort(code)
+    sys.exit(code)

@@ -1,0 +1,187 @@
+"""Walkers: one LAMMPS run each, of a script that also runs by hand."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.io.lammpsdata import write_lammps_data
+from numpy.typing import NDArray
+
+from pyubias.config import ExplorationConfig
+from pyubias.lammps_library import LammpsError, open_lammps
+
+__all__ = ["Walk", "load_walk", "run_walker", "write_structure"]
+
+
+@dataclass(frozen=True)
+class Walk:
+    """What a walker leaves behind.
+
+    Attributes:
+        positions: (frames, n, 3), Å; the last frame is the crossing frame if there is one.
+        cells: (frames, 3, 3), Å.
+        timesteps: (frames,).
+        steps: MD steps that were made.
+        crossed: whether the threshold stopped the walker.
+        failure: LAMMPS' message if it stopped with an error, else empty.
+    """
+
+    positions: NDArray[np.float64]
+    cells: NDArray[np.float64]
+    timesteps: NDArray[np.int64]
+    steps: int
+    crossed: bool
+    failure: str
+
+    def frames(self, template: Atoms) -> list[Atoms]:
+        """As ASE atoms with the elements and periodicity of `template`."""
+        frames = []
+        for positions, cell in zip(self.positions, self.cells, strict=True):
+            atoms = Atoms(template.get_chemical_symbols(), positions=positions, pbc=template.pbc)
+            if template.pbc.any():
+                atoms.set_cell(cell)
+            frames.append(atoms)
+        return frames
+
+    def save(self, path: Path) -> None:
+        """Write; the file appears under its name only when it is complete."""
+        temporary = path.with_name(f".{path.name}.tmp.npz")
+        np.savez_compressed(temporary, **vars(self))
+        temporary.replace(path)
+
+
+def load_walk(path: Path) -> Walk:
+    with np.load(path) as data:
+        return Walk(
+            positions=data["positions"],
+            cells=data["cells"],
+            timesteps=data["timesteps"],
+            steps=int(data["steps"]),
+            crossed=bool(data["crossed"]),
+            failure=str(data["failure"]),
+        )
+
+
+def write_structure(path: Path, atoms: Atoms, elements: list[str]) -> None:
+    """Write a LAMMPS data file, atom_style atomic, units metal, types in the order of `elements`.
+
+    A structure that is not periodic gets a box around it; with `boundary s s s` in the script
+    LAMMPS shrinks it to the atoms.
+    """
+    atoms = atoms.copy()
+    if not atoms.pbc.any():
+        atoms.positions -= atoms.positions.min(0)
+        atoms.positions += 5.0
+        atoms.set_cell(atoms.positions.max(0) + 5.0)
+    write_lammps_data(
+        str(path),
+        atoms,
+        specorder=elements,
+        masses=True,
+        units="metal",
+        atom_style="atomic",
+    )
+
+
+def walker_variables(config: ExplorationConfig, walker: int) -> dict[str, Any]:
+    """The script's variables of one walker; lists are cycled over the walkers."""
+    chosen = {
+        name: value[walker % len(value)] if isinstance(value, list) else value
+        for name, value in config.variables.items()
+    }
+    return {
+        "steps": config.steps,
+        "every": config.every,
+        "tau": config.tau,
+        "threshold": config.threshold,
+        **chosen,
+    }
+
+
+def run_walker(
+    config: ExplorationConfig,
+    walker: int,
+    model: Path,
+    elements: list[str],
+    structure: Atoms,
+    seed: int,
+    folder: Path,
+    communicator: Any = None,
+    is_root: bool = True,
+) -> Walk:
+    """Run the script of one walker to its threshold, its end, or its failure.
+
+    All ranks of `communicator` call this; the result is complete on the root. The folder keeps
+    the structure, the LAMMPS log and the dumps.
+    """
+    start = folder / "structure.data"
+    if is_root:
+        write_structure(start, structure, elements)
+    if communicator is not None:
+        communicator.Barrier()
+    trajectory, crossing = folder / "trajectory.dump", folder / "crossing.dump"
+    variables = {
+        "here": config.input.parent,
+        "model": model,
+        "structure": start,
+        "elements": elements,
+        "seed": seed,
+        "trajectory": trajectory,
+        "crossing": crossing,
+        **walker_variables(config, walker),
+    }
+    failure, steps = "", 0
+    try:
+        with open_lammps(communicator, variables, log=folder / "log.lammps") as instance:
+            try:
+                instance.file(str(config.input))
+            finally:
+                steps = int(instance.extract_global("ntimestep") or 0)
+    except LammpsError as error:
+        failure = str(error)
+    if not is_root:
+        return Walk(np.zeros((0, 0, 3)), np.zeros((0, 3, 3)), np.zeros(0, int), steps, False, "")
+
+    positions, cells, timesteps = _read_dump(trajectory, structure)
+    last, last_cell, last_step = _read_dump(crossing, structure)
+    # a run that failed may have left half a frame; what was read before it is sound
+    keep = np.isfinite(positions).all(axis=(1, 2)) & (np.abs(positions) < 1e6).all(axis=(1, 2))
+    return Walk(
+        positions=np.concatenate([positions[keep], last[:1]]),
+        cells=np.concatenate([cells[keep], last_cell[:1]]),
+        timesteps=np.concatenate([timesteps[keep], last_step[:1]]),
+        steps=steps,
+        crossed=len(last) > 0,
+        failure=failure,
+    )
+
+
+def _read_dump(
+    path: Path, template: Atoms
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    n = len(template)
+    if not path.is_file() or path.stat().st_size == 0:
+        return np.zeros((0, n, 3)), np.zeros((0, 3, 3)), np.zeros(0, dtype=np.int64)
+    frames = ase.io.read(path, index=":", format="lammps-dump-text")
+    frames = [f for f in frames if len(f) == n]
+    if frames and frames[0].get_chemical_symbols() != template.get_chemical_symbols():
+        raise LammpsError(
+            f"{path}: the elements differ from those of the start structure; dump 'id element' "
+            "with 'dump_modify sort id' and the element list of pair_coeff"
+        )
+    timesteps = _timesteps(path)[: len(frames)]
+    positions = np.array([f.positions for f in frames]).reshape(-1, n, 3)
+    cells = np.array([f.cell.array for f in frames]).reshape(-1, 3, 3)
+    return positions, cells, timesteps
+
+
+def _timesteps(path: Path) -> NDArray[np.int64]:
+    lines = path.read_text().splitlines()
+    return np.array(
+        [int(lines[k + 1]) for k, line in enumerate(lines) if line.startswith("ITEM: TIMESTEP")],
+        dtype=np.int64,
+    )
+
