@@ -36,7 +36,7 @@ from pyubias.state import (
 )
 from pyubias.training import load_trained, train
 
-__all__ = ["Arm", "arms_of", "run_campaign"]
+__all__ = ["Arm", "arms_of", "read_structures", "run_campaign"]
 
 # settings that a resumed campaign may change: they decide when it ends, not what it does
 FREE = {"stop"}
@@ -124,7 +124,7 @@ class _Campaign:
         self.ranks = ranks
         self.progress = progress
         self.labels = LabelStore(arm.folder / "labels.db")
-        self.start = _read_structures(arm.config.start.structures)
+        self.start = read_structures(arm.config.start.structures)
         self.elements = arm.config.elements or sorted(
             {s for atoms in self.start for s in atoms.get_chemical_symbols()}
         )
@@ -462,7 +462,7 @@ def _describe(record: dict[str, Any], seconds_left: float) -> str:
     return ", ".join(parts)
 
 
-def _read_structures(path: Path) -> list[Atoms]:
+def read_structures(path: Path) -> list[Atoms]:
     try:
         frames = ase.io.read(path, index=":")
     except Exception as error:

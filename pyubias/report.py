@@ -1,0 +1,224 @@
+"""The report of a finished (or running) campaign: one table, and one HTML file with pictures."""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from pyubias import figures
+from pyubias.analysis import (
+    collective_variables,
+    errors,
+    frames_within_steps,
+    quadtree_coverage,
+    summarise,
+)
+from pyubias.calculator import Model
+from pyubias.campaign import Arm, arms_of, read_structures
+from pyubias.config import CampaignConfig
+from pyubias.datasets import read_frames
+from pyubias.exploration import Walk, load_walk
+from pyubias.progress import duration
+from pyubias.state import LabelStore, read_json, write_with
+
+__all__ = ["ArmResult", "collect", "write_report"]
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """What the files of one arm say.
+
+    Attributes:
+        arm: name, settings and folder.
+        records: of ``metrics.json``.
+        walks: for each iteration and walker.
+        points: for each iteration and walker, collective variables (frames, variables).
+    """
+
+    arm: Arm
+    records: list[dict[str, Any]]
+    walks: list[list[Walk]]
+    points: list[list[NDArray[np.float64]]]
+
+    @property
+    def steps(self) -> int:
+        return sum(walk.steps for iteration in self.walks for walk in iteration)
+
+    def visited(self, steps: int | None = None) -> NDArray[np.float64]:
+        """Collective variables of all frames, or of those within the first `steps` MD steps."""
+        n = len(self.arm.config.evaluation.collective_variables)
+        masks = frames_within_steps(
+            [[(w.steps, w.timesteps) for w in iteration] for iteration in self.walks],
+            self.steps if steps is None else steps,
+        )
+        chosen = [
+            points[mask]
+            for iteration, allowed in zip(self.points, masks, strict=True)
+            for points, mask in zip(iteration, allowed, strict=True)
+        ]
+        return np.concatenate(chosen) if chosen else np.zeros((0, n))
+
+    def coverage(self, steps: int | None = None) -> float:
+        bounds = [v.bounds for v in self.arm.config.evaluation.collective_variables]
+        return quadtree_coverage(self.visited(steps), bounds)
+
+
+def collect(arm: Arm) -> ArmResult:
+    """Read what an arm has left so far."""
+    start = read_structures(arm.config.start.structures)
+    variables = arm.config.evaluation.collective_variables
+    folders = sorted((arm.folder / "iterations").glob("[0-9]*"))
+    walks = [[load_walk(p) for p in sorted((f / "walkers").glob("*.npz"))] for f in folders]
+    points = [
+        [
+            collective_variables(walk.frames(start[k % len(start)]), variables)
+            for k, walk in enumerate(iteration)
+        ]
+        for iteration in walks
+    ]
+    metrics = arm.folder / "metrics.json"
+    return ArmResult(arm, read_json(metrics) if metrics.is_file() else [], walks, points)
+
+
+def write_report(config: CampaignConfig, folder: Path) -> None:
+    """Print the table and write ``report.html`` into the run folder."""
+    results = [collect(arm) for arm in arms_of(config, folder)]
+    results = [r for r in results if r.records]
+    rows = _rows(results, bool(config.evaluation.collective_variables))
+    table = Table(title=f"{config.name}")
+    for k, column in enumerate(rows[0]):
+        table.add_column(column, justify="right" if k else "left")
+    for row in rows[1:]:
+        table.add_row(*row)
+    Console(width=max(100, Console().width)).print(table)
+    page = _page(config, results, rows)
+    write_with(folder / "report.html", lambda p: p.write_text(page))
+    print(f"report: {folder / 'report.html'}\nmodel:  {folder / 'model.pt'}")
+
+
+def _rows(results: Sequence[ArmResult], with_coverage: bool) -> list[list[str]]:
+    """A header and one row per arm, at the end of the campaign."""
+    common = min(r.steps for r in results)
+    header = ["arm", "labels", "MD steps", "E RMSE meV/atom", "F RMSE meV/Å",
+              "next-batch calibration", "time"]
+    if with_coverage:
+        header[3:3] = ["coverage", f"coverage at {common:,} steps"]
+    rows = [header]
+    for result in results:
+        last = result.records[-1]
+        calibrations = [
+            r["conformal_coverage"]
+            for r in result.records
+            if r["conformal_coverage"] is not None
+        ]
+        row = [
+            result.arm.name,
+            str(last["n_labels"]),
+            f"{result.steps:,}",
+            _milli(last["energy_rmse"], 2),
+            _milli(last["forces_rmse"], 1),
+            f"{np.mean(calibrations):.3f}" if calibrations else "–",
+            duration(last["wall_s"]),
+        ]
+        if with_coverage:
+            row[3:3] = [f"{result.coverage():.3f}", f"{result.coverage(common):.3f}"]
+        rows.append(row)
+    return rows
+
+
+def _milli(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{1e3 * value:.{digits}f}"
+
+
+def _page(
+    config: CampaignConfig, results: Sequence[ArmResult], rows: list[list[str]]
+) -> str:
+    records = {r.arm.name: r.records for r in results}
+    variables = config.evaluation.collective_variables
+    sections: list[tuple[str, str]] = []
+    if variables and any(r.walks for r in results):
+        figure = figures.visited_figure(
+            {r.arm.name: r.visited() for r in results},
+            {r.arm.name: r.coverage() for r in results},
+            variables,
+        )
+        sections.append(("What the walkers visited", _image(figure)))
+    sections.append(("Learning", _image(figures.learning_figure(records))))
+    sections += _test_sections(config, results[0])
+    alpha = config.uncertainty.alpha
+    sections.append(
+        (
+            "Calibration checked on fresh labels",
+            "<p>Fraction of atoms of the next labelled batch whose force error the calibrated "
+            f"uncertainty covered; the line is 1 − α = {1 - alpha:.2f}. The batch is chosen "
+            "where the model is least certain, so that it is not exchangeable with the "
+            "calibration split, and the fraction may lie below the line.</p>"
+            + _image(figures.calibration_figure(records, alpha)),
+        )
+    )
+    sections.append(("Time per stage", _image(figures.time_figure(records))))
+    failures = _failures(results)
+    if failures:
+        sections.append(("Failed labels", failures))
+    body = "".join(f"<h2>{html.escape(title)}</h2>{content}" for title, content in sections)
+    return (
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
+        f"<title>{html.escape(config.name)}</title><style>"
+        "body{font:15px/1.45 sans-serif;max-width:70em;margin:2em auto;padding:0 1em}"
+        "table{border-collapse:collapse}td,th{padding:.25em .7em;text-align:right;"
+        "border-bottom:1px solid #ddd}td:first-child,th:first-child{text-align:left}"
+        "img{max-width:100%}</style></head><body>"
+        f"<h1>{html.escape(config.name)}</h1>{_html_table(rows)}{body}</body></html>\n"
+    )
+
+
+def _test_sections(config: CampaignConfig, result: ArmResult) -> list[tuple[str, str]]:
+    """Parity and uncertainty of the main arm's final model on the test set."""
+    if config.evaluation.test is None:
+        return []
+    frames, sentence = read_frames(config.evaluation.test)
+    predictions = Model(result.arm.folder / "model.pt").predict(frames)
+    residuals = errors(frames, predictions)
+    energies = np.array([a.info["REF_energy"] / len(a) for a in frames])
+    forces = [a.arrays["REF_forces"].ravel() for a in frames if "REF_forces" in a.arrays]
+    true = {"energy": energies, "forces": np.concatenate(forces) if forces else np.zeros(0)}
+    predicted = {name: true[name] + residuals[name] for name in ("energy", "forces")}
+    summary = summarise(residuals)
+    words = f"<p>Final model of the {result.arm.name} arm; {html.escape(sentence)}.</p>"
+    return [
+        ("Parity on the test set", words + _image(figures.parity_figure(true, predicted))),
+        (
+            "Predicted uncertainty against true error",
+            f"<p>On the test set, {summary['total_coverage']:.1%} of the energy errors and "
+            f"{summary['atomic_coverage'] or 0:.1%} of the atomic force errors are covered.</p>"
+            + _image(figures.uncertainty_figure(residuals)),
+        ),
+    ]
+
+
+def _failures(results: Sequence[ArmResult]) -> str:
+    lines = [
+        f"<li>{html.escape(r.arm.name)} {frame.key}: {html.escape(frame.reason)}</li>"
+        for r in results
+        for frame in LabelStore(r.arm.folder / "labels.db").frames()
+        if frame.failed
+    ]
+    return f"<ul>{''.join(lines)}</ul>" if lines else ""
+
+
+def _image(figure: Any) -> str:
+    return f"<img src='{figures.png(figure)}'>"
+
+
+def _html_table(rows: list[list[str]]) -> str:
+    head, *body = rows
+    cells = "".join(f"<th>{html.escape(c)}</th>" for c in head)
+    lines = [f"<tr>{cells}</tr>"]
+    lines += ["<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in body]
+    return f"<table>{''.join(lines)}</table>"
