@@ -1,0 +1,87 @@
+"""Analytic potentials of a few lines, as TorchScript: what the Python and LAMMPS tests share.
+
+Each meets the contract of `pyubias.contract`; their energies, features and uncertainties can be
+written down by hand.
+"""
+
+from pathlib import Path
+from typing import Dict  # noqa: UP035  (TorchScript knows no `dict[...]` in class bodies)
+
+import torch
+from torch import Tensor, nn
+
+from pyubias.contract import Metadata, save
+
+
+class Toy(nn.Module):
+    """Pair energies φ(r)/2 per edge; features (Σ_j s, Σ_j s²) with s = 1 − (r/r_c)², smooth.
+
+    u = |Σ_i φ_i| / N for the total, |φ_i| for atoms; both softened so that gradients exist at 0.
+    """
+
+    def __init__(self, cutoff: float = 4.0) -> None:
+        super().__init__()
+        self.cutoff = cutoff
+
+    def pair_energy(self, r: Tensor, types_i: Tensor, types_j: Tensor) -> Tensor:
+        return (1.0 + types_i + 2.0 * types_j) * (1.0 - r / self.cutoff).pow(3)
+
+    def forward(
+        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
+    ) -> Dict[str, Tensor]:  # noqa: UP006
+        i, j = edge_index[0], edge_index[1]
+        r = edge_vectors.square().sum(1).sqrt()
+        energies = r.new_zeros([n_local]).index_add(
+            0, i, 0.5 * self.pair_energy(r, types[i].double(), types[j].double())
+        )
+        s = (1.0 - (r / self.cutoff).square()).pow(3) * (1.0 + types[j].double())
+        features = r.new_zeros([n_local, 2]).index_add(0, i, torch.stack([s, s * s], dim=1))
+        return {"energies": energies, "features": features}
+
+    @torch.jit.export
+    def total_uncertainty(self, feature_sum: Tensor, n_atoms: int) -> Tensor:
+        return (feature_sum.square().sum() + 1e-12).sqrt() / n_atoms
+
+    @torch.jit.export
+    def atomic_uncertainty(self, features: Tensor) -> Tensor:
+        return (features.square().sum(1) + 1e-12).sqrt()
+
+
+class LennardJones(Toy):
+    """4ε[(σ/r)¹² − (σ/r)⁶] cut at r_c without a shift, as LAMMPS' lj/cut; ε = 0.0103, σ = 3.4."""
+
+    def pair_energy(self, r: Tensor, types_i: Tensor, types_j: Tensor) -> Tensor:
+        x = (3.4 / r).pow(6)
+        return 4.0 * 0.0103 * (x * x - x)
+
+
+class ThrowsBeyond(Toy):
+    """Fails on a graph that has an edge with a centre of type 1: on some ranks only."""
+
+    def forward(
+        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
+    ) -> Dict[str, Tensor]:  # noqa: UP006
+        if bool((types[:n_local] == 1).any()):
+            raise RuntimeError("this toy refuses atoms of type 1")
+        zero = edge_vectors.sum() * 0.0
+        return {
+            "energies": zero + edge_vectors.new_zeros([n_local]),
+            "features": zero + edge_vectors.new_zeros([n_local, 2]),
+        }
+
+
+class NotFinite(Toy):
+    """Energies that become nan when two atoms are closer than 1 Å."""
+
+    def pair_energy(self, r: Tensor, types_i: Tensor, types_j: Tensor) -> Tensor:
+        return (r - 1.0).sqrt()
+
+
+def save_toy(
+    path: Path, toy: Toy | None = None, elements: tuple[str, ...] = ("Ar", "Ne"), **metadata: object
+) -> Path:
+    """Script a toy and write it as a model file."""
+    toy = toy or Toy()
+    fields = {"elements": list(elements), "cutoff": toy.cutoff, "n_features": 2, **metadata}
+    save(torch.jit.script(toy), path, Metadata.model_validate(fields))
+    return path
