@@ -238,7 +238,7 @@ def _check_graph(
 def _call(model: torch.jit.ScriptModule, method: str, *arguments: Any) -> Any:
     try:
         return getattr(model, method)(*arguments)
-    except RuntimeError as error:
+    except (RuntimeError, torch.jit.Error) as error:
         reason = str(error).strip().splitlines()[-1]
         raise ContractError(f"{method} failed on a small graph: {reason}") from error
 

@@ -1,0 +1,145 @@
+"""`pyubias run FILE --dry-run`: every stage once, on a small scale, and what the whole will cost."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from ase import Atoms
+from rich.console import Console
+from rich.table import Table
+
+from pyubias.campaign import arms_of, read_structures
+from pyubias.config import CampaignConfig
+from pyubias.datasets import read_frames
+from pyubias.errors import UserError
+from pyubias.exploration import run_walker
+from pyubias.exporting import export
+from pyubias.labelling import label_frame, open_reference
+from pyubias.progress import duration
+from pyubias.training import Trained, train
+
+__all__ = ["rehearse"]
+
+REHEARSED_FRAMES = 9
+REHEARSED_EPOCHS = 5
+REHEARSED_STEPS = 50
+
+Result = TypeVar("Result")
+
+
+def rehearse(config: CampaignConfig, n_ranks: int) -> None:
+    """Label, train, export and walk a little with the settings of a campaign; print the cost.
+
+    Nothing is kept. Runs on one rank.
+
+    Args:
+        config: from `load_campaign`.
+        n_ranks: that the campaign will have, for the estimate.
+
+    Raises:
+        UserError: whatever would stop the campaign.
+    """
+    table = Table(title=f"{config.name}: dry run")
+    for column in ("stage", "tried", "one takes"):
+        table.add_column(column)
+    start = read_structures(config.start.structures)
+    test = [] if config.evaluation.test is None else read_frames(config.evaluation.test)[0]
+
+    frames, per_label = _try_label(config, start)
+    table.add_row("label", f"{len(frames)} frames", f"{1e3 * per_label:.3g} ms a frame")
+    with tempfile.TemporaryDirectory() as folder:
+        per_sample = _try_train(config, frames, Path(folder))
+        table.add_row("train", f"{REHEARSED_EPOCHS} epochs", f"{1e3 * per_sample:.3g} ms a sample")
+        per_step = [_try_walk(arm.config, frames[0], Path(folder)) for arm in arms_of(config, Path())]
+    for arm, seconds in zip(arms_of(config, Path()), per_step, strict=True):
+        table.add_row(f"explore, {arm.name}", f"{REHEARSED_STEPS} steps", f"{1e3 * seconds:.3g} ms a step")
+    if test:
+        table.add_row("evaluate", f"{len(test)} test structures", "")
+    Console().print(table)
+
+    total = sum(
+        _estimate(arm.config, per_label, per_sample, seconds, n_ranks)
+        for arm, seconds in zip(arms_of(config, Path()), per_step, strict=True)
+    )
+    print(
+        f"all is in order; at most about {duration(total)} on {n_ranks} rank"
+        f"{'s' if n_ranks > 1 else ''} if no walker crosses the threshold before its "
+        f"{config.exploration.steps} steps are over"
+    )
+
+
+def _timed(work: Callable[[], Result]) -> tuple[Result, float]:
+    begin = time.perf_counter()
+    result = work()
+    return result, time.perf_counter() - begin
+
+
+def _try_label(config: CampaignConfig, start: list[Atoms]) -> tuple[list[Atoms], float]:
+    frames = [start[k % len(start)].copy() for k in range(REHEARSED_FRAMES)]
+    with open_reference(config.reference) as reference:
+        labels, seconds = _timed(lambda: [label_frame(reference, atoms) for atoms in frames])
+    for atoms, label in zip(frames, labels, strict=True):
+        atoms.info["REF_energy"] = label.energy
+        atoms.arrays["REF_forces"] = label.forces
+        if label.stress is not None:
+            atoms.info["REF_stress"] = label.stress
+    return frames, seconds / len(frames)
+
+
+def _elements(config: CampaignConfig, frames: list[Atoms]) -> list[str]:
+    return config.elements or sorted({s for a in frames for s in a.get_chemical_symbols()})
+
+
+def _try_train(config: CampaignConfig, frames: list[Atoms], folder: Path) -> float:
+    """Seconds per training structure and epoch; leaves ``model.pt`` in the folder."""
+    splits = ["train"] * (len(frames) - 1) + ["calibration"]
+
+    def short(epochs: int) -> Trained:
+        return train(
+            frames,
+            config.model,
+            config.training.model_copy(update={"epochs": epochs}),
+            config.uncertainty,
+            elements=_elements(config, frames),
+            splits=splits,
+        )
+
+    _, once = _timed(lambda: short(1))
+    trained, seconds = _timed(lambda: short(1 + REHEARSED_EPOCHS))
+    export(trained, folder / "model.pt")
+    return max(seconds - once, 1e-6) / (REHEARSED_EPOCHS * (len(frames) - 1))
+
+
+def _try_walk(config: CampaignConfig, atoms: Atoms, folder: Path) -> float:
+    """Seconds per MD step. The threshold is out of reach: an untrained model is unsure."""
+    exploration = config.exploration.model_copy(
+        update={"steps": REHEARSED_STEPS, "threshold": 1e12}
+    )
+
+    def walk(steps: int) -> float:
+        chosen = exploration.model_copy(update={"steps": steps})
+        result, seconds = _timed(
+            lambda: run_walker(
+                chosen, 0, folder / "model.pt", _elements(config, [atoms]), atoms, 1, folder
+            )
+        )
+        if result.failure:
+            raise UserError(f"walker script '{config.exploration.input}': {result.failure}")
+        return seconds
+
+    setup = walk(1)
+    return max(walk(REHEARSED_STEPS) - setup, 1e-6) / REHEARSED_STEPS
+
+
+def _estimate(
+    config: CampaignConfig, per_label: float, per_sample: float, per_step: float, n_ranks: int
+) -> float:
+    """Seconds of a campaign whose walkers all run to their end."""
+    budget, batch = config.stop.labels, config.selection.batch_size
+    first = min(config.start.count, budget)
+    sizes = list(range(first, budget, batch)) + [budget]
+    training = sum(sizes) * config.training.epochs * per_sample
+    steps = (len(sizes) - 1) * config.exploration.walkers * config.exploration.steps
+    return training + (budget * per_label + steps * per_step) / n_ranks
