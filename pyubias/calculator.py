@@ -80,7 +80,7 @@ class Model:
 
     def _forward(self, graph: Graph, edge_vectors: torch.Tensor) -> dict[str, torch.Tensor]:
         # the profiling executor would compile anew for every new number of edges
-        with torch.jit.optimized_execution(False):
+        with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
             result: dict[str, torch.Tensor] = self.module(
                 edge_vectors.to(self.device),
                 graph.edge_index.to(self.device),
@@ -92,13 +92,14 @@ class Model:
     def _predict_batch(self, graph: Graph) -> Iterator[Prediction]:
         vectors = graph.edge_vectors.clone().requires_grad_(True)
         result = self._forward(graph, vectors)
-        energies = result["energies"]
-        (gradient,) = torch.autograd.grad(energies.sum(), vectors, materialize_grads=True)
+        (gradient,) = torch.autograd.grad(
+            result["energies"].sum(), vectors, materialize_grads=True
+        )
         features = result["features"].detach()
         with torch.no_grad():
             atomic = self.module.atomic_uncertainty(features).cpu().numpy()
         feature_sums = graph.sum_over_atoms(features.cpu())
-        energies = energies.detach().cpu().numpy()
+        energies = result["energies"].detach().cpu().numpy()
         forces = forces_from(graph, gradient).numpy()
         strain_gradients = strain_gradient_from(graph, gradient).detach().numpy()
         counts = graph.atoms_per_structure.numpy()

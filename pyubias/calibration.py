@@ -29,18 +29,18 @@ def conformal_factor(residuals: ArrayLike, uncertainties: ArrayLike, alpha: floa
     Raises:
         ValueError: no data, different lengths, or alpha out of range.
     """
-    residuals, uncertainties = np.abs(np.ravel(residuals)), np.ravel(uncertainties)
-    n = len(residuals)
+    errors, u = np.abs(np.ravel(residuals)), np.ravel(uncertainties)
+    n = len(errors)
     if not 0.0 < alpha < 1.0:
         raise ValueError(f"alpha must be between 0 and 1, got {alpha}")
-    if n == 0 or n != len(uncertainties):
+    if n == 0 or n != len(u):
         raise ValueError(
             f"calibration wants as many uncertainties as residuals and at least one, got {n} "
-            f"residuals and {len(uncertainties)} uncertainties"
+            f"residuals and {len(u)} uncertainties"
         )
-    if not (np.isfinite(residuals).all() and np.isfinite(uncertainties).all()):
+    if not (np.isfinite(errors).all() and np.isfinite(u).all()):
         raise ValueError("calibration got residuals or uncertainties that are not finite")
-    scores = np.sort(residuals / np.maximum(uncertainties, TINY))
+    scores = np.sort(errors / np.maximum(u, TINY))
     return float(scores[min(_rank(n, alpha), n) - 1])
 
 
@@ -56,7 +56,5 @@ def attainable_coverage(n: int, alpha: float) -> float:
 
 def coverage(residuals: ArrayLike, uncertainties: ArrayLike) -> float:
     """Fraction of residuals that the calibrated uncertainties cover; nan without data."""
-    residuals, uncertainties = np.abs(np.ravel(residuals)), np.ravel(uncertainties)
-    if len(residuals) == 0:
-        return float("nan")
-    return float(np.mean(residuals <= uncertainties))
+    errors, u = np.abs(np.ravel(residuals)), np.ravel(uncertainties)
+    return float(np.mean(errors <= u)) if len(errors) else float("nan")

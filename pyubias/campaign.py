@@ -20,7 +20,7 @@ from pyubias.calculator import Model
 from pyubias.config import CampaignConfig, control_arm
 from pyubias.datasets import read_frames, split_frames
 from pyubias.errors import UserError
-from pyubias.exploration import Walk, load_walk, run_walker
+from pyubias.exploration import Walk, load_walks, run_walker
 from pyubias.exporting import export
 from pyubias.labelling import LabelError, Reference, label_frame, open_reference
 from pyubias.parallel import Ranks
@@ -38,8 +38,9 @@ from pyubias.training import load_trained, train
 
 __all__ = ["Arm", "arms_of", "read_structures", "run_campaign"]
 
-# settings that a resumed campaign may change: they decide when it ends, not what it does
-FREE = {"stop"}
+# settings that a resumed campaign may change: they decide when it ends, not what it does;
+# the control arm keeps settings of its own
+FREE = {"stop", "control"}
 
 
 @dataclass(frozen=True)
@@ -124,13 +125,12 @@ class _Campaign:
         self.ranks = ranks
         self.progress = progress
         self.labels = LabelStore(arm.folder / "labels.db")
-        self.start = read_structures(arm.config.start.structures)
+        self.start = ranks.on_root(lambda: read_structures(arm.config.start.structures))
         self.elements = arm.config.elements or sorted(
             {s for atoms in self.start for s in atoms.get_chemical_symbols()}
         )
-        self.test: list[Atoms] = []
-        if arm.config.evaluation.test is not None:
-            self.test, _ = read_frames(arm.config.evaluation.test)
+        test = arm.config.evaluation.test
+        self.test = ranks.on_root(lambda: read_frames(test)[0] if test is not None else [])
 
     def iterate(self, iteration: int) -> bool:
         """One turn of the loop; False when the campaign is complete."""
@@ -147,9 +147,12 @@ class _Campaign:
             self._label(iteration)
         frames = [f for f in self.labels.frames(iteration) if not f.failed]
         if not frames:
-            raise UserError(
-                "the reference labelled none of the start structures; the reasons are in "
-                f"{self.labels.path}"
+            reasons = sorted({f.reason for f in self.labels.frames(iteration)})
+            self.ranks.fail(
+                UserError(
+                    f"the reference labelled none of the start structures: {reasons[0]} (all "
+                    f"reasons are in {self.labels.path}; mend it and remove {self.folder})"
+                )
             )
         self.progress.update(
             iteration=iteration, labels=len(frames), label_budget=self.config.stop.labels
@@ -315,7 +318,7 @@ class _Campaign:
         )
 
     def _walks(self, folder: Path) -> list[Walk]:
-        return [load_walk(path) for path in sorted((folder / "walkers").glob("*.npz"))]
+        return load_walks(folder / "walkers")
 
     # --- select --------------------------------------------------------------------------
 
@@ -354,7 +357,7 @@ class _Campaign:
         stride = max(1, -(-sum(len(w.positions) for w in walks) // self.config.selection.max_pool))
         pool = []
         for k, walk in enumerate(walks):
-            frames = walk.frames(self.start[k % len(self.start)])
+            frames = walk.frames()
             last = len(frames) - 1
             for i, atoms in enumerate(frames):
                 if i % stride == 0 or (walk.crossed and i == last):
@@ -425,14 +428,13 @@ class _Campaign:
         points, steps, crossed, failed = [], 0, 0, 0
         for k in range(iteration + 1):
             walks = self._walks(self.folder / "iterations" / f"{k:04d}")
-            for w, walk in enumerate(walks):
+            for walk in walks:
                 steps += walk.steps
                 if k == iteration:
                     crossed += walk.crossed
                     failed += bool(walk.failure)
                 if variables:
-                    frames = walk.frames(self.start[w % len(self.start)])
-                    points.append(collective_variables(frames, variables))
+                    points.append(collective_variables(walk.frames(), variables))
         if not variables:
             return None, steps, crossed, failed
         visited = np.concatenate(points) if points else np.zeros((0, len(variables)))

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,14 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from pyubias.config import (
-    AseReference,
     CampaignConfig,
-    LammpsReference,
-    ModelConfig,
-    TrainingConfig,
-    UncertaintyConfig,
     load_campaign,
-    load_section,
+    load_training,
 )
 from pyubias.errors import UserError
 
@@ -28,7 +24,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Json = Annotated[Path | None, typer.Option("--json", help="also write the numbers to this file")]
+
+def _check_folder(path: Path | None) -> Path | None:
+    """An output that cannot be written is an error now, not after the work."""
+    if path is not None and not path.absolute().parent.is_dir():
+        raise UserError(f"cannot write '{path}': folder '{path.absolute().parent}' does not exist")
+    return path
+
+
+Json = Annotated[
+    Path | None,
+    typer.Option("--json", help="also write the numbers to this file", callback=_check_folder),
+]
+Output = typer.Option("--output", "-o", callback=_check_folder)
 
 
 @app.command()
@@ -61,7 +69,7 @@ def run(
 @app.command()
 def train(
     data: Annotated[Path, typer.Argument(help="labelled structures, any format of ASE")],
-    output: Annotated[Path, typer.Option("--output", "-o")] = Path("potential.ckpt"),
+    output: Annotated[Path, Output] = Path("potential.ckpt"),
     config: Annotated[
         Path | None, typer.Option(help="YAML with model, training, uncertainty sections")
     ] = None,
@@ -75,13 +83,7 @@ def train(
 
     frames, sentence = read_frames(data, _keys(key))
     print(sentence)
-    sections: list[Any] = [ModelConfig(), TrainingConfig(), UncertaintyConfig()]
-    if config is not None:
-        names = ("model", "training", "uncertainty")
-        sections = [
-            load_section(type(default), config, name)
-            for default, name in zip(sections, names, strict=True)
-        ]
+    sections = (None, None, None) if config is None else load_training(config)
     console = Console()
     with console.status("training") as status:
 
@@ -90,9 +92,7 @@ def train(
 
         trained = fit(frames, *sections, progress=progress)
     trained.save(output)
-    best = min(
-        trained.history, key=lambda h: h["energy_mae"] + h["forces_mae"], default=None
-    )
+    best = min(trained.history, key=lambda h: h["energy_mae"] + h["forces_mae"], default=None)
     print(
         f"{output}: trained on {trained.n_train} structures, {trained.n_validation} for "
         f"validation, {trained.n_calibration} for calibration"
@@ -112,7 +112,9 @@ def train(
 @app.command()
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="from pyubias train")],
-    output: Annotated[Path, typer.Argument(help="model file")] = Path("model.pt"),
+    output: Annotated[Path, typer.Argument(help="model file", callback=_check_folder)] = Path(
+        "model.pt"
+    ),
     dtype: Annotated[str, typer.Option(help="float64 or float32")] = "float64",
     portable: Annotated[
         bool, typer.Option("--portable", help="PyTorch operators only; runs on a GPU")
@@ -182,7 +184,7 @@ def evaluate(
 def label(
     structures: Annotated[Path, typer.Argument(help="any format of ASE, or a LAMMPS dump")],
     reference: Annotated[Path, typer.Argument(help="campaign file, or YAML of a reference")],
-    output: Annotated[Path, typer.Option("--output", "-o")] = Path("labelled.extxyz"),
+    output: Annotated[Path, Output] = Path("labelled.extxyz"),
 ) -> None:
     """Label structures with a reference method; failures are listed and left out."""
     from pyubias.relabelling import label_file
@@ -198,7 +200,9 @@ def label(
 @app.command()
 def compare(
     folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="run folders")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="picture")] = Path("compare.png"),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="picture", callback=_check_folder)
+    ] = Path("compare.png"),
     json_file: Json = None,
 ) -> None:
     """Several campaigns (arms, seeds) in one table and one picture, at equal label budgets."""
@@ -258,24 +262,24 @@ def main() -> None:
     """Entry point: a UserError becomes one line and exit code 2, on all ranks."""
     try:
         app()
-    except UserError as error:
+    except Exception as error:
+        code = 2 if isinstance(error, UserError) else 1
         if not getattr(error, "told_by_root", False):
-            message = " ".join(str(error).split())
-            print(f"pyubias: error: {message}", file=sys.stderr, flush=True)
-        _leave(2)
-    except Exception:
-        import traceback
-
-        traceback.print_exc()
-        _leave(1)
+            if code == 2:
+                message = " ".join(str(error).split())
+                print(f"pyubias: error: {message}", file=sys.stderr, flush=True)
+            else:
+                traceback.print_exc()
+        _leave(code, error)
 
 
-def _leave(code: int) -> None:
-    """Exit; under mpirun, take along the ranks that wait for this one."""
+def _leave(code: int, error: Exception) -> None:
+    """Exit; under mpirun, take along the ranks that wait for this one and know no error."""
     if "mpi4py.MPI" in sys.modules:
         from pyubias.parallel import Ranks
 
         ranks = Ranks()
-        if ranks.size > 1:
+        told_by_root = getattr(error, "told_by_root", False)
+        if ranks.size > getattr(error, "known_to", 1) and not told_by_root:
             ranks.abort(code)
     sys.exit(code)

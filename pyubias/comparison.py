@@ -42,13 +42,13 @@ def compare_runs(folders: Sequence[Path], picture: Path) -> list[dict[str, Any]]
     ]
     table = Table(title="mean ± spread over seeds")
     for k, column in enumerate(["arm", "labels", "seeds", *(m[0] for m in MEASURES.values())]):
-        table.add_column(column, justify="right" if k else "left")
+        table.add_column(column, justify="right" if k else "left", no_wrap=not k)
     common = _common_budgets(groups)
     for record in records:
         if record["n_labels"] in common:
             cells = [_cell(record[key], *MEASURES[key][1:]) for key in MEASURES]
             table.add_row(record["arm"], str(record["n_labels"]), str(record["seeds"]), *cells)
-    Console(width=max(120, Console().width)).print(table)
+    Console(width=max(140, Console().width)).print(table)
     _draw(groups, records).savefig(picture, dpi=120, bbox_inches="tight")
     print(f"picture: {picture}")
     return records

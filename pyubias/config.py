@@ -30,7 +30,7 @@ __all__ = [
     "UncertaintyConfig",
     "load_campaign",
     "load_reference",
-    "load_section",
+    "load_training",
 ]
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -57,8 +57,9 @@ class ModelConfig(Section):
 class TrainingConfig(Section):
     """Loss, optimiser and schedule. The learning rates fall linearly to zero."""
 
-    epochs: PositiveInt = 300
-    batch_size: PositiveInt = 8
+    epochs: PositiveInt = 400
+    max_steps: PositiveInt = Field(8000, description="optimiser steps; large sets take fewer epochs")
+    batch_size: PositiveInt = 4
     energy_weight: NonNegativeFloat = Field(1.0, description="of Σ ΔE², eV⁻²")
     forces_weight: NonNegativeFloat = Field(4.0, description="of Σ |ΔF|², Å²/eV²")
     stress_weight: NonNegativeFloat = Field(0.01, description="of Σ |V Δσ|², eV⁻²")
@@ -123,6 +124,7 @@ class AseReference(Section):
 
 
 Reference = Annotated[LammpsReference | AseReference, Field(discriminator="kind")]
+KINDS_OF_REFERENCE = ("lammps", "ase")
 
 
 class ExplorationConfig(Section):
@@ -151,6 +153,12 @@ class SelectionConfig(Section):
 
 class _ReferenceFile(Section):
     reference: Reference
+
+
+class _TrainingFile(Section):
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    uncertainty: UncertaintyConfig = UncertaintyConfig()
 
 
 class StopConfig(Section):
@@ -218,26 +226,33 @@ def load_campaign(path: str | Path) -> CampaignConfig:
         ConfigError: with one line that says what to change.
     """
     path = Path(path)
-    fields = _read_yaml(path)
-    config = validate(CampaignConfig, fields, str(path))
-    if config.control is not None:
-        control_arm(config)  # its keys are checked here, not after an hour
-    absolute: CampaignConfig = _absolute(config, path.parent.resolve())
-    return absolute
+    config = validate(CampaignConfig, _read_yaml(path), str(path))
+    folder = path.parent.resolve()
+    absolute: CampaignConfig = _absolute(config, folder)
+    if config.control is None:
+        return absolute
+    # checked here, not after an hour, and with paths that no longer depend on the file
+    control: CampaignConfig = _absolute(control_arm(config), folder)
+    fields = control.model_dump(mode="json", exclude={"control"})
+    return absolute.model_copy(update={"control": fields})
 
 
 def control_arm(config: CampaignConfig) -> CampaignConfig:
     """The campaign with the differences under `control` applied."""
     fields = config.model_dump(exclude={"control"})
-    return validate(CampaignConfig, _merge(fields, config.control or {}), "control")
+    arm: CampaignConfig = validate(CampaignConfig, _merge(fields, config.control or {}), "control")
+    return arm
 
 
-def load_section(model: type[Section], path: str | Path, key: str | None = None) -> Any:
-    """Read one section from a YAML file of its own, or from below `key` of a campaign file."""
-    fields = _read_yaml(Path(path))
-    if key is not None and key in fields:
-        fields = fields[key]
-    return validate(model, fields, str(path))
+def load_training(path: str | Path) -> tuple[ModelConfig, TrainingConfig, UncertaintyConfig]:
+    """The sections of a YAML file that `train` needs; those that it lacks are the defaults.
+
+    A campaign file is one such file; its other sections are not looked at.
+    """
+    others = set(CampaignConfig.model_fields) - set(_TrainingFile.model_fields)
+    fields = {k: v for k, v in _read_yaml(Path(path)).items() if k not in others}
+    file: _TrainingFile = validate(_TrainingFile, fields, str(path))
+    return file.model, file.training, file.uncertainty
 
 
 def load_reference(path: str | Path) -> LammpsReference | AseReference:
@@ -245,7 +260,7 @@ def load_reference(path: str | Path) -> LammpsReference | AseReference:
     path = Path(path)
     fields = _read_yaml(path)
     config = validate(_ReferenceFile, {"reference": fields.get("reference", fields)}, str(path))
-    return _absolute(config, path.parent.resolve()).reference  # type: ignore[no-any-return]
+    return _absolute(config, path.parent.resolve()).reference
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -253,7 +268,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"file '{path}' does not exist")
     try:
         fields = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(fields, dict):
         raise ConfigError(f"{path}: wanted keys and values, got {type(fields).__name__}")
@@ -269,9 +284,10 @@ def validate(model: type[Section], fields: dict[str, Any], where: str) -> Any:
 
 
 def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
-    problem = error.errors()[0]
+    # a misspelt key comes first: it is also why another one is missing
+    problem = min(error.errors(), key=lambda p: p["type"] != "extra_forbidden")
     location = [str(part) for part in problem["loc"]]
-    key = ".".join(location)
+    key = ".".join(part for part in location if part not in KINDS_OF_REFERENCE)
     if problem["type"] == "extra_forbidden":
         known = _known_keys(model, location[:-1])
         near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.4)
@@ -279,6 +295,11 @@ def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
         return f"unknown key '{key}'{hint}"
     if problem["type"] == "missing":
         return f"key '{key}' is missing"
+    if problem["type"] == "union_tag_not_found":
+        return f"key '{key}.kind' is missing, wanted {' or '.join(KINDS_OF_REFERENCE)}"
+    if problem["type"] == "union_tag_invalid":
+        wanted = " or ".join(KINDS_OF_REFERENCE)
+        return f"'{key}.kind' must be {wanted}, got '{problem['ctx']['tag']}'"
     message = problem["msg"].removeprefix("Value error, ")
     return f"'{key}': {message[0].lower() + message[1:]}, got {problem.get('input')!r}"
 

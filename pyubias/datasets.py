@@ -39,7 +39,7 @@ def read_frames(
     """Read labelled structures from any file that ASE reads.
 
     For each of energy, forces and stress the first of these that occurs in the file is used:
-    the name given in `keys`, ``REF_*``, the results of a calculator.
+    the name given in `keys`, ``REF_*``, the results of a calculator (of the name given in `keys`).
 
     Args:
         path: file.
@@ -60,6 +60,7 @@ def read_frames(
         frames = ase.io.read(path, index=index)
     except Exception as error:  # ASE's readers raise whatever their formats meet
         raise DatasetError(f"data file '{path}' cannot be read: {error}") from error
+    frames = [frames] if isinstance(frames, Atoms) else frames
     if not frames:
         raise DatasetError(f"data file '{path}' holds no structure")
 
@@ -100,8 +101,8 @@ def _find_label(atoms: Atoms, name: str, key: str | None) -> tuple[str | None, o
         for store in stores:
             if candidate in store:
                 return candidate, store[candidate]
-    if key is None and atoms.calc is not None and name in atoms.calc.results:
-        return f"calculator {name}", atoms.calc.results[name]
+    if atoms.calc is not None and (key or name) in atoms.calc.results:
+        return f"calculator {key or name}", atoms.calc.results[key or name]
     return None, None
 
 
@@ -132,8 +133,10 @@ def hash_frames(frames: Sequence[Atoms]) -> str:
         digest.update(atoms.numbers.tobytes())
         digest.update(np.ascontiguousarray(atoms.positions).tobytes())
         digest.update(np.ascontiguousarray(atoms.cell.array).tobytes())
+        digest.update(atoms.pbc.tobytes())
         digest.update(repr(atoms.info.get(ENERGY)).encode())
-        digest.update(np.ascontiguousarray(atoms.arrays.get(FORCES, np.zeros(0))).tobytes())
+        for label in (atoms.arrays.get(FORCES), atoms.info.get(STRESS)):
+            digest.update(b"none" if label is None else np.ascontiguousarray(label).tobytes())
     return digest.hexdigest()[:12]
 
 
@@ -146,17 +149,26 @@ def split_frames(
     changes. Which frames of the batch leave the training set is random; how many follows from
     the fractions of all frames so far, `n_before` of them before this batch.
     """
-    counts = [
-        int((n_before + n) * fraction + 1e-9) - int(n_before * fraction + 1e-9)
-        for fraction in (validation, calibration)
-    ]
-    names = ["validation"] * counts[0] + ["calibration"] * counts[1]
+    before = _held_out(n_before, validation, calibration)
+    after = _held_out(n_before + n, validation, calibration)
+    names = ["validation"] * (after[0] - before[0]) + ["calibration"] * (after[1] - before[1])
     names += ["train"] * (n - len(names))
     order = np.random.default_rng([seed, n_before]).permutation(n)
     assigned = [""] * n
     for name, k in zip(names, order, strict=True):
         assigned[k] = name
     return assigned
+
+
+def _held_out(n: int, validation: float, calibration: float) -> tuple[int, int]:
+    """Frames of the first n that validate and that calibrate.
+
+    Neither number falls as n grows, and together they grow by one per frame at most.
+    """
+    fraction = validation + calibration
+    both = int(n * fraction + 1e-9)
+    validating = int(both * validation / fraction + 1e-9) if both else 0
+    return validating, both - validating
 
 
 @dataclass(frozen=True)
@@ -183,7 +195,13 @@ class Batch:
 
 
 def make_sample(atoms: Atoms, cutoff: float, elements: Sequence[str]) -> Sample:
-    """The graph and labels of one structure."""
+    """The graph and labels of one structure.
+
+    Raises:
+        DatasetError: it has no energy.
+    """
+    if ENERGY not in atoms.info:
+        raise DatasetError(f"a structure {atoms.get_chemical_formula()} has no {ENERGY}")
     stress = atoms.info.get(STRESS)
     strain_gradient = (
         np.full((3, 3), np.nan)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pyubias.config import ExplorationConfig
 from pyubias.lammps_library import LammpsError, open_lammps
 
-__all__ = ["Walk", "load_walk", "run_walker", "write_structure"]
+__all__ = ["Walk", "load_walk", "load_walks", "run_walker", "write_structure"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class Walk:
     """What a walker leaves behind.
 
     Attributes:
+        numbers: (n,), atomic numbers.
+        pbc: (3,), periodic directions.
         positions: (frames, n, 3), Å; the last frame is the crossing frame if there is one.
         cells: (frames, 3, 3), Å.
         timesteps: (frames,).
@@ -29,6 +31,8 @@ class Walk:
         failure: LAMMPS' message if it stopped with an error, else empty.
     """
 
+    numbers: NDArray[np.int64]
+    pbc: NDArray[np.bool_]
     positions: NDArray[np.float64]
     cells: NDArray[np.float64]
     timesteps: NDArray[np.int64]
@@ -36,15 +40,13 @@ class Walk:
     crossed: bool
     failure: str
 
-    def frames(self, template: Atoms) -> list[Atoms]:
-        """As ASE atoms with the elements and periodicity of `template`."""
-        frames = []
-        for positions, cell in zip(self.positions, self.cells, strict=True):
-            atoms = Atoms(template.get_chemical_symbols(), positions=positions, pbc=template.pbc)
-            if template.pbc.any():
-                atoms.set_cell(cell)
-            frames.append(atoms)
-        return frames
+    def frames(self) -> list[Atoms]:
+        """As ASE atoms; those that are not periodic have no cell."""
+        periodic = self.pbc.any()
+        return [
+            Atoms(self.numbers, positions=x, cell=cell if periodic else None, pbc=self.pbc)
+            for x, cell in zip(self.positions, self.cells, strict=True)
+        ]
 
     def save(self, path: Path) -> None:
         """Write; the file appears under its name only when it is complete."""
@@ -56,6 +58,8 @@ class Walk:
 def load_walk(path: Path) -> Walk:
     with np.load(path) as data:
         return Walk(
+            numbers=data["numbers"],
+            pbc=data["pbc"],
             positions=data["positions"],
             cells=data["cells"],
             timesteps=data["timesteps"],
@@ -63,6 +67,12 @@ def load_walk(path: Path) -> Walk:
             crossed=bool(data["crossed"]),
             failure=str(data["failure"]),
         )
+
+
+def load_walks(folder: Path) -> list[Walk]:
+    """Those in a folder that are complete, in the order of the walkers."""
+    paths = [path for path in folder.glob("*.npz") if path.stem.isdecimal()]
+    return [load_walk(path) for path in sorted(paths, key=lambda path: int(path.stem))]
 
 
 def write_structure(path: Path, atoms: Atoms, elements: list[str]) -> None:
@@ -143,13 +153,18 @@ def run_walker(
     except LammpsError as error:
         failure = str(error)
     if not is_root:
-        return Walk(np.zeros((0, 0, 3)), np.zeros((0, 3, 3)), np.zeros(0, int), steps, False, "")
+        positions, cells, timesteps = _no_frames(structure)
+        return Walk(
+            structure.numbers, structure.pbc, positions, cells, timesteps, steps, False, ""
+        )
 
     positions, cells, timesteps = _read_dump(trajectory, structure)
     last, last_cell, last_step = _read_dump(crossing, structure)
     # a run that failed may have left half a frame; what was read before it is sound
     keep = np.isfinite(positions).all(axis=(1, 2)) & (np.abs(positions) < 1e6).all(axis=(1, 2))
     return Walk(
+        numbers=structure.numbers,
+        pbc=structure.pbc,
         positions=np.concatenate([positions[keep], last[:1]]),
         cells=np.concatenate([cells[keep], last_cell[:1]]),
         timesteps=np.concatenate([timesteps[keep], last_step[:1]]),
@@ -164,7 +179,7 @@ def _read_dump(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     n = len(template)
     if not path.is_file() or path.stat().st_size == 0:
-        return np.zeros((0, n, 3)), np.zeros((0, 3, 3)), np.zeros(0, dtype=np.int64)
+        return _no_frames(template)
     frames = ase.io.read(path, index=":", format="lammps-dump-text")
     frames = [f for f in frames if len(f) == n]
     if frames and frames[0].get_chemical_symbols() != template.get_chemical_symbols():
@@ -176,6 +191,12 @@ def _read_dump(
     positions = np.array([f.positions for f in frames]).reshape(-1, n, 3)
     cells = np.array([f.cell.array for f in frames]).reshape(-1, 3, 3)
     return positions, cells, timesteps
+
+
+def _no_frames(
+    template: Atoms,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    return np.zeros((0, len(template), 3)), np.zeros((0, 3, 3)), np.zeros(0, dtype=np.int64)
 
 
 def _timesteps(path: Path) -> NDArray[np.int64]:

@@ -3,7 +3,7 @@
 import contextlib
 import ctypes
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -127,7 +127,9 @@ class _LammpsMethod:
         instance.file(str(config.input))
         units = instance.extract_global("units")
         if units not in ENERGY_UNIT:
-            raise ReferenceMethodError(f"reference '{self.name}': units must be metal or real, got {units}")
+            raise ReferenceMethodError(
+                f"reference '{self.name}': units must be metal or real, got {units}"
+            )
         self.energy_unit, self.stress_unit = ENERGY_UNIT[units], STRESS_UNIT[units]
         self.symbols = symbols_of(instance)
         instance.command("compute pyubias_virial all pressure NULL virial")
@@ -142,8 +144,7 @@ class _LammpsMethod:
         positions = atoms.positions
         if atoms.pbc.any():
             assert rotate is not None
-            xhi, yhi, zhi, xy, xz, yz = rotate.get_lammps_prism()
-            instance.reset_box([0.0, 0.0, 0.0], [xhi, yhi, zhi], xy, yz, xz)
+            _set_box(instance, rotate.get_lammps_prism())
             positions = rotate.vector_to_lammps(positions, wrap=True)
         flat = np.ascontiguousarray(positions, dtype=np.float64).ravel()
         instance.scatter_atoms("x", 1, 3, (ctypes.c_double * len(flat))(*flat))
@@ -173,3 +174,13 @@ class _LammpsMethod:
             f"atom {k + 1} is {symbols[k]} in the structure and {self.symbols[k]} in reference "
             f"'{self.name}'; both must list the same elements in the same order"
         )
+
+
+def _set_box(instance: Any, prism: Sequence[float]) -> None:
+    """Give a LAMMPS system that has atoms another box (`reset_box` refuses one that has)."""
+    xhi, yhi, zhi, xy, xz, yz = map(float, prism)
+    change = f"x final 0 {xhi!r} y final 0 {yhi!r} z final 0 {zhi!r}"
+    if instance.extract_global("triclinic") or any((xy, xz, yz)):
+        instance.command("change_box all triclinic")
+        change += f" xy final {xy!r} xz final {xz!r} yz final {yz!r}"
+    instance.command(f"change_box all {change} units box")

@@ -69,7 +69,7 @@ def open_lammps(
 def _text(value: object) -> str:
     if isinstance(value, list | tuple):
         return " ".join(str(v) for v in value)
-    return repr(value) if isinstance(value, float) else str(value)
+    return repr(float(value)) if isinstance(value, float) else str(value)
 
 
 def _one_line(error: Exception) -> str:

@@ -74,11 +74,12 @@ class Ranks:
         good, value = self.share(outcome)
         if not good:
             self.fail(value)
-        return value  # type: ignore[no-any-return]
+        return value
 
     def fail(self, error: Exception) -> NoReturn:
         """Raise an error that all ranks of the group know; only the root need tell the user."""
         error.told_by_root = not self.is_root  # type: ignore[attr-defined]
+        error.known_to = self.size  # type: ignore[attr-defined]
         raise error
 
     def map(

@@ -48,7 +48,7 @@ class GaussianMoments(nn.Module):
             faster, on the CPU only, and no second derivatives by edge vectors.
     """
 
-    fused: torch.jit.Final[bool]
+    fused: torch.jit.Final[bool]  # type: ignore[name-defined]
 
     def __init__(self, n_elements: int, cutoff: float, n_radial: int, n_basis: int) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class GaussianMoments(nn.Module):
         triples = [(a, b, c) for a in range(3) for b in range(a, 3) for c in range(b, 3)]
         full2 = [pairs.index((min(a, b), max(a, b))) for a in range(3) for b in range(3)]
         full3 = [
-            triples.index(tuple(sorted((a, b, c))))  # type: ignore[arg-type]
+            triples.index(tuple(sorted((a, b, c))))
             for a in range(3)
             for b in range(3)
             for c in range(3)

@@ -106,6 +106,7 @@ def _try_train(config: CampaignConfig, frames: list[Atoms], folder: Path) -> flo
             splits=splits,
         )
 
+    short(1)  # what is loaded once is no cost of an epoch
     _, once = _timed(lambda: short(1))
     trained, seconds = _timed(lambda: short(1 + REHEARSED_EPOCHS))
     export(trained, folder / "model.pt")
@@ -140,6 +141,7 @@ def _estimate(
     budget, batch = config.stop.labels, config.selection.batch_size
     first = min(config.start.count, budget)
     sizes = list(range(first, budget, batch)) + [budget]
-    training = sum(sizes) * config.training.epochs * per_sample
+    most = config.training.max_steps * config.training.batch_size
+    training = per_sample * sum(min(n * config.training.epochs, most) for n in sizes)
     steps = (len(sizes) - 1) * config.exploration.walkers * config.exploration.steps
     return training + (budget * per_label + steps * per_step) / n_ranks

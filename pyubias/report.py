@@ -20,10 +20,10 @@ from pyubias.analysis import (
     summarise,
 )
 from pyubias.calculator import Model
-from pyubias.campaign import Arm, arms_of, read_structures
+from pyubias.campaign import Arm, arms_of
 from pyubias.config import CampaignConfig
 from pyubias.datasets import read_frames
-from pyubias.exploration import Walk, load_walk
+from pyubias.exploration import Walk, load_walks
 from pyubias.progress import duration
 from pyubias.state import LabelStore, read_json, write_with
 
@@ -71,15 +71,11 @@ class ArmResult:
 
 def collect(arm: Arm) -> ArmResult:
     """Read what an arm has left so far."""
-    start = read_structures(arm.config.start.structures)
     variables = arm.config.evaluation.collective_variables
     folders = sorted((arm.folder / "iterations").glob("[0-9]*"))
-    walks = [[load_walk(p) for p in sorted((f / "walkers").glob("*.npz"))] for f in folders]
+    walks = [load_walks(f / "walkers") for f in folders]
     points = [
-        [
-            collective_variables(walk.frames(start[k % len(start)]), variables)
-            for k, walk in enumerate(iteration)
-        ]
+        [collective_variables(walk.frames(), variables) for walk in iteration]
         for iteration in walks
     ]
     metrics = arm.folder / "metrics.json"
@@ -96,7 +92,7 @@ def write_report(config: CampaignConfig, folder: Path) -> None:
         table.add_column(column, justify="right" if k else "left")
     for row in rows[1:]:
         table.add_row(*row)
-    Console(width=max(100, Console().width)).print(table)
+    Console(width=max(130, Console().width)).print(table)
     page = _page(config, results, rows)
     write_with(folder / "report.html", lambda p: p.write_text(page))
     print(f"report: {folder / 'report.html'}\nmodel:  {folder / 'model.pt'}")

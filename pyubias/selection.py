@@ -52,6 +52,9 @@ def select(
     if not (np.isfinite(pool).all() and np.isfinite(labelled).all()):
         raise ValueError("features must be finite")
 
+    if len(pool) == 0:
+        return np.zeros(0, dtype=np.int64)
+
     # unit mean square over the labelled set, as in the posterior uncertainty
     reference = labelled if len(labelled) else pool
     scale = 1.0 / max(float(np.sqrt(np.mean(reference**2))), np.finfo(float).tiny)

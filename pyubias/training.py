@@ -47,7 +47,7 @@ class Trained:
         features: maps layer gradients to features; None for an ensemble.
         head: the calibrated uncertainty.
         model, uncertainty: the settings they were made with.
-        training_hash: of the structures and labels, and of their split.
+        training_hash: of the structures and labels.
         history: per validation: epoch, energy MAE (eV/atom), forces MAE (eV/Å), seconds.
         n_train, n_validation, n_calibration: frames in each split.
         attainable: coverage that the size of the calibration split can promise (total).
@@ -250,14 +250,15 @@ def fit(
         ]
     )
     n_batches = -(-len(training_set) // config.batch_size)
-    n_steps = config.epochs * n_batches
+    n_epochs = min(config.epochs, max(1, config.max_steps // n_batches))
+    n_steps = n_epochs * n_batches
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1.0 - step / n_steps)
     order = np.random.default_rng(config.seed)
     start = time.perf_counter()
     history: list[dict[str, float]] = []
     best, best_state = float("inf"), None
 
-    for epoch in range(1, config.epochs + 1):
+    for epoch in range(1, n_epochs + 1):
         shuffled = order.permutation(len(training_set))
         for chosen in np.array_split(shuffled, n_batches):
             batch = to_device(collate([training_set[k] for k in chosen]), device)
@@ -266,7 +267,7 @@ def fit(
             loss.backward(inputs=parameters)
             optimiser.step()
             schedule.step()
-        last = epoch == config.epochs
+        last = epoch == n_epochs
         if validation_set and (last or epoch % config.validate_every == 0):
             energy_mae, forces_mae = _validate(potential, validation_set, device)
             seconds = time.perf_counter() - start
@@ -277,7 +278,7 @@ def fit(
             if energy_mae + forces_mae < best:
                 best, best_state = energy_mae + forces_mae, copy.deepcopy(potential.state_dict())
         if progress is not None:
-            progress(epoch, config.epochs, history[-1]["forces_mae"] if history else float("nan"))
+            progress(epoch, n_epochs, history[-1]["forces_mae"] if history else float("nan"))
 
     if best_state is not None:
         potential.load_state_dict(best_state)
@@ -431,6 +432,6 @@ def _calibrate(
     residuals, uncertainties = zip(*total, strict=True)
     head.total_factor.fill_(conformal_factor(residuals, uncertainties, config.alpha))
     if atomic:
-        residuals, uncertainties = (torch.cat(x).detach().numpy() for x in zip(*atomic, strict=True))
-        head.atomic_factor.fill_(conformal_factor(residuals, uncertainties, config.alpha))
+        errors, spreads = (torch.cat(x).detach().numpy() for x in zip(*atomic, strict=True))
+        head.atomic_factor.fill_(conformal_factor(errors, spreads, config.alpha))
     return attainable_coverage(len(total), config.alpha)
