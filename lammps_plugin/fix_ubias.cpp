@@ -51,10 +51,14 @@ FixUbias::FixUbias(LAMMPS *lmp, int narg, char **arg) :
 
 FixUbias::~FixUbias()
 {
-  // the pair style may be gone already; ask for it by name instead of trusting the pointer
+  if (pair_is_there()) pair->bias_uncertainty = PairUbias::NONE;
+}
 
-  if (force && pair && force->pair_match("^ubias", 0) == (Pair *) pair)
-    pair->bias_uncertainty = PairUbias::NONE;
+// A new pair_style command may have deleted the one that init() found: look it up by name.
+
+bool FixUbias::pair_is_there() const
+{
+  return pair && force && force->pair_match("^ubias", 0) == (Pair *) pair;
 }
 
 void FixUbias::read_keywords(int narg, char **arg)
@@ -148,15 +152,21 @@ void FixUbias::init()
 
 void FixUbias::check_fix_order()
 {
+  // starts of style names; LAMMPS' patterns know no alternatives
+
+  const std::vector<std::string> stochastic = {"langevin", "brownian",  "gjf", "gle", "gld",    "ttm",
+                                               "qtb",      "temp/csld", "ffl", "bd",  "temp/csvr"};
   for (const auto &other : modify->get_fix_list()) {
     if (other == this) return;
-    const bool stochastic = utils::strmatch(
-        other->style, "^(langevin|brownian|gjf|gle|gld|ttm|temp/csld|temp/csvr|bd|ffl|drude)");
-    if (stochastic || other->box_change != NO_BOX_CHANGE)
+    const std::string style = other->style;
+    const bool noisy = std::any_of(stochastic.begin(), stochastic.end(), [&](const auto &start) {
+      return style.compare(0, start.size(), start) == 0;
+    });
+    if (noisy || other->box_change != NO_BOX_CHANGE)
       error->all(FLERR,
-                 "fix ubias must be defined before fix {} (style {}), which adds random forces or "
-                 "changes the box",
-                 other->id, other->style);
+                 "fix ubias must be defined before fix {} (style {}), which adds noise or changes "
+                 "the box",
+                 other->id, style);
   }
 }
 
@@ -293,12 +303,12 @@ void FixUbias::unpack_reverse_comm(int n, int *list, double *buf)
 
 double FixUbias::compute_scalar()
 {
-  return pair ? -tau * rho_force * pair->uncertainty : 0.0;
+  return pair_is_there() ? -tau * rho_force * pair->uncertainty : 0.0;
 }
 
 double FixUbias::compute_vector(int n)
 {
-  if (!pair) return 0.0;
+  if (!pair_is_there()) return 0.0;
   if (n == 0) return pair->uncertainty;
   if (n == 1) return rho_force;
   if (n == 2) return rho_stress;
@@ -326,7 +336,7 @@ double FixUbias::compute_vector(int n)
 void FixUbias::write_restart(FILE *fp)
 {
   double total[PairUbias::NSUMS] = {};
-  if (pending_step >= 0)
+  if (pending_step >= 0 && pair_is_there())
     MPI_Allreduce(pair->local_sums, total, PairUbias::NSUMS, MPI_DOUBLE, MPI_SUM, world);
   if (comm->me != 0) return;
 

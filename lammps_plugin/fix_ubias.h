@@ -49,6 +49,7 @@ class FixUbias : public Fix {
   std::vector<double> restored_sums;    // those sums, read from a restart file
 
   void read_keywords(int, char **);
+  bool pair_is_there() const;
   void check_fix_order();
   void complete_pending_step();
   void rescale();

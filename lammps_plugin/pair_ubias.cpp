@@ -138,7 +138,21 @@ static const char library_anchor = 0;
 
 void PairUbias::load_model(const std::string &path)
 {
+  if (strcmp(lmp->version, UBIAS_LAMMPS_VERSION) != 0)
+    error->all(FLERR, "pair_style ubias: the plugin was built for LAMMPS {}, this is {}; run 'pyubias "
+                      "doctor'",
+               UBIAS_LAMMPS_VERSION, lmp->version);
+
   std::string message;
+
+  // a collective, so before anything that may fail on some ranks only
+
+  MPI_Comm node;
+  int node_rank;
+  MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
+  MPI_Comm_rank(node, &node_rank);
+  MPI_Comm_free(&node);
+
   Dl_info here;
   dladdr((void *) &library_anchor, &here);
   std::string library = here.dli_fname;
@@ -157,11 +171,6 @@ void PairUbias::load_model(const std::string &path)
     try {
       if (!platform::file_is_readable(path))
         throw std::runtime_error(fmt::format("model file '{}' does not exist", path));
-      MPI_Comm node;
-      int node_rank;
-      MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
-      MPI_Comm_rank(node, &node_rank);
-      MPI_Comm_free(&node);
       delete model;
       model = nullptr;
       model = load(path.c_str(), device.c_str(), node_rank, n_threads);
@@ -405,6 +414,10 @@ void PairUbias::compute_uncertainty(bool want_total, bool want_atomic, std::stri
         const double *u = model->atomic_uncertainty();
         std::fill_n(atomic_uncertainty, atom->nlocal, 0.0);
         for (int64_t k = 0; k < graph.n_local; k++) {
+          if (!std::isfinite(u[k]))
+            throw std::runtime_error(fmt::format("uncertainty of atom {} is {} at step {}",
+                                                 atom->tag[lammps_index[k]], u[k],
+                                                 update->ntimestep));
           atomic_uncertainty[lammps_index[k]] = u[k] * energy_unit;
           send_buffer[ATOMIC_SUM] += u[k];
         }
@@ -424,14 +437,20 @@ void PairUbias::compute_uncertainty(bool want_total, bool want_atomic, std::stri
   n_centres = recv_buffer[CENTRES];
   std::copy_n(&recv_buffer[SUMS], (int) NSUMS, global_sums);
 
-  // all ranks hold the same numbers from here on; what can still fail is memory
+  // all ranks hold the same numbers from here on, and the same failures but for the gradient's
 
   uncertainty = 0.0;
   try {
-    if (want_total && n_centres > 0) {
+    if (want_total && n_centres > 0)
       uncertainty = model->total_uncertainty(&recv_buffer[FEATURES], n_centres) * energy_unit;
-      pvector[0] = comm->me == 0 ? uncertainty : 0.0;
-    }
+    if (!std::isfinite(uncertainty)) throw std::runtime_error("not finite");
+  } catch (const std::exception &e) {
+    message = fmt::format("total uncertainty at step {}: {}", update->ntimestep, e.what());
+  }
+  if (!message.empty()) error->all(FLERR, "pair_style ubias: " + message);
+  if (want_total) pvector[0] = comm->me == 0 ? uncertainty : 0.0;
+
+  try {
     if (bias_uncertainty == NONE) return;
     if (bias_uncertainty == ATOMIC && n_centres > 0)
       uncertainty = recv_buffer[ATOMIC_SUM] / n_centres * energy_unit;
@@ -459,6 +478,10 @@ void PairUbias::tally_uncertainty_gradient(const double *gradient, double scale)
     double *gj = uncertainty_gradient[lammps_index[graph.edge_index[graph.n_edges + e]]];
     const double g[3] = {gradient[3 * e] * scale, gradient[3 * e + 1] * scale,
                          gradient[3 * e + 2] * scale};
+    if (!std::isfinite(g[0] + g[1] + g[2]))
+      throw std::runtime_error(fmt::format("uncertainty gradient at atom {} is not finite at step {}",
+                                           atom->tag[lammps_index[graph.edge_index[e]]],
+                                           update->ntimestep));
     for (int a = 0; a < 3; a++) {
       gi[a] -= g[a];
       gj[a] += g[a];

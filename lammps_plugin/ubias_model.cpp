@@ -12,7 +12,10 @@
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/script.h>
 
+#include <dlfcn.h>
 #include <exception>
+#include <fstream>
+#include <optional>
 #include <stdexcept>
 
 using namespace LAMMPS_NS;
@@ -33,6 +36,17 @@ std::string last_line(const std::exception &e)
   const auto end = text.find_last_not_of(" \n\r\t");
   if (end == std::string::npos) return "unknown error";
   text.resize(end + 1);
+
+  // here it is not: it quotes a line of the model's code
+
+  const std::string unknown = "Unknown builtin op: ";
+  const auto name = text.find(unknown);
+  if (name != std::string::npos) {
+    const auto first = name + unknown.size();
+    const std::string op = text.substr(first, text.find_first_of(".\n", first) - first);
+    return "it needs the operator " + op +
+        ", which no loaded library has; export a portable model, or run 'pyubias doctor'";
+  }
   return text.substr(text.rfind('\n') + 1);
 }
 
@@ -69,6 +83,23 @@ UbiasMetadata parse_metadata(const std::string &text, const std::string &path)
   return metadata;
 }
 
+// the version of the torch that is loaded, from the version.py beside its library
+
+std::string loaded_torch_version()
+{
+  Dl_info library;
+  if (!dladdr((void *) &at::set_num_threads, &library)) return UBIAS_TORCH_VERSION;
+  std::string folder = library.dli_fname;
+  folder = folder.substr(0, folder.rfind('/') + 1);
+  std::ifstream file(folder + "../version.py");
+  for (std::string line; std::getline(file, line);)
+    if (line.rfind("__version__", 0) == 0) {
+      const auto first = line.find('\'') + 1;
+      return line.substr(first, line.rfind('\'') - first);
+    }
+  return UBIAS_TORCH_VERSION;
+}
+
 class TorchModel : public UbiasModel {
  public:
   TorchModel(const std::string &path, const std::string &device_name, int node_rank,
@@ -84,6 +115,7 @@ class TorchModel : public UbiasModel {
                             [&] { return parse_metadata(extra_files.at(METADATA_FILE), path); });
     module.eval();
     for (auto parameter : module.parameters()) parameter.set_requires_grad(false);
+    energies_only = module.find_method("atomic_energies");
   }
 
   const UbiasMetadata &metadata() const override { return info; }
@@ -92,6 +124,7 @@ class TorchModel : public UbiasModel {
   {
     translate_errors("model evaluation failed", [&] {
       torch::jit::GraphOptimizerEnabledGuard no_recompilation(false);
+      features = atomic = edge_vectors = torch::Tensor();    // free the last step's autograd graph
       n_edges = graph.n_edges;
       n_local = graph.n_local;
       edge_vectors = to_device(graph.edge_vectors.data(), {n_edges, 3}, torch::kFloat64)
@@ -99,12 +132,17 @@ class TorchModel : public UbiasModel {
       const auto edge_index = to_device(graph.edge_index.data(), {2, n_edges}, torch::kInt64);
       const auto types = to_device(graph.types.data(), {graph.n_all}, torch::kInt64);
 
-      const auto result =
-          module.forward({edge_vectors, edge_index, types, n_local}).toGenericDict();
-      const auto energy = result.at("energies").toTensor();
-      features = result.at("features").toTensor();
+      torch::Tensor energy;
+      if (energies_only && !keep_features) {
+        energy = (*energies_only)({edge_vectors, edge_index, types, n_local}).toTensor();
+      } else {
+        const auto result =
+            module.forward({edge_vectors, edge_index, types, n_local}).toGenericDict();
+        energy = result.at("energies").toTensor();
+        features = result.at("features").toTensor();
+        check_shape("features", features, {n_local, info.n_features});
+      }
       check_shape("energies", energy, {n_local});
-      check_shape("features", features, {n_local, info.n_features});
 
       energies_host = to_host(energy.detach());
       energy_gradient_host = to_host(gradient_of(energy.sum(), keep_features));
@@ -179,6 +217,7 @@ class TorchModel : public UbiasModel {
     return device;
   }
   torch::jit::Module module;
+  std::optional<torch::jit::Method> energies_only;    // a model may offer it, for steps without u
   UbiasMetadata info;
   int64_t n_edges = 0, n_local = 0;
 
@@ -223,5 +262,9 @@ class TorchModel : public UbiasModel {
 extern "C" __attribute__((visibility("default"))) UbiasModel *
 ubias_load_model(const char *path, const char *device, int node_rank, int n_threads)
 {
+  const std::string found = loaded_torch_version();
+  if (found != UBIAS_TORCH_VERSION)
+    throw std::runtime_error("the plugin was built for torch " UBIAS_TORCH_VERSION ", found " + found +
+                             "; run 'pyubias doctor'");
   return new TorchModel(path, device, node_rank, n_threads);
 }

@@ -130,7 +130,7 @@ class Model:
         return (
             float(total.detach()),
             -forces_from(graph, gradient).numpy(),
-            strain_gradient_from(graph, gradient).numpy(),
+            strain_gradient_from(graph, gradient)[0].numpy(),
         )
 
 

@@ -41,6 +41,8 @@ __all__ = ["Arm", "arms_of", "read_structures", "run_campaign"]
 # settings that a resumed campaign may change: they decide when it ends, not what it does;
 # the control arm keeps settings of its own
 FREE = {"stop", "control"}
+# batches in a row without one good label that end a campaign
+PATIENCE = 3
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,8 @@ class _Campaign:
         self.folder = arm.folder
         self.ranks = ranks
         self.progress = progress
+        # one rank makes the database, then all open it
+        ranks.on_root(lambda: LabelStore(arm.folder / "labels.db").keys())
         self.labels = LabelStore(arm.folder / "labels.db")
         self.start = ranks.on_root(lambda: read_structures(arm.config.start.structures))
         self.elements = arm.config.elements or sorted(
@@ -172,7 +176,7 @@ class _Campaign:
                 self.ranks.on_root(lambda: self._select(folder, iteration, frames))
             with _timed(folder, "label", seconds, self.ranks):
                 self._label(iteration + 1)
-        last = last or not any(f.iteration > iteration for f in self.labels.frames())
+        last = last or self._is_exhausted(iteration + 1)
         self.ranks.on_root(lambda: self._record(folder, iteration, last, seconds))
         return not last
 
@@ -181,6 +185,19 @@ class _Campaign:
         error = record.get("forces_rmse")
         reached = stop.forces_rmse > 0 and error is not None and error <= stop.forces_rmse
         return record["n_labels"] < stop.labels and not reached
+
+    def _is_exhausted(self, iteration: int) -> bool:
+        """Nothing was selected for this iteration, or no label came out of it for too long."""
+        known = self.labels.frames()
+        if not any(f.iteration == iteration for f in known):
+            self.progress.say("nothing new was found to label")
+            return True
+        newest = max(f.iteration for f in known if not f.failed)
+        if iteration - newest < PATIENCE:
+            return False
+        reason = known[-1].reason
+        self.progress.say(f"the reference failed for the last {PATIENCE} batches: {reason}")
+        return True
 
     # --- label ---------------------------------------------------------------------------
 
@@ -404,9 +421,10 @@ class _Campaign:
             "seconds": seconds,
             "last": last,
         }
-        write_json(folder / "record.json", record)
         records = [*before, record]
         write_json(self.folder / "metrics.json", records)
+        # the mark that the iteration is complete, so it comes last
+        write_json(folder / "record.json", record)
         left = self._seconds_left(records)
         self.progress.update(
             force=True,

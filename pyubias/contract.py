@@ -7,6 +7,7 @@ atomic features *that may be summed*; uncertainty is a function of features::
         -> {"energies": (n_local,) f64, eV      "features": (n_local, p) f64}
     total_uncertainty(feature_sum (p,) f64, n_atoms: int) -> () f64      calibrated, eV per atom
     atomic_uncertainty(features (n, p) f64) -> (n,) f64                  calibrated, eV/Å
+    atomic_energies(as forward) -> (n_local,) f64                        optional, see below
 
 Edges and signs:
 
@@ -16,6 +17,9 @@ Edges and signs:
 * ``types`` are positions in ``Metadata.elements``.
 * With ``g_e = ∂(Σ energies)/∂edge_vectors[e]``: ``F_i += g_e``, ``F_j -= g_e``;
   ``∂E/∂ε = Σ_e r_e ⊗ g_e``; stress = (1/V) ∂E/∂ε (ASE's sign: tension is positive).
+
+`atomic_energies` may be there for steps on which nobody asks for an uncertainty; it gives the
+``energies`` of `forward` at less cost.
 
 Both outputs stay attached to the autograd graph of ``edge_vectors``: never call
 ``autograd.grad`` inside ``forward``. Calibration factors live inside the module. Metadata travel
@@ -128,6 +132,10 @@ def _parse_metadata(text: str | bytes, path: Path) -> Metadata:
         )
     try:
         fields = json.loads(text)
+        if not isinstance(fields, dict):
+            raise ContractError(
+                f"model file '{path}': metadata are not a JSON object, got {type(fields).__name__}"
+            )
         found = fields.get("contract_version")
         if found != CONTRACT_VERSION:
             raise ContractError(
@@ -221,6 +229,12 @@ def _check_graph(
         if len(edge_vectors):
             _gradient(name, result[name].sum(), edge_vectors)
 
+    if hasattr(model, "atomic_energies"):
+        energies = _call(model, "atomic_energies", edge_vectors, edge_index, types, n_local)
+        _check_tensor("atomic_energies", energies, (n_local,))
+        if not torch.allclose(energies, result["energies"], rtol=1e-5, atol=1e-8):
+            raise ContractError("'atomic_energies' differs from the 'energies' of forward")
+
     features = result["features"].detach().requires_grad_(True)
     atomic = _call(model, "atomic_uncertainty", features)
     _check_tensor("atomic_uncertainty", atomic, (n_local,))
@@ -230,8 +244,8 @@ def _check_graph(
             total = _call(model, "total_uncertainty", leaf, n_local)
             _check_tensor("total_uncertainty", total, ())
             _gradient("total_uncertainty", total, leaf)
-        if bool((atomic < 0).any()) or float(total) < 0:
-            raise ContractError("uncertainties must not be negative")
+            if bool((atomic < 0).any()) or bool(total < 0):
+                raise ContractError("uncertainties must not be negative")
     return {name: value.detach() for name, value in result.items()}
 
 

@@ -70,13 +70,15 @@ class LabelStore:
     """All labels of one campaign, in an ASE SQLite database that any rank may write to.
 
     Args:
-        path: of the database; it is made with the first label.
+        path: of the database; made if it is not there. That one process does first, alone.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # SQLite locks by itself; ASE's own lock file would outlive a killed process
-        self.database = ase.db.connect(path, type="db", use_lock_file=False)
+        if not path.is_file():
+            # ASE makes the tables one by one: killed in between it could not read them again
+            write_with(path, lambda p: _connect(p).count())
+        self.database = _connect(path)
 
     def add(self, key: str, atoms: Atoms, label: Label | None, reason: str = "") -> None:
         """Keep a label, or the reason why there is none.
@@ -92,8 +94,9 @@ class LabelStore:
             if label.stress is not None:
                 results["stress"] = label.stress
             clean.calc = SinglePointCalculator(clean, **results)
-        self.database.write(clean, frame=f"f{key}", failed=bool(reason), data={"reason": reason},
-                            **columns)
+        self.database.write(
+            clean, frame=f"f{key}", failed=bool(reason), data={"reason": reason}, **columns
+        )
 
     def keys(self) -> set[str]:
         return {row.frame[1:] for row in self.database.select(columns=["id", "key_value_pairs"])}
@@ -121,6 +124,11 @@ class LabelStore:
                 )
             )
         return sorted(found, key=lambda frame: frame.key)
+
+
+def _connect(path: Path) -> Any:
+    # SQLite locks by itself; ASE's own lock file would outlive a killed process
+    return ase.db.connect(path, type="db", use_lock_file=False)
 
 
 def check_settings(path: Path, settings: dict[str, Any], free: set[str]) -> None:
