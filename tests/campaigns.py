@@ -1,0 +1,248 @@
+"""Tiny campaigns of alanine dipeptide, and the command line without its seconds of imports.
+
+A test that starts, kills and restarts `pyubias` many times would spend its time importing torch.
+`Commands` imports once, in a process that never touches MPI or LAMMPS, and forks for every
+command; what then runs is `pyubias.cli.main` with the arguments of the command line.
+"""
+
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ALA2 = Path(__file__).parents[1] / "inputs" / "ala2"
+TIMES = ("wall_s", "seconds")
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+Changes = dict[str, Any]
+
+
+def tiny(folder: Path, changes: Changes | None = None, name: str = "campaign.yaml") -> Path:
+    """Write a campaign file of a few seconds.
+
+    `changes` are merged into its settings; a key that becomes None is left out.
+    """
+    import ase.io
+
+    test = folder / "test.extxyz"
+    if not test.is_file():
+        ase.io.write(test, ase.io.read(ALA2 / "testset.extxyz", index="::72"))
+    settings: Changes = {
+        "name": "tiny",
+        "seed": 3,
+        "elements": ["C", "H", "N", "O"],
+        "start": {"structures": str(ALA2 / "c7eq.xyz"), "count": 10, "perturb": 0.05},
+        "reference": {"kind": "lammps", "input": str(ALA2 / "reference.in")},
+        "model": {"cutoff": 4.0, "n_radial": 2, "n_basis": 4, "hidden": [16]},
+        "training": {"epochs": 6, "calibration": 0.2},
+        "uncertainty": {"projections": 16},
+        "exploration": {
+            "input": str(ALA2 / "explore.in"),
+            "walkers": 2,
+            # a bad potential tears the molecule apart in 20 fs
+            "steps": 20,
+            "every": 5,
+            # the first walker crosses its threshold, the second has none
+            "variables": {"threshold": [20.0, 1e6]},
+        },
+        "selection": {"batch_size": 4},
+        "stop": {"labels": 18},
+        "evaluation": {
+            "test": str(test),
+            "collective_variables": [
+                {"name": "phi", "dihedral": [5, 7, 9, 15]},
+                {"name": "psi", "dihedral": [7, 9, 15, 17]},
+            ],
+        },
+    }
+    path = folder / name
+    path.write_text(yaml.safe_dump(merge(settings, changes or {})))
+    return path
+
+
+def merge(base: Changes, changes: Changes) -> Changes:
+    both = dict(base)
+    for key, value in changes.items():
+        nested = isinstance(value, dict) and isinstance(both.get(key), dict)
+        both[key] = merge(both[key], value) if nested else value
+    return {key: value for key, value in both.items() if value is not None}
+
+
+@dataclass
+class Command:
+    """A running or ended command; `output` is all that it printed."""
+
+    pid: int
+    output_file: Path
+    server: "Commands"
+    status: int | None = None
+
+    @property
+    def output(self) -> str:
+        return self.output_file.read_text()
+
+    def wait(self) -> int:
+        """The exit code, or minus the number of the signal that ended it."""
+        if self.status is None:
+            self.status = os.waitstatus_to_exitcode(self.server.ask({"wait": self.pid}))
+        return self.status
+
+    def kill_when(self, condition: Callable[[], bool], timeout: float = 120.0) -> int:
+        """SIGKILL to the process and its children as soon as something holds."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < deadline, f"waited in vain; it said:\n{self.output}"
+            ended = not self.server.ask({"alive": self.pid})
+            assert not ended, f"the command ended early; it said:\n{self.output}"
+            time.sleep(0.002)
+        os.killpg(self.pid, signal.SIGKILL)
+        return self.wait()
+
+
+class Commands:
+    """Starts `pyubias` commands by forking a process that has its imports behind it."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | ENVIRONMENT | {"PYTHONPATH": str(Path(__file__).parent)},
+        )
+        self.n_started = 0
+
+    def ask(self, request: Changes) -> Any:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def start(self, folder: Path, *arguments: object, die_before: str = "") -> Command:
+        """Start `pyubias ARGUMENTS` in a folder.
+
+        Args:
+            folder: working directory.
+            arguments: of the command line.
+            die_before: SIGKILL just before a file of this name gets its name.
+        """
+        self.n_started += 1
+        output = folder / f".output-{self.n_started}"
+        request = {
+            "arguments": [str(a) for a in arguments],
+            "folder": str(folder),
+            "output": str(output),
+            "die_before": die_before,
+        }
+        return Command(self.ask(request), output, self)
+
+    def run(self, folder: Path, *arguments: object, die_before: str = "") -> Command:
+        """Start a command and wait for its end."""
+        command = self.start(folder, *arguments, die_before=die_before)
+        command.wait()
+        return command
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait(10)
+
+
+@functools.cache
+def shared_commands() -> Commands:
+    """One server for all test files; it ends with this process."""
+    return Commands()
+
+
+def mpirun(ranks: int, folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run a command of this virtual environment on several ranks."""
+    scripts = Path(sys.executable).parent
+    command = [scripts / "mpirun", "-n", str(ranks), *map(str, arguments)]
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=os.environ | ENVIRONMENT | {"PATH": f"{scripts}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def metrics(folder: Path) -> list[Changes]:
+    """The records of ``metrics.json`` without what depends on how fast the machine is."""
+    records = json.loads((folder / "metrics.json").read_text())
+    return [{k: v for k, v in record.items() if k not in TIMES} for record in records]
+
+
+def serve() -> None:
+    """Answer requests from standard input until it is closed."""
+    import torch._dynamo  # noqa: F401  (the optimiser imports it when it is first made)
+
+    import pyubias.cli
+    import pyubias.report  # noqa: F401
+
+    for line in sys.stdin:
+        request = json.loads(line)
+        if "wait" in request:
+            answer = os.waitpid(request["wait"], 0)[1]
+        elif "alive" in request:
+            answer = os.waitid(os.P_PID, request["alive"], os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            answer = answer is None
+        else:
+            answer = os.fork()
+            if answer == 0:
+                _run(request)
+        print(json.dumps(answer), flush=True)
+
+
+def _run(request: Changes) -> None:
+    """The forked process: becomes the command and ends."""
+    import pyubias.cli
+
+    os.setsid()
+    os.chdir(request["folder"])
+    output = os.open(request["output"], os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    for descriptor in (1, 2):
+        os.dup2(output, descriptor)
+    sys.argv = ["pyubias", *request["arguments"]]
+    replace = Path.replace
+
+    def replace_or_die(self: Path, target: Path) -> Path:
+        if Path(target).name == request["die_before"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return replace(self, target)
+
+    Path.replace = replace_or_die  # type: ignore[method-assign]
+    code: Any = 0
+    try:
+        pyubias.cli.main()
+    except SystemExit as end:
+        code = end.code or 0
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def run_all(files: list[str]) -> None:
+    """Campaigns one after the other, on all ranks, without their reports."""
+    from pyubias.campaign import run_campaign
+    from pyubias.config import load_campaign
+    from pyubias.parallel import Ranks
+
+    ranks = Ranks()
+    for file in files:
+        run_campaign(load_campaign(file), Path(file).parent / "runs", ranks)
+
+
+if __name__ == "__main__":
+    run_all(sys.argv[1:]) if len(sys.argv) > 1 else serve()

@@ -1,0 +1,96 @@
+"""10 steps, a restart and 10 more are the same run as 20 steps: the bias window travels along."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import toys
+from harness import FULL_PRECISION, Run, columns, lmp, random_atoms, write_data
+
+MODEL = "neighbor 1.0 bin\npair_style ubias\npair_coeff * * ../toy.pt Ar Ne\n"
+START = f"""
+units metal
+atom_style atomic
+read_data ../atoms.data
+velocity all create 300 1 dist gaussian loop geom
+{MODEL}
+"""
+
+
+def rest(window: int) -> str:
+    """What a restart file does not hold."""
+    return f"""
+timestep 0.002
+fix b all ubias tau 0.3 stress 0.2 window {window} weight Ne 0.5
+fix move all nve
+dump d all custom 1 d.dump id xu yu zu vx vy vz fx fy fz
+dump_modify d sort id format float %.17g
+thermo 1
+thermo_style custom step pe ke pxx pxy f_b f_b[*]
+{FULL_PRECISION}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("restart")
+    atoms = random_atoms("Ar Ne", [9.0, 10.0, 11.0], 40, seed=1)
+    write_data(folder / "atoms.data", atoms, ["Ar", "Ne"])
+    toys.save_toy(folder / "toy.pt")
+    return folder
+
+
+def last_steps(run: Run) -> tuple[dict, dict]:
+    """Atoms at the end, and thermo output of the last ten steps."""
+    return run.dump("d.dump")[-1], {name: v[-10:] for name, v in run.thermo()[-1].items()}
+
+
+@pytest.mark.parametrize(
+    ("command", "window", "before", "after"),
+    [
+        ("write_restart", 0, 2, 2),
+        ("write_restart", 4, 1, 1),
+        ("write_restart", 4, 2, 2),
+        ("write_restart", 4, 2, 1),
+        ("write_restart", 15, 1, 2),
+        ("restart", 4, 2, 2),
+        ("restart", 15, 1, 1),
+    ],
+)
+def test_restarted_run_is_the_uninterrupted_run(folder, command, window, before, after):
+    name = f"{command}-{window}-{before}-{after}"
+    if command == "restart":
+        first = lmp(f"{START}{rest(window)}restart 10 r\nrun 20\n", folder / name, before)
+        source, whole = f"../{name}/r.10", first
+    else:
+        script = f"{START}{rest(window)}run 10\nwrite_restart r\n"
+        lmp(script, folder / name, before)
+        source = f"../{name}/r"
+        whole = lmp(f"{START}{rest(window)}run 20\n", folder / f"{name}-whole", before)
+    second = lmp(
+        f"read_restart {source}\n{MODEL}{rest(window)}run 10\n", folder / f"{name}-second", after
+    )
+    wanted_atoms, wanted = last_steps(whole)
+    atoms, got = last_steps(second)
+    for names in (("xu", "yu", "zu"), ("vx", "vy", "vz"), ("fx", "fy", "fz")):
+        np.testing.assert_allclose(columns(atoms, *names), columns(wanted_atoms, *names), atol=1e-10)
+    for column in wanted:
+        scale = np.abs(wanted[column]).max()
+        np.testing.assert_allclose(got[column], wanted[column], atol=1e-10 * scale, rtol=0)
+    assert np.abs(wanted["f_b"]).max() > 0.1
+
+
+def test_two_runs_are_one_run(folder):
+    setup = START + rest(4)
+    one = lmp(f"{setup}run 20\n", folder / "one", 2)
+    two = lmp(f"{setup}run 10\nrun 10\n", folder / "two", 2)
+    (wanted_atoms, wanted), (atoms, got) = last_steps(one), last_steps(two)
+    np.testing.assert_allclose(atoms["xu"], wanted_atoms["xu"], atol=1e-10)
+    np.testing.assert_allclose(got["f_b[2]"], wanted["f_b[2]"], rtol=1e-10)
+
+
+def test_restart_with_another_window_is_refused(folder):
+    lmp(f"{START}{rest(4)}run 5\nwrite_restart r\n", folder / "four")
+    script = f"read_restart ../four/r\n{MODEL}{rest(6)}run 5\n"
+    run = lmp(script, folder / "six", fails=True)
+    assert "the restart file was written with window 4, this fix has 6" in run.error()

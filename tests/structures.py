@@ -1,0 +1,87 @@
+"""Structures and finite differences for the tests."""
+
+from collections.abc import Callable
+
+import numpy as np
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+ELEMENTS = ["C", "H", "O"]
+
+
+def molecule(seed: int = 0) -> Atoms:
+    """Seven atoms on a jittered grid, nothing symmetric, no cell."""
+    grid = 1.4 * np.array(list(np.ndindex(2, 2, 2)))[:7]
+    jitter = np.random.default_rng(seed).uniform(-0.2, 0.2, grid.shape)
+    return Atoms("CHOHHOC", positions=grid + jitter)
+
+
+def crystal(seed: int = 0) -> Atoms:
+    """Three atoms in an oblique periodic cell, all of whose vectors are shorter than 4 Å."""
+    atoms = Atoms(
+        "CHO",
+        scaled_positions=[[0.1, 0.1, 0.2], [0.5, 0.6, 0.3], [0.8, 0.2, 0.7]],
+        cell=[[3.1, 0.2, 0.0], [-0.4, 3.3, 0.3], [0.5, 0.1, 2.9]],
+        pbc=True,
+    )
+    atoms.rattle(0.05, seed=seed)
+    return atoms
+
+
+def copper(n: int, seed: int = 0) -> list[Atoms]:
+    """Rattled, strained cells of four atoms with the labels of ASE's EMT."""
+    generator = np.random.default_rng(seed)
+    frames = []
+    for _ in range(n):
+        atoms = bulk("Cu", cubic=True)
+        atoms.set_cell(atoms.cell @ strain(generator.normal(0, 0.02, (3, 3))), scale_atoms=True)
+        atoms.positions += generator.normal(0, 0.1, atoms.positions.shape)
+        atoms.calc = EMT()
+        atoms.info["REF_energy"] = atoms.get_potential_energy()
+        atoms.arrays["REF_forces"] = atoms.get_forces()
+        atoms.info["REF_stress"] = atoms.get_stress()
+        atoms.calc = None
+        frames.append(atoms)
+    return frames
+
+
+def strain(epsilon: Array) -> Array:
+    """1 + ε, ε made symmetric."""
+    return np.eye(3) + 0.5 * (epsilon + epsilon.T)
+
+
+def strained(atoms: Atoms, epsilon: Array) -> Atoms:
+    """Positions and cell stretched by 1 + ε."""
+    copy = atoms.copy()
+    copy.set_cell(atoms.cell.array @ strain(epsilon))
+    copy.positions = atoms.positions @ strain(epsilon)
+    return copy
+
+
+def finite_differences(function: Callable[[Array], float], x: Array, step: float = 1e-4) -> Array:
+    """∂function/∂x by central differences, in the shape of x."""
+    gradient = np.zeros_like(x)
+    for k in np.ndindex(x.shape):
+        shift = np.zeros_like(x)
+        shift[k] = step
+        gradient[k] = (function(x + shift) - function(x - shift)) / (2 * step)
+    return gradient
+
+
+def by_positions(function: Callable[[Atoms], float], atoms: Atoms) -> Array:
+    """∂function/∂x, (n, 3)."""
+
+    def displaced(positions: Array) -> float:
+        copy = atoms.copy()
+        copy.positions = positions
+        return function(copy)
+
+    return finite_differences(displaced, atoms.positions)
+
+
+def by_strain(function: Callable[[Atoms], float], atoms: Atoms) -> Array:
+    """∂function/∂ε, (3, 3), symmetric."""
+    return finite_differences(lambda e: function(strained(atoms, e)), np.zeros((3, 3)))

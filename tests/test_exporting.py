@@ -1,0 +1,144 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from ase.build import bulk
+from structures import copper
+
+from pyubias.calculator import Model
+from pyubias.config import ModelConfig, TrainingConfig, UncertaintyConfig
+from pyubias.contract import check_contract
+from pyubias.datasets import collate, make_sample
+from pyubias.exporting import export
+from pyubias.training import features_of, predict, train
+
+KINDS = ["posterior", "posterior, last layer", "distance", "ensemble"]
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+def in_memory(trained, atoms):
+    """Energy, forces, total and atomic uncertainty from the parts of `trained`, in float64."""
+    members = [copy.deepcopy(m).set_dtype(torch.float64) for m in trained.members]
+    features = trained.features and copy.deepcopy(trained.features).double()
+    sample = make_sample(atoms, trained.cutoff, trained.elements)
+    results = [predict(m, collate([sample]), create_graph=False) for m in members]
+    energy = np.mean([float(e.detach()) for e, _, _ in results])
+    forces = np.mean([f.numpy() for _, f, _ in results], axis=0)
+    phi = features_of(members, features, sample)
+    return energy, forces, float(trained.head.total(phi.mean(0))), trained.head.atomic(phi).numpy()
+
+
+def exported(prediction):
+    return (
+        prediction.energy,
+        prediction.forces,
+        prediction.total_uncertainty,
+        prediction.atomic_uncertainty,
+    )
+
+
+def assert_same(found, wanted, tolerance):
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+@every_kind
+def test_the_file_predicts_what_the_potential_in_memory_does(
+    trained, model_files, ala2_frames, kind
+):
+    (prediction,) = Model(model_files[kind]).predict(ala2_frames[:1])
+    assert_same(exported(prediction), in_memory(trained[kind], ala2_frames[0]), 1e-10)
+
+
+@every_kind
+def test_a_portable_file_predicts_the_same(trained, model_files, ala2_frames, tmp_path, kind):
+    path = tmp_path / "portable.pt"
+    export(trained[kind], path, portable=True)
+    check_contract(path)
+    (fused,), (portable,) = (Model(p).predict(ala2_frames[:1]) for p in (model_files[kind], path))
+    assert_same(exported(portable), exported(fused), 1e-9)
+
+
+def test_only_files_that_are_not_portable_call_the_compiled_operators(trained, tmp_path):
+    potential = trained["posterior"]
+    calls = {}
+    for portable in (True, False):
+        path = tmp_path / f"{portable}.pt"
+        export(potential, path, portable=portable)
+        calls[portable] = "pyubias::" in str(Model(path).module.inlined_graph)
+    assert calls == {True: False, False: potential.members[0].descriptor.fused}
+
+
+@every_kind
+def test_float32_is_close(trained, model_files, ala2_frames, tmp_path, kind):
+    path = tmp_path / "single.pt"
+    assert export(trained[kind], path, dtype="float32").dtype == "float32"
+    (single,), (double,) = (Model(p).predict(ala2_frames[:1]) for p in (path, model_files[kind]))
+    assert_same(exported(single), exported(double), 1e-3)
+
+
+@every_kind
+@pytest.mark.parametrize("portable", [True, False])
+def test_exports_in_float32_meet_the_contract(trained, tmp_path, kind, portable):
+    written = export(trained[kind], tmp_path / "model.pt", "float32", portable=portable)
+    assert check_contract(tmp_path / "model.pt") == written
+
+
+@every_kind
+def test_metadata_say_what_was_trained(trained, model_files, kind):
+    metadata, potential = Model(model_files[kind]).metadata, trained[kind]
+    assert metadata.elements == ["C", "H", "N", "O"]
+    assert metadata.cutoff == 4.0
+    assert metadata.uncertainty == potential.uncertainty.kind
+    assert metadata.alpha == potential.uncertainty.alpha
+    assert metadata.total_factor == float(potential.head.total_factor) != 1.0
+    assert metadata.atomic_factor == float(potential.head.atomic_factor) != 1.0
+    assert metadata.training_hash == potential.training_hash
+    n_features = {"posterior": 24, "posterior, last layer": 17, "distance": 24, "ensemble": 2}
+    assert metadata.n_features == n_features[kind]
+
+
+def test_export_leaves_the_potential_as_it_was(trained, tmp_path):
+    potential = trained["posterior"]
+    before = [p.dtype for p in potential.members[0].parameters()]
+    fused = potential.members[0].descriptor.fused
+    export(potential, tmp_path / "model.pt", portable=True)
+    assert [p.dtype for p in potential.members[0].parameters()] == before
+    assert potential.members[0].descriptor.fused == fused
+    assert all(p.requires_grad for p in potential.members[0].parameters())
+
+
+def test_an_exported_fit_knows_its_training_set(tmp_path):
+    """The whole way from labels to a file: what was learned comes out again."""
+    frames = copper(4)
+    sizes = ModelConfig(cutoff=4.0, n_radial=2, n_basis=6, hidden=[16])
+    trained = train(
+        frames,
+        sizes,
+        TrainingConfig(epochs=100, batch_size=4),
+        UncertaintyConfig(projections=16),
+        splits=["train"] * 4,
+    )
+    export(trained, tmp_path / "copper.pt")
+    model = Model(tmp_path / "copper.pt")
+    forces = np.concatenate([p.forces for p in model.predict(frames)])
+    true = np.concatenate([a.arrays["REF_forces"] for a in frames])
+    assert np.std(forces - true) < 0.4 * np.std(true)
+
+    stretched = bulk("Cu", cubic=True)
+    stretched.set_cell(1.15 * stretched.cell, scale_atoms=True)
+    known, new = model.predict([frames[0], stretched])
+    assert new.total_uncertainty > 5 * known.total_uncertainty
+
+
+@every_kind
+def test_energies_alone_equal_those_of_forward(model_files, ala2_frames, kind):
+    model = Model(model_files[kind])
+    if not hasattr(model.module, "atomic_energies"):
+        pytest.skip("an ensemble's features are its energies")
+    graph = model.graph(ala2_frames[0])
+    arguments = (graph.edge_vectors, graph.edge_index, graph.types, graph.n_atoms)
+    torch.testing.assert_close(
+        model.module.atomic_energies(*arguments), model.module(*arguments)["energies"]
+    )

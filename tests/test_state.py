@@ -1,0 +1,147 @@
+"""Labels exist for others the moment they are made; other files appear whole or not at all."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+
+from pyubias.errors import UserError
+from pyubias.labelling import Label
+from pyubias.state import LabelStore, check_settings, read_json, write_json, write_with
+
+
+def frame(k: int, periodic: bool = False) -> Atoms:
+    atoms = Atoms("HO", positions=[[0, 0, 0], [0, 0, 1 + 0.01 * k]], pbc=periodic)
+    if periodic:
+        atoms.set_cell([4, 5, 6])
+    atoms.info = {"iteration": k // 10, "split": "train", "walker": k % 10}
+    return atoms
+
+
+def label(k: int, periodic: bool = False) -> Label:
+    forces = np.array([[0.0, 0.0, k], [0.0, 0.0, -k]])
+    return Label(-1.0 - k, forces, np.arange(6.0) + k if periodic else None)
+
+
+@pytest.mark.parametrize("periodic", [False, True])
+def test_a_label_comes_back_as_it_was_stored(tmp_path: Path, periodic: bool) -> None:
+    store = LabelStore(tmp_path / "labels.db")
+    store.add("0001-02", frame(12, periodic), label(12, periodic))
+    (found,) = store.frames()
+    assert (found.key, found.iteration, found.split, found.walker) == ("0001-02", 1, "train", 2)
+    assert not found.failed
+    assert found.atoms.info["REF_energy"] == -13.0
+    np.testing.assert_array_equal(found.atoms.arrays["REF_forces"], label(12).forces)
+    np.testing.assert_array_equal(found.atoms.positions, frame(12).positions)
+    assert ("REF_stress" in found.atoms.info) == periodic
+    if periodic:
+        np.testing.assert_array_equal(found.atoms.info["REF_stress"], np.arange(6.0) + 12)
+        np.testing.assert_array_equal(found.atoms.cell.array, np.diag([4.0, 5.0, 6.0]))
+
+
+def test_a_failed_label_keeps_its_reason_and_has_no_numbers(tmp_path: Path) -> None:
+    store = LabelStore(tmp_path / "labels.db")
+    store.add("0000-00", frame(0), None, reason="SCF: not converged, ΔE = 3")
+    (found,) = store.frames()
+    assert found.failed
+    assert found.reason == "SCF: not converged, ΔE = 3"
+    assert "REF_energy" not in found.atoms.info
+    assert "REF_forces" not in found.atoms.arrays
+
+
+def test_labels_are_there_for_everybody_the_moment_they_exist(tmp_path: Path) -> None:
+    writer, reader = (LabelStore(tmp_path / "labels.db") for _ in range(2))
+    for k in range(3):
+        writer.add(f"0000-0{k}", frame(k), label(k))
+        assert reader.keys() == {f"0000-0{i}" for i in range(k + 1)}
+
+
+def test_frames_come_in_the_order_of_their_keys_up_to_an_iteration(tmp_path: Path) -> None:
+    store = LabelStore(tmp_path / "labels.db")
+    for k in (25, 3, 14, 1):
+        store.add(f"{k // 10:04d}-{k % 10:02d}", frame(k), label(k))
+    assert [f.key for f in store.frames()] == ["0000-01", "0000-03", "0001-04", "0002-05"]
+    assert [f.key for f in store.frames(1)] == ["0000-01", "0000-03", "0001-04"]
+
+
+def test_processes_may_write_at_the_same_time(tmp_path: Path) -> None:
+    path = tmp_path / "labels.db"
+    LabelStore(path)
+    code = (
+        "import sys; from pathlib import Path; from test_state import *\n"
+        "store = LabelStore(Path(sys.argv[1]))\n"
+        "for k in range(20): store.add(f'{sys.argv[2]}-{k:02d}', frame(k), label(k))\n"
+    )
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, path, str(w)],
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+        )
+        for w in range(2)
+    ]
+    assert [w.wait(120) for w in writers] == [0, 0]
+    assert LabelStore(path).keys() == {f"{w}-{k:02d}" for w in range(2) for k in range(20)}
+
+
+def test_a_database_has_all_its_tables_or_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while ASE made its tables one by one, a campaign could never be resumed."""
+
+    def killed(self: Path, target: Path) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        LabelStore(tmp_path / "labels.db")
+    assert not (tmp_path / "labels.db").exists()
+
+
+def test_write_with_never_leaves_half_a_file_under_the_final_name(tmp_path: Path) -> None:
+    path = tmp_path / "result.txt"
+
+    def half(temporary: Path) -> None:
+        temporary.write_text("half")
+        assert not path.exists() or path.read_text() == "whole"
+        raise RuntimeError("killed here")
+
+    with pytest.raises(RuntimeError, match="killed here"):
+        write_with(path, half)
+    assert not path.exists()
+    write_with(path, lambda p: p.write_text("whole"))
+    with pytest.raises(RuntimeError, match="killed here"):
+        write_with(path, half)
+    assert path.read_text() == "whole"
+
+
+def test_write_with_keeps_the_suffix_that_tells_writers_the_format(tmp_path: Path) -> None:
+    suffixes = []
+    write_with(tmp_path / "a.traj", lambda p: (suffixes.append(p.suffix), p.touch()))
+    assert suffixes == [".traj"]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.traj"]
+
+
+def test_json_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    value = {"a": [1, 2.5, None], "β": {"c": True}}
+    write_json(tmp_path / "x.json", value)
+    assert read_json(tmp_path / "x.json") == value
+
+
+def test_a_changed_setting_is_refused_and_a_free_one_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    settings = {"seed": 1, "stop": {"labels": 5}, "model": {"hidden": [8], "cutoff": 5.0}}
+    check_settings(path, settings, {"stop"})
+    check_settings(path, settings, {"stop"})
+    check_settings(path, settings | {"stop": {"labels": 9, "hours": 2}}, {"stop"})
+    assert read_json(path)["stop"] == {"labels": 9, "hours": 2}
+    other = settings | {"model": {"hidden": [8, 8], "cutoff": 5.0}}
+    message = r"was made with model\.hidden = \[8\], now it is \[8, 8\]; give the campaign another"
+    with pytest.raises(UserError, match=message):
+        check_settings(path, other, {"stop"})
+    with pytest.raises(UserError, match=r"extra = None, now it is 1"):
+        check_settings(path, settings | {"extra": 1}, {"stop"})
+    assert read_json(path)["model"] == {"hidden": [8], "cutoff": 5.0}
