@@ -115,10 +115,11 @@ class LammpsReference(Section):
 
 
 class AseReference(Section):
-    """Any ASE calculator, by import path and arguments."""
+    """Any ASE calculator, by import path and arguments, or from a file of one's own."""
 
     kind: Literal["ase"]
     calculator: str = Field(description="import path, such as tblite.ase.TBLite")
+    file: Path | None = Field(None, description="Python file that defines the calculator")
     arguments: dict[str, Any] = {}
     max_force: PositiveFloat = Field(100.0, description="labels with larger |F_i| fail, eV/Å")
 

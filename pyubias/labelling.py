@@ -3,8 +3,10 @@
 import contextlib
 import ctypes
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
+from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
@@ -90,20 +92,33 @@ def label_frame(reference: Reference, atoms: Atoms) -> Label:
     return label
 
 
+def _find_calculator(config: AseReference) -> Callable[..., Any]:
+    module_name, _, name = config.calculator.rpartition(".")
+    try:
+        if config.file is None:
+            module = importlib.import_module(module_name)
+        else:
+            loader = SourceFileLoader(config.file.stem, str(config.file))
+            module = ModuleType(loader.name)
+            loader.exec_module(module)
+        factory: Callable[..., Any] = getattr(module, name)
+    except (ImportError, AttributeError, ValueError) as error:
+        where = "" if config.file is None else f" of '{config.file}'"
+        raise ReferenceMethodError(
+            f"reference calculator '{config.calculator}'{where} cannot be imported: {error}"
+        ) from error
+    return factory
+
+
 class _AseMethod:
     """`kind: ase`."""
 
     def __init__(self, config: AseReference) -> None:
         self.max_force = config.max_force
-        module_name, _, name = config.calculator.rpartition(".")
         try:
-            factory = getattr(importlib.import_module(module_name), name)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise ReferenceMethodError(
-                f"reference calculator '{config.calculator}' cannot be imported: {error}"
-            ) from error
-        try:
-            self.calculator = factory(**config.arguments)
+            self.calculator = _find_calculator(config)(**config.arguments)
+        except ReferenceMethodError:
+            raise
         except Exception as error:
             raise ReferenceMethodError(
                 f"reference calculator '{config.calculator}' refused its arguments "

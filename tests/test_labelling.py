@@ -2,66 +2,25 @@
 
 import threading
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
-from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.io.lammpsdata import write_lammps_data
 from ase.neighborlist import neighbor_list
 from campaigns import ALA2
-from test_inputs_ala2 import RESIDUES, conformations
+from test_inputs_ala2 import conformations
 
-from pyubias.config import AseReference, LammpsReference
+from pyubias.config import AseReference, LammpsReference, load_reference
 from pyubias.labelling import LabelError, ReferenceMethodError, label_frame, open_reference
 
 EPSILON, SIGMA, CUTOFF = 0.0103, 3.4, 4.0
 AMBER = LammpsReference(kind="lammps", input=ALA2 / "reference.in", max_force=1e9)
-
-
-class OpenMM(Calculator):
-    """AMBER ff14SB of alanine dipeptide in OpenMM, as a user would wrap it."""
-
-    implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
-
-    def __init__(self, forcefield: str) -> None:
-        super().__init__()
-        import openmm as mm
-        from openmm import app
-
-        topology = app.Topology()
-        chain = topology.addChain()
-        for residue, names in RESIDUES.items():
-            group = topology.addResidue(residue, chain)
-            for name in names.split():
-                topology.addAtom(name, app.Element.getBySymbol(name[0]), group)
-        topology.createStandardBonds()
-        system = app.ForceField(forcefield).createSystem(
-            topology, nonbondedMethod=app.NoCutoff, constraints=None, rigidWater=False
-        )
-        platform = mm.Platform.getPlatformByName("Reference")
-        self.context = mm.Context(system, mm.VerletIntegrator(0.001), platform)
-
-    def calculate(
-        self, atoms: Atoms | None = None, properties: Any = None, system_changes: Any = all_changes
-    ) -> None:
-        from ase.units import kJ, mol, nm
-        from openmm import unit
-
-        super().calculate(atoms, properties, system_changes)
-        self.context.setPositions(self.atoms.positions / nm)
-        state = self.context.getState(getEnergy=True, getForces=True)
-        energy = state.getPotentialEnergy() / unit.kilojoule_per_mole
-        forces = state.getForces(asNumpy=True) / (unit.kilojoule_per_mole / unit.nanometer)
-        self.results = {
-            "energy": energy * kJ / mol,
-            "forces": np.asarray(forces) * kJ / mol / nm,
-        }
 
 
 class Broken(EMT):
@@ -95,7 +54,7 @@ def c7eq() -> Atoms:
 def test_lammps_and_openmm_give_the_same_labels(c7eq: Atoms) -> None:
     """kcal/mol and kJ/mol both arrive as eV: 1e-8 is LAMMPS' Coulomb constant, see its test."""
     pytest.importorskip("openmm")
-    openmm = ase_reference("test_labelling.OpenMM", 1e9, forcefield="amber14-all.xml")
+    openmm = load_reference(ALA2 / "openmm.yaml").model_copy(update={"max_force": 1e9})
     with open_reference(AMBER) as one, open_reference(openmm) as other:
         for atoms in [c7eq, *conformations(c7eq, 5)]:
             ours, theirs = label_frame(one, atoms), label_frame(other, atoms)

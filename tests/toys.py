@@ -77,6 +77,18 @@ class NotFinite(Toy):
         return (r - 1.0).sqrt()
 
 
+class UndefinedUncertainty(Toy):
+    """Uncertainties that are nan wherever features are not zero."""
+
+    @torch.jit.export
+    def total_uncertainty(self, feature_sum: Tensor, n_atoms: int) -> Tensor:
+        return (-feature_sum.square().sum()).sqrt()
+
+    @torch.jit.export
+    def atomic_uncertainty(self, features: Tensor) -> Tensor:
+        return (-features.square().sum(1)).sqrt()
+
+
 def save_toy(
     path: Path, toy: Toy | None = None, elements: tuple[str, ...] = ("Ar", "Ne"), **metadata: object
 ) -> Path:

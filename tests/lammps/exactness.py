@@ -84,8 +84,9 @@ def cases() -> dict[str, Case]:
     tilted = np.array([[9.0, 0.0, 0.0], [2.5, 10.0, 0.0], [-1.5, 3.0, 11.0]])
     triclinic = random_atoms("Ar Ne", tilted, 36, seed=2)
     # the outer quarters of z hold no atom, nor does the upper half
-    slab = random_atoms("Ar Ne", [9.0, 9.0, 40.0], 20, pbc=(True, True, False), seed=3,
-                        region=(1.0, 1.0, 0.2))
+    slab = random_atoms(
+        "Ar Ne", [9.0, 9.0, 40.0], 20, pbc=(True, True, False), seed=3, region=(1.0, 1.0, 0.2)
+    )
     slab.positions[:, 2] += 10.5
     corner = random_atoms("Ar Ne", [30.0] * 3, 16, seed=4, region=(0.2, 0.2, 0.2))
     corner.positions += 0.5
@@ -140,9 +141,9 @@ def save_gmnn(path: Path, structures: list[Atoms], elements: list[str]) -> None:
     fresh = Model(path)
     graph = concatenate([fresh.graph(atoms) for atoms in structures])
     with torch.no_grad():
-        atomic = fresh.module(
-            graph.edge_vectors, graph.edge_index, graph.types, graph.n_atoms
-        )["features"]
+        atomic = fresh.module(graph.edge_vectors, graph.edge_index, graph.types, graph.n_atoms)[
+            "features"
+        ]
     means = graph.sum_over_atoms(atomic) / graph.atoms_per_structure[:, None]
     trained.head = PosteriorHead(means, atomic)
     export(trained, path)
@@ -276,7 +277,9 @@ def main() -> None:
         for layout in LAYOUTS:
             parallel[layout] = in_lammps(folder, layout)
             print(f"processors {layout}: done", file=sys.stderr)
-    head = f"{'structure':<31}" + "".join(f"{q.replace('uncertainty', 'u'):>17}" for q in QUANTITIES)
+    head = f"{'structure':<31}" + "".join(
+        f"{q.replace('uncertainty', 'u'):>17}" for q in QUANTITIES
+    )
     for title, wanted, results in (
         (f"2 and 4 ranks ({', '.join(LAYOUTS)}) against 1 rank", single, list(parallel.values())),
         ("1, 2 and 4 ranks against Python", python, [single, *parallel.values()]),

@@ -55,7 +55,8 @@ def test_error_in_one_partition_says_so_and_does_not_hang(folder):
     script = "variable k world 0 1\nvariable model world toy throws\n"
     script += SCRIPT.format(data="${k}.data", steps=5).replace("toy.pt", "${model}.pt")
     run = lmp(script, folder, 4, arguments=["-partition", "2x2"], fails=True, timeout=60.0)
-    assert "this toy refuses atoms of type 1" in run.text
+    assert run.code != 0
+    assert "this toy refuses atoms of type 1" in (folder / "log.lammps.1").read_text()
 
 
 PROGRAM = """

@@ -101,12 +101,8 @@ def pressures(run: Run) -> np.ndarray:
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_hybrid_overlay_is_the_sum_of_its_styles(folder, ranks):
     lj, model = "0.01 2.0", "../toy.pt Ar Ne"
-    alone = forces_and_energy(
-        folder, "o-model", f"pair_style ubias\npair_coeff * * {model}"
-    )
-    native = forces_and_energy(
-        folder, "o-native", f"pair_style lj/cut 5.0\npair_coeff * * {lj}"
-    )
+    alone = forces_and_energy(folder, "o-model", f"pair_style ubias\npair_coeff * * {model}")
+    native = forces_and_energy(folder, "o-native", f"pair_style lj/cut 5.0\npair_coeff * * {lj}")
     both = forces_and_energy(
         folder,
         f"overlay-{ranks}",

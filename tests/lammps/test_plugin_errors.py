@@ -205,9 +205,10 @@ def test_model_whose_features_disagree_with_its_metadata_is_refused(folder):
 
 def test_model_that_needs_operators_which_are_not_loaded_is_refused(folder):
     # the name of an operator of torch is replaced by one of the same length that nobody has
-    with zipfile.ZipFile(folder / "toy.pt") as old, zipfile.ZipFile(
-        folder / "operator.pt", "w"
-    ) as new:
+    with (
+        zipfile.ZipFile(folder / "toy.pt") as old,
+        zipfile.ZipFile(folder / "operator.pt", "w") as new,
+    ):
         for item in old.infolist():
             content = old.read(item)
             if item.filename.endswith(".py"):
@@ -223,7 +224,8 @@ def test_nan_energy_ends_the_run_with_atom_id_and_step(folder, ranks):
     atoms = random_atoms("Ar Ne", [9.0, 9.0, 9.0], 16, seed=1, min_distance=1.2)
     atoms.positions[[6, 10]] = [[4.0, 4.0, 4.0], [5.05, 4.0, 4.0]]
     near = [
-        k for k in range(len(atoms))
+        k
+        for k in range(len(atoms))
         if k not in (6, 10) and atoms.get_distances(k, [6, 10], mic=True).min() < 1.2
     ]
     del atoms[near]
@@ -238,6 +240,24 @@ def test_nan_energy_ends_the_run_with_atom_id_and_step(folder, ranks):
         run="velocity all set 0 0 0\ngroup one id 110\nfix v one move linear -20 0 0\nrun 20",
     )
     assert re.fullmatch(r"energy of atom (106|110) is -?nan at step [1-9] .*", run.error())
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize(
+    ("fix", "message"),
+    [
+        ("", r"pair_style ubias: total uncertainty at step 0: not finite .*"),
+        ("fix u all pair 1 ubias uncertainty 1", r"uncertainty of atom \d+ is -?nan at step 0 .*"),
+        (
+            "fix b all ubias tau 1 uncertainty atomic",
+            r"uncertainty of atom \d+ is -?nan at step 0 .*",
+        ),
+    ],
+)
+def test_uncertainty_that_is_not_finite_ends_the_run(folder, ranks, fix, message):
+    toys.save_toy(folder / "undefined.pt", toys.UndefinedUncertainty())
+    run = run_with(folder, ranks, pair_coeff="pair_coeff * * ../undefined.pt Ar Ne", fix=fix)
+    assert re.fullmatch(message, run.error())
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])

@@ -73,7 +73,9 @@ def test_restarted_run_is_the_uninterrupted_run(folder, command, window, before,
     wanted_atoms, wanted = last_steps(whole)
     atoms, got = last_steps(second)
     for names in (("xu", "yu", "zu"), ("vx", "vy", "vz"), ("fx", "fy", "fz")):
-        np.testing.assert_allclose(columns(atoms, *names), columns(wanted_atoms, *names), atol=1e-10)
+        np.testing.assert_allclose(
+            columns(atoms, *names), columns(wanted_atoms, *names), atol=1e-10
+        )
     for column in wanted:
         scale = np.abs(wanted[column]).max()
         np.testing.assert_allclose(got[column], wanted[column], atol=1e-10 * scale, rtol=0)
