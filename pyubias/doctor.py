@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -107,20 +108,21 @@ def _check_packages() -> str:
 def _check_mpi() -> str:
     if _mpirun() is None:
         raise Finding("mpirun is not found", f"{sys.executable} -m pip install mpich")
-    code = "from mpi4py import MPI; print(MPI.COMM_WORLD.size, MPI.Get_library_version().split()[0])"
+    code = (
+        "from mpi4py import MPI; import sys; "
+        "sys.stdout.write(f'<{MPI.COMM_WORLD.size} {MPI.Get_library_version().split()[0]}>')"
+    )
     output = _run([*_launch(2), sys.executable, "-c", code], "mpi4py cannot start under mpirun")
-    lines = [line.split() for line in output.splitlines() if line.strip()]
-    if [line[0] for line in lines] != ["2", "2"]:
+    mend = f"{sys.executable} -m pip install --force-reinstall mpich mpi4py"
+    found = re.findall(r"<(\d+) (\S+?)>", output)
+    if [size for size, _ in found] != ["2", "2"]:
         raise Finding(
             "mpirun -n 2 starts single processes instead of two ranks: mpirun and mpi4py come "
             "from different MPIs",
-            f"{sys.executable} -m pip install --force-reinstall mpich mpi4py",
+            mend,
         )
-    if lines[0][1] != "MPICH":
-        raise Finding(
-            f"mpi4py runs on {lines[0][1]}, LAMMPS was built with MPICH",
-            f"{sys.executable} -m pip install --force-reinstall mpich mpi4py",
-        )
+    if found[0][1] != "MPICH":
+        raise Finding(f"mpi4py runs on {found[0][1]}, LAMMPS was built with MPICH", mend)
     return f"{_mpirun()}, MPICH"
 
 
@@ -185,8 +187,10 @@ def _write_model(path: Path) -> None:
 
 
 def _run(command: list[str], failing: str, folder: Path | None = None) -> str:
-    environment = {**os.environ, "PATH": _path(), "OMP_NUM_THREADS": "1"}
     directory()  # sets LD_LIBRARY_PATH as the wheel's lmp does
+    # a process that has started MPI leaves variables behind that would confuse another mpirun
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("PMI", "PMIX", "HYD", "MPI"))}
+    environment = {**clean, "PATH": _path(), "OMP_NUM_THREADS": "1"}
     try:
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300

@@ -129,6 +129,8 @@ class Ranks:
 
     def abort(self, code: int) -> None:
         """End all ranks of the program, also those that wait for this one."""
+        # mpirun loses what was printed just before
+        time.sleep(1.0)
         self.communicator.Abort(code)
 
 

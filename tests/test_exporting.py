@@ -142,3 +142,22 @@ def test_energies_alone_equal_those_of_forward(model_files, ala2_frames, kind):
     torch.testing.assert_close(
         model.module.atomic_energies(*arguments), model.module(*arguments)["energies"]
     )
+
+
+@pytest.mark.parametrize("features", ["sketched", "last_layer"])
+@pytest.mark.parametrize(("n_radial", "hidden"), [(1, [5]), (5, [16, 12]), (7, [8, 8, 8])])
+def test_gradients_of_the_compiled_operators_are_those_of_pytorch(
+    tmp_path, n_radial, hidden, features
+):
+    sizes = ModelConfig(cutoff=4.0, n_radial=n_radial, n_basis=5, hidden=hidden)
+    kind = UncertaintyConfig(features=features, projections=11)
+    frames = copper(4)
+    trained = train(frames, sizes, TrainingConfig(epochs=1), kind, splits=["train"] * 4)
+    results = []
+    for portable in (False, True):
+        path = tmp_path / f"{portable}.pt"
+        export(trained, path, portable=portable)
+        model = Model(path)
+        (prediction,) = model.predict(frames[:1])
+        results.append([*exported(prediction), *model.uncertainty_gradient(frames[0])])
+    assert_same(*results, 1e-8)

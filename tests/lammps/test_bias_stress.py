@@ -52,6 +52,7 @@ thermo_style custom step vol lx ly lz xy xz yz press pxx pyy pzz pxy pxz pyz &
   c_physical c_physical[*] c_bias[*] f_b[3]
 {FULL_PRECISION}
 run 100
+run 0
 write_dump all custom end.dump id x y z modify sort id format float %.17g
 """
     return lmp(script, folder / name, 2)

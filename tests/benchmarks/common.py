@@ -1,0 +1,68 @@
+"""What the benchmarks share: data, quick models, LAMMPS runs, tables."""
+
+import argparse
+import json
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).parents[2]
+ALA2 = ROOT / "inputs" / "ala2"
+PROGRAMS = Path(sys.executable).parent
+
+
+def arguments(description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
+    return parser
+
+
+def machine() -> str:
+    model = "unknown processor"
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        found = re.search(r"model name\s*: (.*)", info.read_text())
+        model = found.group(1) if found else model
+    return f"{model}, {os.cpu_count()} cores, {platform.system()}"
+
+
+def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(title=title)
+    for k, column in enumerate(columns):
+        table.add_column(column, justify="right" if k else "left")
+    for row in rows:
+        table.add_row(*row)
+    Console(width=max(120, Console().width)).print(table)
+    print(f"{shlex.join(['python', *sys.argv])}\n{machine()}")
+
+
+def save(path: Path | None, records: Any) -> None:
+    if path is not None:
+        path.write_text(json.dumps({"machine": machine(), "records": records}, indent=1) + "\n")
+
+
+def lammps_seconds_per_step(script: str, folder: Path, ranks: int = 1) -> float:
+    """Loop time over steps of the last run of a script, in plain `lmp`."""
+    (folder / "in.benchmark").write_text(script)
+    launch = [str(PROGRAMS / "mpirun"), "-n", str(ranks)] if ranks > 1 else []
+    done = subprocess.run(
+        [*launch, str(PROGRAMS / "lmp"), "-in", "in.benchmark", "-log", "none", "-nocite"],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    found = re.findall(r"Loop time of (\S+) on \d+ procs for (\d+) steps", done.stdout)
+    if done.returncode != 0 or not found:
+        raise SystemExit(done.stdout + done.stderr)
+    seconds, steps = found[-1]
+    return float(seconds) / int(steps)
