@@ -154,8 +154,9 @@ void FixUbias::check_fix_order()
 {
   // starts of style names; LAMMPS' patterns know no alternatives
 
-  const std::vector<std::string> stochastic = {"langevin", "brownian",  "gjf", "gle", "gld",    "ttm",
-                                               "qtb",      "temp/csld", "ffl", "bd",  "temp/csvr"};
+  const std::vector<std::string> stochastic = {"langevin", "brownian", "gjf",       "gle",
+                                               "gld",      "ttm",      "qtb",       "ffl",
+                                               "bd",       "temp/csld", "temp/csvr"};
   for (const auto &other : modify->get_fix_list()) {
     if (other == this) return;
     const std::string style = other->style;

@@ -479,9 +479,9 @@ void PairUbias::tally_uncertainty_gradient(const double *gradient, double scale)
     const double g[3] = {gradient[3 * e] * scale, gradient[3 * e + 1] * scale,
                          gradient[3 * e + 2] * scale};
     if (!std::isfinite(g[0] + g[1] + g[2]))
-      throw std::runtime_error(fmt::format("uncertainty gradient at atom {} is not finite at step {}",
-                                           atom->tag[lammps_index[graph.edge_index[e]]],
-                                           update->ntimestep));
+      throw std::runtime_error(
+          fmt::format("uncertainty gradient at atom {} is not finite at step {}",
+                      atom->tag[lammps_index[graph.edge_index[e]]], update->ntimestep));
     for (int a = 0; a < 3; a++) {
       gi[a] -= g[a];
       gj[a] += g[a];

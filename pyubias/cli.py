@@ -46,7 +46,6 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="check all, estimate cost")] = False,
 ) -> None:
     """Run a campaign, or go on with one; the same under `mpirun -n N`."""
-    from pyubias.campaign import run_campaign
     from pyubias.parallel import Ranks
 
     ranks = Ranks()
@@ -56,6 +55,9 @@ def run(
 
         ranks.on_root(lambda: rehearse(config, ranks.size))
         return
+    # torch takes seconds to import: a mistake in the file is told before
+    from pyubias.campaign import run_campaign
+
     folder = run_campaign(config, runs, ranks)
 
     def finish() -> None:

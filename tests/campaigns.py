@@ -6,12 +6,14 @@ command; what then runs is `pyubias.cli.main` with the arguments of the command 
 """
 
 import functools
+import importlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,13 +129,20 @@ class Commands:
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
-    def start(self, folder: Path, *arguments: object, die_before: str = "") -> Command:
+    def start(
+        self,
+        folder: Path,
+        *arguments: object,
+        die_before: str = "",
+        function: str = "pyubias.cli:main",
+    ) -> Command:
         """Start `pyubias ARGUMENTS` in a folder.
 
         Args:
             folder: working directory.
             arguments: of the command line.
             die_before: SIGKILL just before a file of this name gets its name.
+            function: called instead of the command line's; finds the arguments in `sys.argv`.
         """
         self.n_started += 1
         output = folder / f".output-{self.n_started}"
@@ -142,6 +151,7 @@ class Commands:
             "folder": str(folder),
             "output": str(output),
             "die_before": die_before,
+            "function": function,
         }
         return Command(self.ask(request), output, self)
 
@@ -207,8 +217,6 @@ def serve() -> None:
 
 def _run(request: Changes) -> None:
     """The forked process: becomes the command and ends."""
-    import pyubias.cli
-
     os.setsid()
     os.chdir(request["folder"])
     output = os.open(request["output"], os.O_CREAT | os.O_WRONLY | os.O_APPEND)
@@ -225,9 +233,13 @@ def _run(request: Changes) -> None:
     Path.replace = replace_or_die  # type: ignore[method-assign]
     code: Any = 0
     try:
-        pyubias.cli.main()
+        module, _, name = request["function"].partition(":")
+        getattr(importlib.import_module(module), name)()
     except SystemExit as end:
         code = end.code or 0
+    except BaseException:
+        traceback.print_exc()
+        code = 1
     finally:
         sys.stdout.flush()
         os._exit(code)

@@ -1,13 +1,12 @@
 """Labels exist for others the moment they are made; other files appear whole or not at all."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ase import Atoms
+from campaigns import shared_commands
 
 from pyubias.errors import UserError
 from pyubias.labelling import Label
@@ -68,22 +67,20 @@ def test_frames_come_in_the_order_of_their_keys_up_to_an_iteration(tmp_path: Pat
     assert [f.key for f in store.frames(1)] == ["0000-01", "0000-03", "0001-04"]
 
 
+def write_labels() -> None:
+    """What each of the processes of the next test does."""
+    path, writer = sys.argv[1:]
+    store = LabelStore(Path(path))
+    for k in range(20):
+        store.add(f"{writer}-{k:02d}", frame(k), label(k))
+
+
 def test_processes_may_write_at_the_same_time(tmp_path: Path) -> None:
     path = tmp_path / "labels.db"
     LabelStore(path)
-    code = (
-        "import sys; from pathlib import Path; from test_state import *\n"
-        "store = LabelStore(Path(sys.argv[1]))\n"
-        "for k in range(20): store.add(f'{sys.argv[2]}-{k:02d}', frame(k), label(k))\n"
-    )
-    writers = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, path, str(w)],
-            env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
-        )
-        for w in range(2)
-    ]
-    assert [w.wait(120) for w in writers] == [0, 0]
+    start = shared_commands().start
+    writers = [start(tmp_path, path, w, function="test_state:write_labels") for w in range(2)]
+    assert [w.wait() for w in writers] == [0, 0], [w.output for w in writers]
     assert LabelStore(path).keys() == {f"{w}-{k:02d}" for w in range(2) for k in range(20)}
 
 

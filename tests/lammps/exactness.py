@@ -66,7 +66,7 @@ class Case:
     Attributes:
         atoms: sorted by atom ID. elements: of the atom types. ids: None means 1 … n.
         model: file name. uncertainty: whose gradient is compared.
-        renamed: same geometry as another case; enough on 1 and 2 ranks and on a plane of 4.
+        renamed: same geometry as another case; on 4 ranks these take the plane, others the axes.
     """
 
     atoms: Atoms
@@ -123,8 +123,8 @@ def cases() -> dict[str, Case]:
 
 def cases_on(layout: str) -> dict[str, Case]:
     """The structures that run on a layout."""
-    everything = ranks_of(layout) < 4 or layout == PLANE
-    return {name: case for name, case in cases().items() if everything or not case.renamed}
+    everything = ranks_of(layout) < 4
+    return {n: c for n, c in cases().items() if everything or c.renamed == (layout == PLANE)}
 
 
 def save_gmnn(path: Path, structures: list[Atoms], elements: list[str]) -> None:
