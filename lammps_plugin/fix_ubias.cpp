@@ -121,8 +121,7 @@ int FixUbias::setmask()
 void FixUbias::init()
 {
   pair = dynamic_cast<PairUbias *>(force->pair_match("^ubias", 0));
-  if (!pair)
-    error->all(FLERR, "fix ubias needs pair_style ubias (or one sub-style of that name)");
+  if (!pair) error->all(FLERR, "fix ubias needs pair_style ubias (or one sub-style of that name)");
   if (modify->get_fix_by_style("^ubias$").size() > 1)
     error->all(FLERR, "only one fix ubias may be defined");
   check_fix_order();
@@ -154,8 +153,8 @@ void FixUbias::check_fix_order()
 {
   // starts of style names; LAMMPS' patterns know no alternatives
 
-  const std::vector<std::string> stochastic = {"langevin", "brownian", "gjf",       "gle",
-                                               "gld",      "ttm",      "qtb",       "ffl",
+  const std::vector<std::string> stochastic = {"langevin", "brownian",  "gjf",      "gle",
+                                               "gld",      "ttm",       "qtb",      "ffl",
                                                "bd",       "temp/csld", "temp/csvr"};
   for (const auto &other : modify->get_fix_list()) {
     if (other == this) return;
@@ -344,8 +343,8 @@ void FixUbias::write_restart(FILE *fp)
   std::vector<double> state = {(double) window, (double) pending_step, (double) history.size()};
   state.insert(state.end(), total, total + PairUbias::NSUMS);
   for (const auto &step : history)
-    state.insert(state.end(), {step.force2, step.gradient2, step.weighted2, step.stress2,
-                               step.stress_bias2});
+    state.insert(state.end(),
+                 {step.force2, step.gradient2, step.weighted2, step.stress2, step.stress_bias2});
   const int size = state.size() * sizeof(double);
   fwrite(&size, sizeof(int), 1, fp);
   fwrite(state.data(), sizeof(double), state.size(), fp);

@@ -45,7 +45,7 @@ class FixUbias : public Fix {
 
   double rho_force, rho_stress;    // re-scaling factors of this step
   std::deque<Norms> history;       // the last completed steps, at most `window` of them
-  bigint pending_step;    // step whose sums wait for the next collective, or -1 for none
+  bigint pending_step;             // step whose sums wait for the next collective, or -1 for none
   std::vector<double> restored_sums;    // those sums, read from a restart file
 
   void read_keywords(int, char **);

@@ -90,8 +90,8 @@ void PairUbias::settings(int narg, char **arg)
     if (keyword == "device") {
       device = arg[iarg + 1];
       if (device != "cpu" && device != "cuda" && device.rfind("cuda:", 0) != 0)
-        error->all(FLERR, iarg + 1, "pair_style ubias: device must be cpu, cuda or cuda:N, got '{}'",
-                   device);
+        error->all(FLERR, iarg + 1,
+                   "pair_style ubias: device must be cpu, cuda or cuda:N, got '{}'", device);
     } else {
       n_threads = utils::inumeric(FLERR, arg[iarg + 1], false, lmp);
       if (n_threads < 1)
@@ -106,11 +106,13 @@ void PairUbias::coeff(int narg, char **arg)
 {
   if (!allocated) allocate();
   if (narg < 4)
-    error->all(FLERR, "pair_coeff for ubias: wanted '* * model.pt element ...', one element per "
-                      "atom type");
+    error->all(FLERR,
+               "pair_coeff for ubias: wanted '* * model.pt element ...', one element per "
+               "atom type");
   if (narg != 3 + atom->ntypes)
-    error->all(FLERR, "pair_coeff for ubias: got {} elements for {} atom types; name one element "
-                      "(or NULL) per type",
+    error->all(FLERR,
+               "pair_coeff for ubias: got {} elements for {} atom types; name one element "
+               "(or NULL) per type",
                narg - 3, atom->ntypes);
 
   load_model(arg[2]);
@@ -139,8 +141,9 @@ static const char library_anchor = 0;
 void PairUbias::load_model(const std::string &path)
 {
   if (strcmp(lmp->version, UBIAS_LAMMPS_VERSION) != 0)
-    error->all(FLERR, "pair_style ubias: the plugin was built for LAMMPS {}, this is {}; run 'pyubias "
-                      "doctor'",
+    error->all(FLERR,
+               "pair_style ubias: the plugin was built for LAMMPS {}, this is {}; run 'pyubias "
+               "doctor'",
                UBIAS_LAMMPS_VERSION, lmp->version);
 
   std::string message;
@@ -202,19 +205,22 @@ void PairUbias::init_style()
     error->all(FLERR, "pair_style ubias: units must be metal or real, got {}", update->unit_style);
 
   if (!force->newton_pair)
-    error->all(FLERR, "pair_style ubias needs 'newton on': forces on ghost atoms must be returned "
-                      "to their owners");
+    error->all(FLERR,
+               "pair_style ubias needs 'newton on': forces on ghost atoms must be returned "
+               "to their owners");
   if (utils::strmatch(update->integrate_style, "^respa"))
-    error->all(FLERR, "pair_style ubias cannot run with run_style respa: the model has no inner "
-                      "and outer forces; use run_style verlet");
+    error->all(FLERR,
+               "pair_style ubias cannot run with run_style respa: the model has no inner "
+               "and outer forces; use run_style verlet");
 
   // a pair with special factor zero never enters the neighbor list
 
   for (int i = 1; i < 4; i++)
     if (atom->molecular != Atom::ATOMIC && force->special_lj[i] == 0.0 &&
         force->special_coul[i] == 0.0)
-      error->all(FLERR, "pair_style ubias needs all pairs of bonded atoms: add 'special_bonds "
-                        "lj/coul 1.0 1.0 1.0'");
+      error->all(FLERR,
+                 "pair_style ubias needs all pairs of bonded atoms: add 'special_bonds "
+                 "lj/coul 1.0 1.0 1.0'");
 
   bias_uncertainty = NONE;
   neighbor->add_request(this, NeighConst::REQ_FULL);

@@ -29,9 +29,9 @@ class PairUbias : public Pair {
   double local_sums[NSUMS];     // set by the fix, summed over ranks with the next feature sum
   double global_sums[NSUMS];    // the result
 
-  double uncertainty;                 // u of the whole system, LAMMPS units
-  bigint n_centres;                   // atoms that belong to the model, all ranks
-  double **uncertainty_gradient;      // du/dx of owned and ghost atoms, not yet folded
+  double uncertainty;                       // u of the whole system, LAMMPS units
+  bigint n_centres;                         // atoms that belong to the model, all ranks
+  double **uncertainty_gradient;            // du/dx of owned and ghost atoms, not yet folded
   double energy_strain_gradient[6];         // dE/d(strain), this rank: xx yy zz xy xz yz
   double uncertainty_strain_gradient[6];    // du/d(strain), this rank
 

@@ -103,16 +103,17 @@ std::string loaded_torch_version()
 class TorchModel : public UbiasModel {
  public:
   TorchModel(const std::string &path, const std::string &device_name, int node_rank,
-             int n_threads) :
-      device(find_device(device_name, node_rank))
+             int n_threads) : device(find_device(device_name, node_rank))
   {
     at::set_num_threads(n_threads);
 
     torch::jit::ExtraFilesMap extra_files{{METADATA_FILE, ""}};
-    module = translate_errors("cannot read model '" + path + "'",
-                              [&] { return torch::jit::load(path, device, extra_files); });
-    info = translate_errors("cannot use model '" + path + "'",
-                            [&] { return parse_metadata(extra_files.at(METADATA_FILE), path); });
+    module = translate_errors("cannot read model '" + path + "'", [&] {
+      return torch::jit::load(path, device, extra_files);
+    });
+    info = translate_errors("cannot use model '" + path + "'", [&] {
+      return parse_metadata(extra_files.at(METADATA_FILE), path);
+    });
     module.eval();
     for (auto parameter : module.parameters()) parameter.set_requires_grad(false);
     energies_only = module.find_method("atomic_energies");
@@ -206,8 +207,9 @@ class TorchModel : public UbiasModel {
 
   static torch::Device find_device(const std::string &name, int node_rank)
   {
-    torch::Device device =
-        translate_errors("device '" + name + "'", [&] { return torch::Device(name); });
+    torch::Device device = translate_errors("device '" + name + "'", [&] {
+      return torch::Device(name);
+    });
     if (!device.is_cuda()) return device;
     const int n_devices = torch::cuda::is_available() ? (int) torch::cuda::device_count() : 0;
     if (n_devices == 0 || device.index() >= n_devices)
@@ -264,7 +266,7 @@ ubias_load_model(const char *path, const char *device, int node_rank, int n_thre
 {
   const std::string found = loaded_torch_version();
   if (found != UBIAS_TORCH_VERSION)
-    throw std::runtime_error("the plugin was built for torch " UBIAS_TORCH_VERSION ", found " + found +
-                             "; run 'pyubias doctor'");
+    throw std::runtime_error("the plugin was built for torch " UBIAS_TORCH_VERSION ", found " +
+                             found + "; run 'pyubias doctor'");
   return new TorchModel(path, device, node_rank, n_threads);
 }

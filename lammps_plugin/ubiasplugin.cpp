@@ -19,7 +19,8 @@ static void *create_fix(void *lmp, int narg, char **arg)
   return new FixUbias((LAMMPS *) lmp, narg, arg);
 }
 
-extern "C" __attribute__((visibility("default"))) void lammpsplugin_init(void *lmp, void *handle, void *regfunc)
+extern "C" __attribute__((visibility("default"))) void lammpsplugin_init(void *lmp, void *handle,
+                                                                         void *regfunc)
 {
   auto register_plugin = (lammpsplugin_regfunc) regfunc;
 

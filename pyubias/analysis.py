@@ -36,8 +36,14 @@ def errors(frames: Sequence[Atoms], predictions: Sequence[Prediction]) -> Errors
     """
     columns: dict[str, list[Array]] = {
         name: []
-        for name in ("energy", "total_uncertainty", "forces", "atomic", "atomic_uncertainty",
-                     "stress")
+        for name in (
+            "energy",
+            "total_uncertainty",
+            "forces",
+            "atomic",
+            "atomic_uncertainty",
+            "stress",
+        )
     }
     for atoms, predicted in zip(frames, predictions, strict=True):
         residual = (predicted.energy - atoms.info["REF_energy"]) / len(atoms)
@@ -76,9 +82,7 @@ def summarise(residuals: Errors) -> dict[str, float | int | None]:
     return summary
 
 
-def collective_variables(
-    frames: Sequence[Atoms], variables: Sequence[CollectiveVariable]
-) -> Array:
+def collective_variables(frames: Sequence[Atoms], variables: Sequence[CollectiveVariable]) -> Array:
     """(frames, variables): dihedrals in degrees in [-180, 180), distances in Å, volumes in Å³."""
     values = np.empty((len(frames), len(variables)))
     for row, atoms in zip(values, frames, strict=True):

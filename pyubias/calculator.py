@@ -92,9 +92,7 @@ class Model:
     def _predict_batch(self, graph: Graph) -> Iterator[Prediction]:
         vectors = graph.edge_vectors.clone().requires_grad_(True)
         result = self._forward(graph, vectors)
-        (gradient,) = torch.autograd.grad(
-            result["energies"].sum(), vectors, materialize_grads=True
-        )
+        (gradient,) = torch.autograd.grad(result["energies"].sum(), vectors, materialize_grads=True)
         features = result["features"].detach()
         with torch.no_grad():
             atomic = self.module.atomic_uncertainty(features).cpu().numpy()

@@ -166,9 +166,7 @@ class _Campaign:
             self.ranks.on_root(lambda: self._train(folder, iteration, frames))
         with _timed(folder, "evaluate", seconds, self.ranks):
             self.ranks.on_root(lambda: self._evaluate(folder))
-        last = not self._goes_on(
-            {"n_labels": len(frames), **read_json(folder / "evaluation.json")}
-        )
+        last = not self._goes_on({"n_labels": len(frames), **read_json(folder / "evaluation.json")})
         if not last:
             with _timed(folder, "explore", seconds, self.ranks):
                 self._explore(folder, iteration, frames)
@@ -288,15 +286,14 @@ class _Campaign:
         config = self.config.exploration
         walkers = folder / "walkers"
         self.ranks.on_root(lambda: walkers.mkdir(exist_ok=True))
-        todo = [
-            k for k in range(config.walkers) if not (walkers / f"{k:02d}.npz").is_file()
-        ]
+        todo = [k for k in range(config.walkers) if not (walkers / f"{k:02d}.npz").is_file()]
         if not todo:
             return
         newest = max(f.iteration for f in frames)
         starts = [f.atoms for f in frames if f.iteration == newest]
         self.progress.stage(
-            "explore", f"iteration {iteration}: {len(todo)} walkers, up to {config.steps} steps each"
+            "explore",
+            f"iteration {iteration}: {len(todo)} walkers, up to {config.steps} steps each",
         )
 
         def walk(k: int, group: Ranks) -> None:
@@ -383,16 +380,13 @@ class _Campaign:
         if not pool:
             failures = sorted({w.failure for w in walks if w.failure})
             raise UserError(
-                "the walkers wrote no frame"
-                + (f"; LAMMPS said: {failures[0]}" if failures else "")
+                "the walkers wrote no frame" + (f"; LAMMPS said: {failures[0]}" if failures else "")
             )
         return pool
 
     # --- record --------------------------------------------------------------------------
 
-    def _record(
-        self, folder: Path, iteration: int, last: bool, seconds: dict[str, float]
-    ) -> None:
+    def _record(self, folder: Path, iteration: int, last: bool, seconds: dict[str, float]) -> None:
         """One record per iteration, and ``metrics.json`` of all so far."""
         evaluation = read_json(folder / "evaluation.json")
         all_frames = self.labels.frames()
@@ -429,8 +423,16 @@ class _Campaign:
         self.progress.update(
             force=True,
             seconds_left=left,
-            **{k: record[k] for k in ("coverage", "md_steps", "energy_rmse", "forces_rmse",
-                                      "conformal_coverage")},
+            **{
+                k: record[k]
+                for k in (
+                    "coverage",
+                    "md_steps",
+                    "energy_rmse",
+                    "forces_rmse",
+                    "conformal_coverage",
+                )
+            },
         )
         if last:
             self.progress.stage("done")

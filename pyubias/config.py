@@ -58,7 +58,9 @@ class TrainingConfig(Section):
     """Loss, optimiser and schedule. The learning rates fall linearly to zero."""
 
     epochs: PositiveInt = 400
-    max_steps: PositiveInt = Field(8000, description="optimiser steps; large sets take fewer epochs")
+    max_steps: PositiveInt = Field(
+        8000, description="optimiser steps; large sets take fewer epochs"
+    )
     batch_size: PositiveInt = 4
     energy_weight: NonNegativeFloat = Field(1.0, description="of Σ ΔE², eV⁻²")
     forces_weight: NonNegativeFloat = Field(4.0, description="of Σ |ΔF|², Å²/eV²")

@@ -24,7 +24,15 @@ from torch import Tensor
 from pyubias.errors import UserError
 from pyubias.graphs import Graph, build_graph, concatenate
 
-__all__ = ["Batch", "Sample", "collate", "hash_frames", "make_sample", "read_frames", "split_frames"]
+__all__ = [
+    "Batch",
+    "Sample",
+    "collate",
+    "hash_frames",
+    "make_sample",
+    "read_frames",
+    "split_frames",
+]
 
 ENERGY, FORCES, STRESS = "REF_energy", "REF_forces", "REF_stress"
 

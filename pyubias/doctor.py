@@ -148,8 +148,12 @@ def _check_plugin() -> str:
     built = json.loads((folder / "plugin_build.json").read_text())
     torch = importlib.metadata.version("torch")
     if built["torch"].split("+")[0] != torch.split("+")[0]:
-        raise Finding(f"the plugin was built for torch {built['torch']}, found {torch}", _reinstall())
-    return f"{folder / 'ubiasplugin.so'}, built for torch {built['torch']}, LAMMPS {built['lammps']}"
+        raise Finding(
+            f"the plugin was built for torch {built['torch']}, found {torch}", _reinstall()
+        )
+    return (
+        f"{folder / 'ubiasplugin.so'}, built for torch {built['torch']}, LAMMPS {built['lammps']}"
+    )
 
 
 def _check_run(ranks: int) -> str:

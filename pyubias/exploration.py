@@ -154,9 +154,7 @@ def run_walker(
         failure = str(error)
     if not is_root:
         positions, cells, timesteps = _no_frames(structure)
-        return Walk(
-            structure.numbers, structure.pbc, positions, cells, timesteps, steps, False, ""
-        )
+        return Walk(structure.numbers, structure.pbc, positions, cells, timesteps, steps, False, "")
 
     positions, cells, timesteps = _read_dump(trajectory, structure)
     last, last_cell, last_step = _read_dump(crossing, structure)
@@ -205,4 +203,3 @@ def _timesteps(path: Path) -> NDArray[np.int64]:
         [int(lines[k + 1]) for k, line in enumerate(lines) if line.startswith("ITEM: TIMESTEP")],
         dtype=np.int64,
     )
-

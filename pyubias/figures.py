@@ -40,7 +40,8 @@ def _color(arm: str, k: int = 0) -> str:
 
 
 def visited_figure(
-    visited: Mapping[str, Array], coverage: Mapping[str, float],
+    visited: Mapping[str, Array],
+    coverage: Mapping[str, float],
     variables: Sequence[CollectiveVariable],
 ) -> Figure:
     """What each arm visited: a map of two collective variables, or a histogram of one."""
@@ -166,8 +167,9 @@ def time_figure(records: Mapping[str, Records]) -> Figure:
         below = np.zeros(len(rows))
         for k, stage in enumerate(STAGES):
             height = np.array([r["seconds"].get(stage, 0.0) for r in rows])
-            axis.bar([r["iteration"] for r in rows], height, bottom=below, color=f"C{k}",
-                     label=stage)
+            axis.bar(
+                [r["iteration"] for r in rows], height, bottom=below, color=f"C{k}", label=stage
+            )
             below += height
         axis.set_title(arm)
         axis.set_xlabel("iteration")

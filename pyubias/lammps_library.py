@@ -16,7 +16,7 @@ from pyubias.errors import UserError
 from pyubias.parallel import own_communicator
 from pyubias.plugin import prepare_environment
 
-__all__ = ["ENERGY_UNIT", "LammpsError", "STRESS_UNIT", "open_lammps", "symbols_of"]
+__all__ = ["ENERGY_UNIT", "STRESS_UNIT", "LammpsError", "open_lammps", "symbols_of"]
 
 # LAMMPS' own conversion factors (utils::get_conversion_factor, update.cpp)
 ENERGY_UNIT = {"metal": 1.0, "real": 1.0 / 23.060549}  # eV

@@ -110,10 +110,7 @@ class Ranks:
 
         mine: dict[int, Result] = {}
         for k, item in enumerate(items):
-            if group.is_root:
-                won = _claim(claims / str(k))
-            else:
-                won = False
+            won = _claim(claims / str(k)) if group.is_root else False
             if group.share(won):
                 mine[k] = group_function(item, group) if group_function else function(item)
         if not group.is_root:

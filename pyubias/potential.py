@@ -4,6 +4,7 @@ Zaverkin and Kästner, J. Chem. Theory Comput. 16, 5410 (2020); Zaverkin et al.,
 Comput. 17, 6658 (2021). Everything here can be compiled by TorchScript and differentiated twice.
 """
 
+import itertools
 import math
 
 import torch
@@ -114,9 +115,7 @@ class GaussianMoments(nn.Module):
 
         radial = self.radial(distance, types[edge_index[0]], types[edge_index[1]])
         product = (radial[:, :, None] * angular[:, None, :]).flatten(1)
-        total = torch.zeros(
-            (n_local, product.shape[1]), dtype=product.dtype, device=product.device
-        )
+        total = torch.zeros((n_local, product.shape[1]), dtype=product.dtype, device=product.device)
         return total.index_add(0, edge_index[0], product).view(n_local, self.n_radial, 20)
 
     def radial(self, distance: Tensor, centre_types: Tensor, neighbour_types: Tensor) -> Tensor:
@@ -196,9 +195,7 @@ class AtomicNetwork(nn.Module):
         super().__init__()
         self.gain = SILU_GAIN
         widths = [n_in, *hidden, 1]
-        self.layers = nn.ModuleList(
-            [DenseLayer(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True)]
-        )
+        self.layers = nn.ModuleList([DenseLayer(a, b) for a, b in itertools.pairwise(widths)])
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, n_in) to (n,)."""
@@ -277,9 +274,7 @@ class Potential(nn.Module):
         self.scale = nn.Parameter(torch.ones(len(elements)))
         self.shift = nn.Parameter(torch.zeros(len(elements)))
         self.register_buffer("energy_scale", torch.ones((), dtype=torch.float64))
-        self.register_buffer(
-            "atomic_reference", torch.zeros(len(elements), dtype=torch.float64)
-        )
+        self.register_buffer("atomic_reference", torch.zeros(len(elements), dtype=torch.float64))
 
     def set_dtype(self, dtype: torch.dtype) -> "Potential":
         """Arithmetic inside in float32 or float64; E⁰ and c stay in float64."""

@@ -94,8 +94,19 @@ def wants_live_table() -> bool:
 
 def _table(folders: Sequence[Path]) -> Table:
     table = Table()
-    columns = ("arm", "iteration", "stage", "done", "labels", "MD steps", "coverage",
-               "E meV/atom", "F meV/Å", "calibration", "time left")
+    columns = (
+        "arm",
+        "iteration",
+        "stage",
+        "done",
+        "labels",
+        "MD steps",
+        "coverage",
+        "E meV/atom",
+        "F meV/Å",
+        "calibration",
+        "time left",
+    )
     for column in columns:
         table.add_column(column, justify="left" if column in ("arm", "stage") else "right")
     for folder in folders:

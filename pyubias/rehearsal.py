@@ -1,4 +1,4 @@
-"""`pyubias run FILE --dry-run`: every stage once, on a small scale, and what the whole will cost."""
+"""`pyubias run FILE --dry-run`: every stage once, on a small scale, and what all will cost."""
 
 import tempfile
 import time
@@ -52,9 +52,13 @@ def rehearse(config: CampaignConfig, n_ranks: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         per_sample = _try_train(config, frames, Path(folder))
         table.add_row("train", f"{REHEARSED_EPOCHS} epochs", f"{1e3 * per_sample:.3g} ms a sample")
-        per_step = [_try_walk(arm.config, frames[0], Path(folder)) for arm in arms_of(config, Path())]
+        per_step = [
+            _try_walk(arm.config, frames[0], Path(folder)) for arm in arms_of(config, Path())
+        ]
     for arm, seconds in zip(arms_of(config, Path()), per_step, strict=True):
-        table.add_row(f"explore, {arm.name}", f"{REHEARSED_STEPS} steps", f"{1e3 * seconds:.3g} ms a step")
+        table.add_row(
+            f"explore, {arm.name}", f"{REHEARSED_STEPS} steps", f"{1e3 * seconds:.3g} ms a step"
+        )
     if test:
         table.add_row("evaluate", f"{len(test)} test structures", "")
     Console().print(table)
@@ -140,7 +144,7 @@ def _estimate(
     """Seconds of a campaign whose walkers all run to their end."""
     budget, batch = config.stop.labels, config.selection.batch_size
     first = min(config.start.count, budget)
-    sizes = list(range(first, budget, batch)) + [budget]
+    sizes = [*list(range(first, budget, batch)), budget]
     most = config.training.max_steps * config.training.batch_size
     training = per_sample * sum(min(n * config.training.epochs, most) for n in sizes)
     steps = (len(sizes) - 1) * config.exploration.walkers * config.exploration.steps

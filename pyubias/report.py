@@ -101,17 +101,22 @@ def write_report(config: CampaignConfig, folder: Path) -> None:
 def _rows(results: Sequence[ArmResult], with_coverage: bool) -> list[list[str]]:
     """A header and one row per arm, at the end of the campaign."""
     common = min(r.steps for r in results)
-    header = ["arm", "labels", "MD steps", "E RMSE meV/atom", "F RMSE meV/Å",
-              "next-batch calibration", "time"]
+    header = [
+        "arm",
+        "labels",
+        "MD steps",
+        "E RMSE meV/atom",
+        "F RMSE meV/Å",
+        "next-batch calibration",
+        "time",
+    ]
     if with_coverage:
         header[3:3] = ["coverage", f"coverage at {common:,} steps"]
     rows = [header]
     for result in results:
         last = result.records[-1]
         calibrations = [
-            r["conformal_coverage"]
-            for r in result.records
-            if r["conformal_coverage"] is not None
+            r["conformal_coverage"] for r in result.records if r["conformal_coverage"] is not None
         ]
         row = [
             result.arm.name,
@@ -132,9 +137,7 @@ def _milli(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{1e3 * value:.{digits}f}"
 
 
-def _page(
-    config: CampaignConfig, results: Sequence[ArmResult], rows: list[list[str]]
-) -> str:
+def _page(config: CampaignConfig, results: Sequence[ArmResult], rows: list[list[str]]) -> str:
     records = {r.arm.name: r.records for r in results}
     variables = config.evaluation.collective_variables
     sections: list[tuple[str, str]] = []

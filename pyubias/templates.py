@@ -125,7 +125,9 @@ def start_system(structure: Path, folder: Path, name: str) -> list[str]:
     structures = folder / f"{name}.extxyz"
     for path in [folder / file for file in texts] + [structures]:
         if path.exists() and path.resolve() != structure.resolve():
-            raise UserError(f"'{path}' exists already; move it or choose another --folder or --name")
+            raise UserError(
+                f"'{path}' exists already; move it or choose another --folder or --name"
+            )
 
     folder.mkdir(parents=True, exist_ok=True)
     for file, text in texts.items():

@@ -152,9 +152,7 @@ def train(
     uncertainty = uncertainty or UncertaintyConfig()
     elements = list(elements or sorted({s for a in frames for s in a.get_chemical_symbols()}))
     if splits is None:
-        splits = split_frames(
-            len(frames), training.validation, training.calibration, training.seed
-        )
+        splits = split_frames(len(frames), training.validation, training.calibration, training.seed)
     chosen = {
         name: [a for a, s in zip(frames, splits, strict=True) if s == name]
         for name in ("train", "validation", "calibration")
@@ -174,9 +172,7 @@ def train(
         for k in range(n_members):
             potential = _new_potential(elements, model, training.seed + k)
             set_reference(potential, chosen["train"])
-            history = fit(
-                potential, samples["train"], samples["validation"], training, progress
-            )
+            history = fit(potential, samples["train"], samples["validation"], training, progress)
             members.append(potential)
         features = _new_features(model, uncertainty)
         head = _fit_head(members, features, uncertainty, samples["train"])
@@ -272,8 +268,12 @@ def fit(
             energy_mae, forces_mae = _validate(potential, validation_set, device)
             seconds = time.perf_counter() - start
             history.append(
-                {"epoch": epoch, "energy_mae": energy_mae, "forces_mae": forces_mae,
-                 "seconds": seconds}
+                {
+                    "epoch": epoch,
+                    "energy_mae": energy_mae,
+                    "forces_mae": forces_mae,
+                    "seconds": seconds,
+                }
             )
             if energy_mae + forces_mae < best:
                 best, best_state = energy_mae + forces_mae, copy.deepcopy(potential.state_dict())
@@ -355,9 +355,7 @@ def _new_features(model: ModelConfig, uncertainty: UncertaintyConfig) -> nn.Modu
     return SketchedFeatures(layer_widths(model), uncertainty.projections)
 
 
-def features_of(
-    members: Sequence[Potential], features: nn.Module | None, sample: Sample
-) -> Tensor:
+def features_of(members: Sequence[Potential], features: nn.Module | None, sample: Sample) -> Tensor:
     """Atomic features (n, p) of one structure: sketched gradients, or member energies."""
     g = sample.graph
     with torch.no_grad():

@@ -11,6 +11,8 @@ A head is fitted on training features, then calibrated by two factors (see `cali
 All arithmetic of the heads is in float64.
 """
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
@@ -57,9 +59,11 @@ class SketchedFeatures(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         self.input_sketches = nn.ParameterList()
         self.sensitivity_sketches = nn.ParameterList()
-        for n_in, n_out in zip(layer_widths[:-1], layer_widths[1:], strict=True):
-            for sketches, rows in ((self.input_sketches, n_in + 1),
-                                   (self.sensitivity_sketches, n_out)):
+        for n_in, n_out in itertools.pairwise(layer_widths):
+            for sketches, rows in (
+                (self.input_sketches, n_in + 1),
+                (self.sensitivity_sketches, n_out),
+            ):
                 sketch = torch.randn(rows, n_features, generator=generator)
                 sketches.append(nn.Parameter(sketch, requires_grad=False))
 
@@ -159,9 +163,7 @@ class DistanceHead(nn.Module):
 
     def _nearest(self, features: Tensor, known: Tensor) -> Tensor:
         # distances by matrix products lose all digits near zero
-        distances = torch.cdist(
-            features, known, compute_mode="donot_use_mm_for_euclid_dist"
-        )
+        distances = torch.cdist(features, known, compute_mode="donot_use_mm_for_euclid_dist")
         return distances.min(dim=1).values
 
 

@@ -45,7 +45,7 @@ def test_a_script_that_dumps_other_elements_is_told(config, tmp_path):
         (ALA2 / "explore.in")
         .read_text()
         .replace(
-            "dump_modify trajectory element ${elements}", 'dump_modify trajectory element H H H H'
+            "dump_modify trajectory element ${elements}", "dump_modify trajectory element H H H H"
         )
     )
     wrong = with_script(config, tmp_path / "walk.in", text)

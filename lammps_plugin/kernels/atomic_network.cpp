@@ -25,8 +25,8 @@ void find_sensitivities(const Parameters &p, State &state)
   const int n_layers = p.weights.size();
   state.sensitivities.resize(n_layers);
   state.before_slope.resize(n_layers);
-  state.sensitivities[n_layers - 1] = at::ones({state.inputs[0].size(0), 1},
-                                               state.inputs[0].options());
+  state.sensitivities[n_layers - 1] =
+      at::ones({state.inputs[0].size(0), 1}, state.inputs[0].options());
   for (int l = n_layers - 2; l >= 0; l--) {
     state.before_slope[l] = times_weight(state.sensitivities[l + 1], p.weights[l + 1]);
     state.sensitivities[l] = state.before_slope[l] * state.slopes[l];
@@ -47,7 +47,7 @@ Tensor evaluate(const Parameters &p, const Tensor &invariants, State &state)
       return z.squeeze(1);
     }
 
-    // with g = sigmoid(z): silu = z g, silu' = g + z g', silu'' = g' (2 + z (1 - 2g)), g' = g (1 - g)
+    // g = sigmoid(z), g' = g (1 - g): silu = z g, silu' = g + z g', silu'' = g' (2 + z (1 - 2g))
 
     const Tensor g = at::sigmoid(z), dg = at::addcmul(g, g, g, -1.0);
     state.slopes.push_back(at::addcmul(g, z, dg).mul_(p.gain));
@@ -102,12 +102,11 @@ Tensor pull_back_features(const Parameters &p, const State &state, const Tensor 
   } else {
     for (int l = 0; l < n_layers; l++) {
       const int64_t d = state.inputs[l].size(1);
-      d_inputs[l] = at::mm(a * state.projected_sensitivities[l],
-                           p.input_sketches[l].narrow(0, 0, d).t())
-                        .mul_(scale(p.weights[l]));
+      d_inputs[l] =
+          at::mm(a * state.projected_sensitivities[l], p.input_sketches[l].narrow(0, 0, d).t())
+              .mul_(scale(p.weights[l]));
       if (l < n_layers - 1)
-        d_sensitivities[l] =
-            at::mm(a * state.projected_inputs[l], p.sensitivity_sketches[l].t());
+        d_sensitivities[l] = at::mm(a * state.projected_inputs[l], p.sensitivity_sketches[l].t());
     }
 
     // the sensitivities were found from the last layer to the first; back again
@@ -115,8 +114,8 @@ Tensor pull_back_features(const Parameters &p, const State &state, const Tensor 
     for (int l = 0; l < n_layers - 1; l++) {
       d_slopes[l] = d_sensitivities[l] * state.before_slope[l];
       if (l + 1 < n_layers - 1)
-        d_sensitivities[l + 1].addmm_(d_sensitivities[l] * state.slopes[l],
-                                      p.weights[l + 1].t(), 1.0, scale(p.weights[l + 1]));
+        d_sensitivities[l + 1].addmm_(d_sensitivities[l] * state.slopes[l], p.weights[l + 1].t(),
+                                      1.0, scale(p.weights[l + 1]));
     }
   }
 

@@ -12,7 +12,8 @@
                                                     delta_l = t_l * s_l, s = gain silu'
    Features of an atom with unit k = dE/dz_{L-1}:
      last layer   k [h_{L-1} / sqrt(d_{L-1}), b_scale]
-     sketched     k/sqrt(p) sum_l P_l * Q_l,  P_l = [h_l / sqrt(d_l), b_scale] U_l,  Q_l = delta_l V_l
+     sketched     k/sqrt(p) sum_l P_l * Q_l,  P_l = [h_l / sqrt(d_l), b_scale] U_l,  Q_l = delta_l
+   V_l
 */
 
 #ifndef UBIAS_ATOMIC_NETWORK_H
@@ -28,21 +29,21 @@ using at::Tensor;
 using Tensors = std::vector<Tensor>;
 
 struct Parameters {
-  Tensors weights;                   // (d_{l+1}, d_l)
-  Tensors biases;                    // (d_{l+1})
-  Tensors input_sketches;            // (d_l + 1, p); none: last-layer features
-  Tensors sensitivity_sketches;      // (d_{l+1}, p)
+  Tensors weights;                 // (d_{l+1}, d_l)
+  Tensors biases;                  // (d_{l+1})
+  Tensors input_sketches;          // (d_l + 1, p); none: last-layer features
+  Tensors sensitivity_sketches;    // (d_{l+1}, p)
   double gain, bias_scale;
 };
 
 // what the pull-back needs of an evaluation
 
 struct State {
-  Tensors inputs;                              // h_l
-  Tensors slopes, curvatures;                  // silu' and silu'' times gain, hidden layers
-  Tensors sensitivities, before_slope;         // delta_l, t_l
+  Tensors inputs;                         // h_l
+  Tensors slopes, curvatures;             // silu' and silu'' times gain, hidden layers
+  Tensors sensitivities, before_slope;    // delta_l, t_l
   Tensors projected_inputs, projected_sensitivities;    // P_l, Q_l
-  Tensor unit;                                 // (n, 1)
+  Tensor unit;                                          // (n, 1)
 };
 
 // output z_{L-1} (n)

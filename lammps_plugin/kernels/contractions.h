@@ -75,8 +75,7 @@ template <typename X> inline void join(const X *s, const X *t, X *j222, X *j112,
   for (int k = 0; k < 6; k++) {
     const int b = U2[k][0], c = U2[k][1];
     X sum2 = s[I2[0][b]] * t[I2[0][c]] + s[I2[0][c]] * t[I2[0][b]];
-    for (int a = 1; a < 3; a++)
-      add(sum2, s[I2[a][b]] * t[I2[a][c]] + s[I2[a][c]] * t[I2[a][b]]);
+    for (int a = 1; a < 3; a++) add(sum2, s[I2[a][b]] * t[I2[a][c]] + s[I2[a][c]] * t[I2[a][b]]);
     j222[k] = scaled(sum2, 0.5);
     j112[k] = scaled(s[I1[b]] * t[I1[c]] + s[I1[c]] * t[I1[b]], 0.5);
     X sum3 = s[I3[0][b]] * t[I3[0][c]] + s[I3[0][c]] * t[I3[0][b]];
@@ -140,8 +139,7 @@ template <typename X> void contract(int n, const X *psi, X *g)
 
       X j222[6], j112[6], j332[6];
       join(ps, pt, j222, j112, j332);
-      for (int u = t; u < n; u++)
-        g[at.triples222 + stu++] = product2(j222, psi + u * N_COMPONENTS);
+      for (int u = t; u < n; u++) g[at.triples222 + stu++] = product2(j222, psi + u * N_COMPONENTS);
       for (int u = 0; u < n; u++, st_u++) {
         g[at.triples112 + st_u] = product2(j112, psi + u * N_COMPONENTS);
         g[at.triples332 + st_u] = product2(j332, psi + u * N_COMPONENTS);
@@ -156,8 +154,7 @@ template <typename X> void contract(int n, const X *psi, X *g)
       X joined[3];
       for (int c = 0; c < 3; c++) {
         joined[c] = ps[I3[0][c]] * pt[4];
-        for (int ab = 1; ab < 6; ab++)
-          add(joined[c], scaled(ps[I3[ab][c]] * pt[4 + ab], M2[ab]));
+        for (int ab = 1; ab < 6; ab++) add(joined[c], scaled(ps[I3[ab][c]] * pt[4 + ab], M2[ab]));
       }
       for (int u = 0; u < n; u++) {
         const X *pu = psi + u * N_COMPONENTS;
@@ -245,8 +242,7 @@ template <typename X, typename V> void contract_back(int n, const X *psi, const 
       for (int c = 0; c < 3; c++) {
         set_zero(d_joined[c]);
         joined[c] = ps[I3[0][c]] * pt[4];
-        for (int ab = 1; ab < 6; ab++)
-          add(joined[c], scaled(ps[I3[ab][c]] * pt[4 + ab], M2[ab]));
+        for (int ab = 1; ab < 6; ab++) add(joined[c], scaled(ps[I3[ab][c]] * pt[4 + ab], M2[ab]));
       }
       for (int u = 0; u < n; u++, k++) {
         const X *pu = psi + u * N_COMPONENTS;
@@ -264,4 +260,3 @@ template <typename X, typename V> void contract_back(int n, const X *psi, const 
         }
     }
 }
-

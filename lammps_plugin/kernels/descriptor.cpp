@@ -57,8 +57,9 @@ void for_atoms(const Graph &graph, const Tensor &edge_vectors, const Tensor &bet
     function(problem, 0, graph.n_local);
     return;
   }
-  at::parallel_for(0, graph.n_local, 64,
-                   [&](int64_t begin, int64_t end) { function(problem, begin, end); });
+  at::parallel_for(0, graph.n_local, 64, [&](int64_t begin, int64_t end) {
+    function(problem, begin, end);
+  });
 }
 
 }    // namespace
@@ -85,17 +86,17 @@ std::pair<Tensor, Tensor> invariants(const Graph &graph, const Tensor &edge_vect
 {
   const int n_radial = beta.size(2);
   const auto options = edge_vectors.options().requires_grad(false);
-  Tensor moments = at::empty({graph.n_local, gaussian_moments::N_COMPONENTS,
-                                 gaussian_moments::padded_radial(n_radial)},
-                                options);
+  Tensor moments = at::empty(
+      {graph.n_local, gaussian_moments::N_COMPONENTS, gaussian_moments::padded_radial(n_radial)},
+      options);
   Tensor result = at::empty({graph.n_local, gaussian_moments::n_invariants(n_radial)}, options);
   AT_DISPATCH_FLOATING_TYPES(edge_vectors.scalar_type(), "gaussian_moments", [&] {
-    for_atoms<scalar_t>(graph, edge_vectors, beta, true,
-                        [&](const auto &problem, int64_t begin, int64_t end) {
-                          gaussian_moments::functions<scalar_t>().invariants(
-                              problem, begin, end, moments.mutable_data_ptr<scalar_t>(),
-                              result.mutable_data_ptr<scalar_t>());
-                        });
+    for_atoms<scalar_t>(
+        graph, edge_vectors, beta, true, [&](const auto &problem, int64_t begin, int64_t end) {
+          gaussian_moments::functions<scalar_t>().invariants(problem, begin, end,
+                                                             moments.mutable_data_ptr<scalar_t>(),
+                                                             result.mutable_data_ptr<scalar_t>());
+        });
   });
   return {moments, result};
 }
@@ -110,15 +111,14 @@ std::pair<Tensor, Tensor> pull_back(const Graph &graph, const Tensor &edge_vecto
   if (want_vectors) d_vectors = at::empty_like(edge_vectors);
   if (want_beta) d_beta = at::zeros_like(beta);
   AT_DISPATCH_FLOATING_TYPES(edge_vectors.scalar_type(), "gaussian_moments_pull_back", [&] {
-    for_atoms<scalar_t>(
-        graph, edge_vectors, beta, !want_beta,
-        [&](const auto &problem, int64_t begin, int64_t end) {
-          gaussian_moments::functions<scalar_t>().pull_back(
-              problem, begin, end, moments.const_data_ptr<scalar_t>(),
-              cotangents.const_data_ptr<scalar_t>(),
-              want_vectors ? d_vectors.mutable_data_ptr<scalar_t>() : nullptr,
-              want_beta ? d_beta.mutable_data_ptr<scalar_t>() : nullptr);
-        });
+    for_atoms<scalar_t>(graph, edge_vectors, beta, !want_beta,
+                        [&](const auto &problem, int64_t begin, int64_t end) {
+                          gaussian_moments::functions<scalar_t>().pull_back(
+                              problem, begin, end, moments.const_data_ptr<scalar_t>(),
+                              cotangents.const_data_ptr<scalar_t>(),
+                              want_vectors ? d_vectors.mutable_data_ptr<scalar_t>() : nullptr,
+                              want_beta ? d_beta.mutable_data_ptr<scalar_t>() : nullptr);
+                        });
   });
   return {d_vectors, d_beta};
 }
@@ -132,15 +132,15 @@ std::pair<Tensor, Tensor> push_forward(const Graph &graph, const Tensor &edge_ve
   if (want_invariants) d_invariants = at::empty_like(cotangents);
   if (want_beta) d_beta = at::zeros_like(beta);
   AT_DISPATCH_FLOATING_TYPES(edge_vectors.scalar_type(), "gaussian_moments_push_forward", [&] {
-    for_atoms<scalar_t>(
-        graph, edge_vectors, beta, !want_beta,
-        [&](const auto &problem, int64_t begin, int64_t end) {
-          gaussian_moments::functions<scalar_t>().push_forward(
-              problem, begin, end, moments.const_data_ptr<scalar_t>(),
-              cotangents.const_data_ptr<scalar_t>(), tangents.const_data_ptr<scalar_t>(),
-              want_invariants ? d_invariants.mutable_data_ptr<scalar_t>() : nullptr,
-              want_beta ? d_beta.mutable_data_ptr<scalar_t>() : nullptr);
-        });
+    for_atoms<scalar_t>(graph, edge_vectors, beta, !want_beta,
+                        [&](const auto &problem, int64_t begin, int64_t end) {
+                          gaussian_moments::functions<scalar_t>().push_forward(
+                              problem, begin, end, moments.const_data_ptr<scalar_t>(),
+                              cotangents.const_data_ptr<scalar_t>(),
+                              tangents.const_data_ptr<scalar_t>(),
+                              want_invariants ? d_invariants.mutable_data_ptr<scalar_t>() : nullptr,
+                              want_beta ? d_beta.mutable_data_ptr<scalar_t>() : nullptr);
+                        });
   });
   return {d_invariants, d_beta};
 }

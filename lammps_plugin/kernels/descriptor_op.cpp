@@ -37,16 +37,16 @@ class PullBack : public torch::autograd::Function<PullBack> {
  public:
   static variable_list forward(AutogradContext *context, const Tensor &edge_vectors,
                                const Tensor &beta, const Tensor &cotangents,
-                               const Tensor &edge_index, const Tensor &types,
-                               const Tensor &moments, int64_t n_local, double cutoff,
-                               bool want_vectors, bool want_beta)
+                               const Tensor &edge_index, const Tensor &types, const Tensor &moments,
+                               int64_t n_local, double cutoff, bool want_vectors, bool want_beta)
   {
     const Graph graph = {edge_index, types, n_local, cutoff};
     const Tensor a = cotangents.contiguous();
     save_graph(context, graph);
     context->save_for_backward({edge_index, types, edge_vectors, beta, moments, a});
     context->set_materialize_grads(false);
-    const auto d = descriptor::pull_back(graph, edge_vectors, beta, moments, a, want_vectors, want_beta);
+    const auto d =
+        descriptor::pull_back(graph, edge_vectors, beta, moments, a, want_vectors, want_beta);
     const Tensor none = at::empty({0}, a.options());    // an undefined output is not allowed
     return {want_vectors ? d.first : none, want_beta ? d.second : none};
   }
@@ -61,9 +61,9 @@ class PullBack : public torch::autograd::Function<PullBack> {
     const auto saved = context->get_saved_variables();
     variable_list result(10);
     if (!tangents[0].defined()) return result;
-    const auto d = descriptor::push_forward(saved_graph(context, saved), saved[2], saved[3], saved[4], saved[5],
-                                tangents[0].contiguous(), context->needs_input_grad(2),
-                                context->needs_input_grad(1));
+    const auto d = descriptor::push_forward(
+        saved_graph(context, saved), saved[2], saved[3], saved[4], saved[5],
+        tangents[0].contiguous(), context->needs_input_grad(2), context->needs_input_grad(1));
     result[1] = d.second;
     result[2] = d.first;
     return result;
@@ -119,7 +119,7 @@ Tensor without_autograd(const Tensor &edge_vectors, const Tensor &edge_index, co
 {
   check(edge_vectors, edge_index, types, beta);
   return descriptor::invariants({edge_index.contiguous(), types.contiguous(), n_local, cutoff},
-                    edge_vectors.contiguous(), beta.contiguous())
+                                edge_vectors.contiguous(), beta.contiguous())
       .second;
 }
 
@@ -129,8 +129,9 @@ TORCH_LIBRARY(pyubias, library)
 {
   library.def("gaussian_moments(Tensor edge_vectors, Tensor edge_index, Tensor types, Tensor beta, "
               "int n_local, float cutoff) -> Tensor");
-  library.def("instruction_set() -> str",
-              []() { return std::string(gaussian_moments::instruction_set()); });
+  library.def("instruction_set() -> str", []() {
+    return std::string(gaussian_moments::instruction_set());
+  });
 }
 
 TORCH_LIBRARY_IMPL(pyubias, CPU, library)

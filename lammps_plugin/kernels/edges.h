@@ -113,8 +113,8 @@ template <typename T, int S> class Edges {
   explicit Edges(const Problem<T> &problem) :
       p(problem), gamma(p.n_basis * p.n_basis / (p.cutoff * p.cutoff)),
       prefactor(std::pow(2.0 * gamma / M_PI, 0.25) / std::sqrt((double) p.n_basis)),
-      beta((size_t) p.n_elements * p.n_elements * p.n_basis * S),
-      q((p.n_basis + W - 1) / W * W), dq(q.size())
+      beta((size_t) p.n_elements * p.n_elements * p.n_basis * S), q((p.n_basis + W - 1) / W * W),
+      dq(q.size())
   {
     // beta with the radial functions innermost: [pair of elements][k][s]
 
@@ -177,8 +177,7 @@ template <typename T, int S> class Edges {
       V h[3];
       monomial_gradient(n, a, h);
       const T along = (w * d_radial).sum();
-      const T hx = (h[0] * radial).sum(), hy = (h[1] * radial).sum(),
-              hz = (h[2] * radial).sum();
+      const T hx = (h[0] * radial).sum(), hy = (h[1] * radial).sum(), hz = (h[2] * radial).sum();
       const T dot = hx * n[0] + hy * n[1] + hz * n[2], inverse = block.inverse_r[e];
       d_vectors[3 * edge] = n[0] * along + (hx - n[0] * dot) * inverse;
       d_vectors[3 * edge + 1] = n[1] * along + (hy - n[1] * dot) * inverse;
@@ -270,4 +269,3 @@ template <typename T, int S> class Edges {
     return dr;
   }
 };
-

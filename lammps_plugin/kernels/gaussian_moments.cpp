@@ -7,10 +7,10 @@
 
 namespace gaussian_moments {
 
-#define UBIAS_DECLARE(isa)                            \
-  namespace isa {                                     \
-    extern const Functions<float> functions_float;    \
-    extern const Functions<double> functions_double;  \
+#define UBIAS_DECLARE(isa)                         \
+  namespace isa {                                  \
+  extern const Functions<float> functions_float;   \
+  extern const Functions<double> functions_double; \
   }
 
 UBIAS_DECLARE(baseline)

@@ -164,8 +164,7 @@ template <typename T>
 void pull_back(const Problem<T> &p, int64_t begin, int64_t end, const T *moments,
                const T *cotangents, T *d_vectors, T *d_beta)
 {
-  auto function =
-      padded_radial(p.n_radial) == 8 ? pull_back_padded<T, 8> : pull_back_padded<T, 16>;
+  auto function = padded_radial(p.n_radial) == 8 ? pull_back_padded<T, 8> : pull_back_padded<T, 16>;
   function(p, begin, end, moments, cotangents, d_vectors, d_beta);
 }
 

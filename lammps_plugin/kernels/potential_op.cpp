@@ -45,8 +45,8 @@ struct Evaluation : torch::CustomClassHolder {
 
     const Tensor centres = graph.types.narrow(0, 0, graph.n_local);
     slopes = potential.slope.index_select(0, centres);
-    const Tensor energies = at::addcmul(potential.offset.index_select(0, centres), slopes,
-                                        output.to(at::kDouble));
+    const Tensor energies =
+        at::addcmul(potential.offset.index_select(0, centres), slopes, output.to(at::kDouble));
     if (!with_features) return {energies, at::empty({graph.n_local, 0}, energies.options())};
     const Tensor unit = slopes.to(dtype).unsqueeze(1);
     return {energies, atomic_network::features(potential.network, unit, state).to(at::kDouble)};
@@ -102,14 +102,16 @@ c10::intrusive_ptr<Evaluation> prepare(const Tensor &edge_vectors, const Tensor 
                                        Tensors input_sketches, Tensors sensitivity_sketches,
                                        double gain, double bias_scale)
 {
-  TORCH_CHECK(!weights.empty() && weights.size() == biases.size(),
-              "potential: got ", weights.size(), " weights and ", biases.size(), " biases");
+  TORCH_CHECK(!weights.empty() && weights.size() == biases.size(), "potential: got ",
+              weights.size(), " weights and ", biases.size(), " biases");
   TORCH_CHECK(input_sketches.size() == sensitivity_sketches.size() &&
                   (input_sketches.empty() || input_sketches.size() == weights.size()),
               "potential: got ", input_sketches.size(), " and ", sensitivity_sketches.size(),
               " sketches for ", weights.size(), " layers");
   auto evaluation = c10::make_intrusive<Evaluation>();
-  evaluation->potential = {beta.contiguous(), slope, offset,
+  evaluation->potential = {beta.contiguous(),
+                           slope,
+                           offset,
                            {std::move(weights), std::move(biases), std::move(input_sketches),
                             std::move(sensitivity_sketches), gain, bias_scale}};
   evaluation->graph = {edge_index.contiguous(), types.contiguous(), n_local, cutoff};
@@ -117,11 +119,12 @@ c10::intrusive_ptr<Evaluation> prepare(const Tensor &edge_vectors, const Tensor 
   return evaluation;
 }
 
-std::tuple<Tensor, Tensor> without_autograd(
-    const Tensor &edge_vectors, const Tensor &edge_index, const Tensor &types, int64_t n_local,
-    double cutoff, const Tensor &beta, const Tensor &slope, const Tensor &offset, Tensors weights,
-    Tensors biases, Tensors input_sketches, Tensors sensitivity_sketches, double gain,
-    double bias_scale, bool with_features)
+std::tuple<Tensor, Tensor> without_autograd(const Tensor &edge_vectors, const Tensor &edge_index,
+                                            const Tensor &types, int64_t n_local, double cutoff,
+                                            const Tensor &beta, const Tensor &slope,
+                                            const Tensor &offset, Tensors weights, Tensors biases,
+                                            Tensors input_sketches, Tensors sensitivity_sketches,
+                                            double gain, double bias_scale, bool with_features)
 {
   return prepare(edge_vectors, edge_index, types, n_local, cutoff, beta, slope, offset,
                  std::move(weights), std::move(biases), std::move(input_sketches),
@@ -129,11 +132,12 @@ std::tuple<Tensor, Tensor> without_autograd(
       ->forward(edge_vectors, with_features);
 }
 
-std::tuple<Tensor, Tensor> with_autograd(
-    const Tensor &edge_vectors, const Tensor &edge_index, const Tensor &types, int64_t n_local,
-    double cutoff, const Tensor &beta, const Tensor &slope, const Tensor &offset, Tensors weights,
-    Tensors biases, Tensors input_sketches, Tensors sensitivity_sketches, double gain,
-    double bias_scale, bool with_features)
+std::tuple<Tensor, Tensor> with_autograd(const Tensor &edge_vectors, const Tensor &edge_index,
+                                         const Tensor &types, int64_t n_local, double cutoff,
+                                         const Tensor &beta, const Tensor &slope,
+                                         const Tensor &offset, Tensors weights, Tensors biases,
+                                         Tensors input_sketches, Tensors sensitivity_sketches,
+                                         double gain, double bias_scale, bool with_features)
 {
   auto evaluation = prepare(edge_vectors, edge_index, types, n_local, cutoff, beta, slope, offset,
                             std::move(weights), std::move(biases), std::move(input_sketches),

@@ -19,9 +19,8 @@ constexpr int REGISTER_BYTES = 16;
 // N numbers in as many registers as they need
 
 template <typename T, int N> struct Pack {
-  static constexpr int LANES = REGISTER_BYTES / (int) sizeof(T) < N
-      ? REGISTER_BYTES / (int) sizeof(T)
-      : N;
+  static constexpr int LANES =
+      REGISTER_BYTES / (int) sizeof(T) < N ? REGISTER_BYTES / (int) sizeof(T) : N;
   static constexpr int PARTS = N / LANES;
   typedef T Register __attribute__((vector_size(LANES * sizeof(T))));
 
@@ -50,19 +49,19 @@ template <typename T, int N> struct Pack {
   }
 };
 
-#define UBIAS_PACK_OPERATOR(op)                                                         \
-  template <typename T, int N>                                                          \
-  inline Pack<T, N> operator op(const Pack<T, N> &a, const Pack<T, N> &b)               \
-  {                                                                                     \
-    Pack<T, N> c;                                                                       \
-    for (int i = 0; i < Pack<T, N>::PARTS; i++) c.part[i] = a.part[i] op b.part[i];     \
-    return c;                                                                           \
-  }                                                                                     \
-  template <typename T, int N> inline Pack<T, N> operator op(const Pack<T, N> &a, T b)  \
-  {                                                                                     \
-    Pack<T, N> c;                                                                       \
-    for (int i = 0; i < Pack<T, N>::PARTS; i++) c.part[i] = a.part[i] op b;             \
-    return c;                                                                           \
+#define UBIAS_PACK_OPERATOR(op)                                                        \
+  template <typename T, int N>                                                         \
+  inline Pack<T, N> operator op(const Pack<T, N> &a, const Pack<T, N> &b)              \
+  {                                                                                    \
+    Pack<T, N> c;                                                                      \
+    for (int i = 0; i < Pack<T, N>::PARTS; i++) c.part[i] = a.part[i] op b.part[i];    \
+    return c;                                                                          \
+  }                                                                                    \
+  template <typename T, int N> inline Pack<T, N> operator op(const Pack<T, N> &a, T b) \
+  {                                                                                    \
+    Pack<T, N> c;                                                                      \
+    for (int i = 0; i < Pack<T, N>::PARTS; i++) c.part[i] = a.part[i] op b;            \
+    return c;                                                                          \
   }
 UBIAS_PACK_OPERATOR(+)
 UBIAS_PACK_OPERATOR(-)
@@ -110,8 +109,8 @@ template <typename T> inline T exponential(T x)
   rest = rest - n * T(is_double ? 1.90821492927058770002e-10 : -2.12194440e-4);
 
   constexpr int degree = is_double ? 12 : 6;
-  constexpr T inverse[] = {1.0, 1.0, 1.0 / 2,  1.0 / 3,  1.0 / 4, 1.0 / 5,
-                           1.0 / 6, 1.0 / 7, 1.0 / 8, 1.0 / 9, 1.0 / 10, 1.0 / 11, 1.0 / 12};
+  constexpr T inverse[] = {1.0,     1.0,     1.0 / 2, 1.0 / 3,  1.0 / 4,  1.0 / 5, 1.0 / 6,
+                           1.0 / 7, 1.0 / 8, 1.0 / 9, 1.0 / 10, 1.0 / 11, 1.0 / 12};
   T p = 1.0;
 #pragma GCC unroll 16
   for (int k = degree; k > 0; k--) p = p * (rest * inverse[k]) + T(1.0);

@@ -1,6 +1,6 @@
 """Steps per second of alanine dipeptide in LAMMPS, against eager PyTorch through ASE.
 
-    python tests/benchmarks/md.py [--json FILE]
+python tests/benchmarks/md.py [--json FILE]
 """
 
 import tempfile
@@ -80,21 +80,20 @@ def main() -> None:
             seconds = seconds_per_step(trained, atoms, biased, max(20, options.steps // 50))
             records.append([name, "eager PyTorch, ASE", mode, seconds])
 
-    baselines = {(r[0], r[2]): r[3] for r in records if r[1].startswith("eager")}
+    eager = {(name, mode): s for name, where, mode, s in records if where.startswith("eager")}
+
+    def ratios(name: str, mode: str, seconds: float) -> list[str]:
+        kind = "biased" if mode.startswith("biased") else "plain"
+        return [f"{eager[model, kind] / seconds:.1f}" for model in (name, "paper")]
+
     rows = [
-        [
-            f"{setting}: {where}",
-            mode,
-            f"{1e3 * seconds:.3f}",
-            f"{1 / seconds:,.0f}",
-            f"{baselines[setting, mode.split(',')[0].replace('with atomic uncertainty', 'plain')] / seconds:.1f}",
-            f"{baselines['paper', 'biased' if 'biased' in mode else 'plain'] / seconds:.1f}",
-        ]
-        for setting, where, mode, seconds in records
+        [f"{name}: {where}", mode, f"{1e3 * s:.3f}", f"{1 / s:,.0f}", *ratios(name, mode, s)]
+        for name, where, mode, s in records
     ]
     columns = ["model", "mode", "ms/step", "steps/s", "× eager", "× eager, paper's model"]
     show("alanine dipeptide, 22 atoms, one core", columns, rows)
-    save(options.json, [dict(zip(("model", "where", "mode", "seconds"), r)) for r in records])
+    keys = ("model", "where", "mode", "seconds")
+    save(options.json, [dict(zip(keys, r, strict=True)) for r in records])
 
 
 if __name__ == "__main__":
