@@ -1,6 +1,5 @@
 """The pictures of reports, as matplotlib figures; numbers come in, nothing is read from files."""
 
-import base64
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,11 +27,11 @@ COLORS = {"biased": "#c44e52", "unbiased": "#4c72b0"}
 STAGES = ("label", "train", "evaluate", "explore", "select")
 
 
-def png(figure: Figure, dpi: int = 110) -> str:
-    """The figure as a data URI for HTML."""
+def png(figure: Figure, dpi: int = 110) -> bytes:
+    """The figure as a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()
 
 
 def _color(arm: str, k: int = 0) -> str:

@@ -1,5 +1,6 @@
 """The report of a finished (or running) campaign: one table, and one HTML file with pictures."""
 
+import base64
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
@@ -93,7 +95,10 @@ def write_report(config: CampaignConfig, folder: Path) -> None:
     for row in rows[1:]:
         table.add_row(*row)
     Console(width=max(130, Console().width)).print(table)
-    page = _page(config, results, rows)
+    map_of_visits = _map_of_visits(config, results)
+    if map_of_visits is not None:
+        write_with(folder / "visited.png", lambda p: p.write_bytes(figures.png(map_of_visits)))
+    page = _page(config, results, rows, map_of_visits)
     write_with(folder / "report.html", lambda p: p.write_text(page))
     print(f"report: {folder / 'report.html'}\nmodel:  {folder / 'model.pt'}")
 
@@ -137,17 +142,16 @@ def _milli(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{1e3 * value:.{digits}f}"
 
 
-def _page(config: CampaignConfig, results: Sequence[ArmResult], rows: list[list[str]]) -> str:
+def _page(
+    config: CampaignConfig,
+    results: Sequence[ArmResult],
+    rows: list[list[str]],
+    map_of_visits: Figure | None,
+) -> str:
     records = {r.arm.name: r.records for r in results}
-    variables = config.evaluation.collective_variables
     sections: list[tuple[str, str]] = []
-    if variables and any(r.walks for r in results):
-        figure = figures.visited_figure(
-            {r.arm.name: r.visited() for r in results},
-            {r.arm.name: r.coverage() for r in results},
-            variables,
-        )
-        sections.append(("What the walkers visited", _image(figure)))
+    if map_of_visits is not None:
+        sections.append(("What the walkers visited", _image(map_of_visits)))
     sections.append(("Learning", _image(figures.learning_figure(records))))
     sections += _test_sections(config, results[0])
     alpha = config.uncertainty.alpha
@@ -174,6 +178,17 @@ def _page(config: CampaignConfig, results: Sequence[ArmResult], rows: list[list[
         "border-bottom:1px solid #ddd}td:first-child,th:first-child{text-align:left}"
         "img{max-width:100%}</style></head><body>"
         f"<h1>{html.escape(config.name)}</h1>{_html_table(rows)}{body}</body></html>\n"
+    )
+
+
+def _map_of_visits(config: CampaignConfig, results: Sequence[ArmResult]) -> Figure | None:
+    variables = config.evaluation.collective_variables
+    if not variables or not any(r.walks for r in results):
+        return None
+    return figures.visited_figure(
+        {r.arm.name: r.visited() for r in results},
+        {r.arm.name: r.coverage() for r in results},
+        variables,
     )
 
 
@@ -211,8 +226,9 @@ def _failures(results: Sequence[ArmResult]) -> str:
     return f"<ul>{''.join(lines)}</ul>" if lines else ""
 
 
-def _image(figure: Any) -> str:
-    return f"<img src='{figures.png(figure)}'>"
+def _image(figure: Figure) -> str:
+    data = base64.b64encode(figures.png(figure)).decode()
+    return f"<img src='data:image/png;base64,{data}'>"
 
 
 def _html_table(rows: list[list[str]]) -> str:

@@ -8,7 +8,7 @@ all there is to resuming.
               labels.db              ASE database of all labels, failed ones with their reason
               iterations/0003/       potential.ckpt  model.pt  evaluation.json  walkers/00.npz
                                      selection.traj  record.json
-              metrics.json  model.pt  report.html  log.txt
+              metrics.json  model.pt  report.html  visited.png  log.txt
               control/               the same for the control arm
 """
 
