@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich import box
+from rich.console import Console, JustifyMethod
 from rich.live import Live
 from rich.table import Table
 
@@ -93,41 +94,29 @@ def wants_live_table() -> bool:
 
 
 def _table(folders: Sequence[Path]) -> Table:
-    table = Table()
-    columns = (
-        "arm",
-        "iteration",
-        "stage",
-        "done",
-        "labels",
-        "MD steps",
-        "coverage",
-        "E meV/atom",
-        "F meV/Å",
-        "calibration",
-        "time left",
-    )
+    """One line for each arm; fits a terminal of 80 columns."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    columns = ("arm", "stage", "labels", "steps", "coverage", "E", "F", "left")
     for column in columns:
-        table.add_column(column, justify="left" if column in ("arm", "stage") else "right")
+        justify: JustifyMethod = "left" if column in ("arm", "stage") else "right"
+        table.add_column(column, justify=justify, no_wrap=True)
     for folder in folders:
         try:
             status = json.loads((folder / "status.json").read_text())
         except (OSError, json.JSONDecodeError):
             continue
-        done = f"{status['done']}/{status['total']}" if status.get("total") else ""
+        done = f" {status['done']}/{status['total']}" if status.get("total") else ""
         table.add_row(
             status["arm"],
-            str(status.get("iteration", "")),
-            status["stage"],
-            done,
+            f"{status.get('iteration', '')} {status['stage']}{done}".strip(),
             f"{status.get('labels', 0)}/{status.get('label_budget', 0)}",
-            f"{status.get('md_steps', 0):,}",
+            f"{status.get('md_steps', 0) / 1000:,.0f}k",
             _number(status.get("coverage"), "{:.3f}"),
-            _number(status.get("energy_rmse"), "{:.2f}", 1e3),
+            _number(status.get("energy_rmse"), "{:.1f}", 1e3),
             _number(status.get("forces_rmse"), "{:.1f}", 1e3),
-            _number(status.get("conformal_coverage"), "{:.3f}"),
             duration(status.get("seconds_left")),
         )
+    table.caption = "E in meV/atom and F in meV/Å on the test set"
     return table
 
 

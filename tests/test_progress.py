@@ -52,7 +52,7 @@ def test_the_table_shows_what_the_arms_do_and_leaves_out_what_is_unknown(tmp_pat
         )
     (folders[2]).mkdir()
     (folders[2] / "status.json").write_text('{"half')
-    console = Console(file=io.StringIO(), width=160)
+    console = Console(file=io.StringIO(), width=80)
     console.print(_table(folders))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert text.count("explore") == 2
