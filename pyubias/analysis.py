@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from ase import Atoms
+from ase.geometry import find_mic, get_dihedrals
 from numpy.typing import NDArray
 
 from pyubias.calculator import Model, Prediction
@@ -85,17 +86,26 @@ def summarise(residuals: Errors) -> dict[str, float | int | None]:
 def collective_variables(frames: Sequence[Atoms], variables: Sequence[CollectiveVariable]) -> Array:
     """(frames, variables): dihedrals in degrees in [-180, 180), distances in Å, volumes in Å³."""
     values = np.empty((len(frames), len(variables)))
-    for row, atoms in zip(values, frames, strict=True):
-        mic = bool(atoms.pbc.any())
-        for k, variable in enumerate(variables):
-            if variable.dihedral is not None:
-                angle = atoms.get_dihedral(*(i - 1 for i in variable.dihedral), mic=mic)
-                row[k] = (angle + 180.0) % 360.0 - 180.0
-            elif variable.distance is not None:
-                row[k] = atoms.get_distance(*(i - 1 for i in variable.distance), mic=mic)
-            else:
-                row[k] = atoms.get_volume()
+    for k, variable in enumerate(variables if len(frames) else []):
+        if variable.dihedral is not None:
+            steps = _differences(frames, variable.dihedral)
+            angles = get_dihedrals(steps[:, 0], steps[:, 1], steps[:, 2])
+            values[:, k] = (angles + 180.0) % 360.0 - 180.0
+        elif variable.distance is not None:
+            values[:, k] = np.linalg.norm(_differences(frames, variable.distance)[:, 0], axis=1)
+        else:
+            values[:, k] = [atoms.get_volume() for atoms in frames]
     return values
+
+
+def _differences(frames: Sequence[Atoms], chain: Sequence[int]) -> Array:
+    """(frames, atoms - 1, 3): from each atom of a chain, counted from 1, to the next one."""
+    indices = np.array(chain) - 1
+    steps = np.diff([atoms.positions[indices] for atoms in frames], axis=1)
+    for row, atoms in zip(steps, frames, strict=True):
+        if atoms.pbc.any():
+            row[:] = find_mic(row, atoms.cell, atoms.pbc)[0]
+    return steps
 
 
 def quadtree_coverage(

@@ -15,7 +15,7 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
-from pyubias.analysis import collective_variables, evaluate, quadtree_coverage
+from pyubias.analysis import evaluate
 from pyubias.calculator import Model
 from pyubias.config import CampaignConfig, control_arm
 from pyubias.datasets import read_frames, split_frames
@@ -24,7 +24,8 @@ from pyubias.exploration import Walk, load_walks, run_walker
 from pyubias.exporting import export
 from pyubias.labelling import LabelError, Reference, label_frame, open_reference
 from pyubias.parallel import Ranks
-from pyubias.progress import Progress, duration, live_table, wants_live_table
+from pyubias.progress import Progress, live_table, wants_live_table
+from pyubias.records import Bookkeeper, describe
 from pyubias.selection import select
 from pyubias.state import (
     LabelStore,
@@ -133,6 +134,7 @@ class _Campaign:
         self.elements = arm.config.elements or sorted(
             {s for atoms in self.start for s in atoms.get_chemical_symbols()}
         )
+        self.bookkeeper = Bookkeeper(arm.config, arm.folder)
         test = arm.config.evaluation.test
         self.test = ranks.on_root(lambda: read_frames(test)[0] if test is not None else [])
 
@@ -388,100 +390,19 @@ class _Campaign:
 
     def _record(self, folder: Path, iteration: int, last: bool, seconds: dict[str, float]) -> None:
         """One record per iteration, and ``metrics.json`` of all so far."""
-        evaluation = read_json(folder / "evaluation.json")
-        all_frames = self.labels.frames()
-        used = [f for f in all_frames if f.iteration <= iteration]
-        new = [f.atoms for f in all_frames if f.iteration == iteration + 1 and not f.failed]
-        on_new = evaluate(Model(folder / "model.pt"), new) if new else {}
-        trained = load_trained(folder / "potential.ckpt")
-        points, steps, crossed, failed_walks = self._visited(iteration)
-        before = self._records(iteration)
-        record = {
-            "iteration": iteration,
-            "n_labels": sum(not f.failed for f in used),
-            "n_failed_labels": sum(f.failed for f in used),
-            "coverage": points,
-            "energy_rmse": evaluation.get("energy_rmse"),
-            "forces_rmse": evaluation.get("forces_rmse"),
-            "stress_rmse": evaluation.get("stress_rmse"),
-            "conformal_coverage": on_new.get("atomic_coverage"),
-            "conformal_coverage_total": on_new.get("total_coverage"),
-            "test_conformal_coverage": evaluation.get("atomic_coverage"),
-            "n_calibration": trained.n_calibration,
-            "md_steps": steps,
-            "walkers_crossed": crossed,
-            "walkers_failed": failed_walks,
-            "wall_s": (before[-1]["wall_s"] if before else 0.0) + sum(seconds.values()),
-            "seconds": seconds,
-            "last": last,
-        }
-        records = [*before, record]
+        record = self.bookkeeper.record(
+            folder, iteration, last, seconds, self.labels.frames(), Model(folder / "model.pt")
+        )
+        records = [*self.bookkeeper.earlier(iteration), record]
         write_json(self.folder / "metrics.json", records)
         # the mark that the iteration is complete, so it comes last
         write_json(folder / "record.json", record)
-        left = self._seconds_left(records)
-        self.progress.update(
-            force=True,
-            seconds_left=left,
-            **{
-                k: record[k]
-                for k in (
-                    "coverage",
-                    "md_steps",
-                    "energy_rmse",
-                    "forces_rmse",
-                    "conformal_coverage",
-                )
-            },
-        )
+        left = self.bookkeeper.seconds_left(records)
+        shown = ("coverage", "md_steps", "energy_rmse", "forces_rmse")
+        self.progress.update(force=True, seconds_left=left, **{k: record[k] for k in shown})
         if last:
             self.progress.stage("done")
-        self.progress.say(_describe(record, left))
-
-    def _records(self, iteration: int) -> list[dict[str, Any]]:
-        paths = [self.folder / "iterations" / f"{k:04d}" / "record.json" for k in range(iteration)]
-        return [read_json(path) for path in paths]
-
-    def _visited(self, iteration: int) -> tuple[float | None, int, int, int]:
-        """Coverage by all frames so far, MD steps, and walkers that crossed or failed (now)."""
-        variables = self.config.evaluation.collective_variables
-        points, steps, crossed, failed = [], 0, 0, 0
-        for k in range(iteration + 1):
-            walks = self._walks(self.folder / "iterations" / f"{k:04d}")
-            for walk in walks:
-                steps += walk.steps
-                if k == iteration:
-                    crossed += walk.crossed
-                    failed += bool(walk.failure)
-                if variables:
-                    points.append(collective_variables(walk.frames(), variables))
-        if not variables:
-            return None, steps, crossed, failed
-        visited = np.concatenate(points) if points else np.zeros((0, len(variables)))
-        return quadtree_coverage(visited, [v.bounds for v in variables]), steps, crossed, failed
-
-    def _seconds_left(self, records: list[dict[str, Any]]) -> float:
-        """Iterations that are left, at the pace of the last one that was complete."""
-        budget, batch = self.config.stop.labels, self.config.selection.batch_size
-        complete = [sum(r["seconds"].values()) for r in records if not r["last"]]
-        left = -(-max(0, budget - records[-1]["n_labels"] - batch) // batch)
-        return left * complete[-1] if complete and not records[-1]["last"] else 0.0
-
-
-def _describe(record: dict[str, Any], seconds_left: float) -> str:
-    parts = [f"iteration {record['iteration']}: {record['n_labels']} labels"]
-    if record["coverage"] is not None:
-        parts.append(f"coverage {record['coverage']:.3f}")
-    if record["energy_rmse"] is not None:
-        parts.append(f"E {1e3 * record['energy_rmse']:.2f} meV/atom")
-    if record["forces_rmse"] is not None:
-        parts.append(f"F {1e3 * record['forces_rmse']:.1f} meV/Å")
-    if record["conformal_coverage"] is not None:
-        parts.append(f"conformal coverage of the next batch {record['conformal_coverage']:.3f}")
-    parts.append(f"{record['md_steps']} MD steps")
-    if seconds_left:
-        parts.append(f"about {duration(seconds_left)} left")
-    return ", ".join(parts)
+        self.progress.say(describe(record, left))
 
 
 def read_structures(path: Path) -> list[Atoms]:
