@@ -219,7 +219,7 @@ class _Campaign:
                     self.labels.add(key, atoms, label_frame(reference, atoms))
                 except LabelError as error:
                     self.labels.add(key, atoms, None, reason=str(error))
-                    self.progress.say(f"label {key} failed: {error}")
+                    self.progress.tell(f"label {key} failed: {error}")
                 except UserError as error:
                     return error
                 return None
@@ -320,7 +320,7 @@ class _Campaign:
                 done = len(list(walkers.glob("*.npz")))
                 self.progress.update(done=done, total=config.walkers)
                 ending = "crossed" if result.crossed else "ended"
-                self.progress.say(
+                self.progress.tell(
                     f"walker {k}: {result.steps} steps, "
                     + (f"failed: {result.failure}" if result.failure else ending)
                 )

@@ -41,8 +41,11 @@ class Progress:
 
     def say(self, text: str) -> None:
         """One line, to the log and to whoever watches."""
-        if not self.speaks:
-            return
+        if self.speaks:
+            self.tell(text)
+
+    def tell(self, text: str) -> None:
+        """One line from any rank: about something that only this rank has seen."""
         line = f"[{self.arm}] {text}"
         with self.log.open("a") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")

@@ -22,7 +22,7 @@ elements: [$elements]
 start:
   structures: $structures
   count: 16
-  perturb: 0.05
+  perturb: 0.1
 
 # what labels the frames: any ASE calculator, or kind: lammps with an input script
 reference:
