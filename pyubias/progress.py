@@ -50,7 +50,9 @@ class Progress:
         with self.log.open("a") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
         if self.echo:
-            print(line, flush=True)
+            # one write: lines of several ranks share the terminal
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
 
     def stage(self, name: str, detail: str = "") -> None:
         """A new stage begins."""
