@@ -77,6 +77,13 @@ class NotFinite(Toy):
         return (r - 1.0).sqrt()
 
 
+class Infinite(Toy):
+    """Energies that become infinite when two atoms are closer than 1 Å."""
+
+    def pair_energy(self, r: Tensor, types_i: Tensor, types_j: Tensor) -> Tensor:
+        return (1.0 - r / self.cutoff).pow(3) / (r > 1.0).double()
+
+
 class UndefinedUncertainty(Toy):
     """Uncertainties that are nan wherever features are not zero."""
 

@@ -8,6 +8,7 @@ Energies in eV, lengths in Å; what LAMMPS prints in its own units is converted 
 
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,6 +79,10 @@ class Case:
     renamed: bool = False
 
 
+def random_water(cell: Sequence[float] | Array, n_atoms: int, seed: int) -> Atoms:
+    return random_atoms("O H H", cell, n_atoms, seed=seed, min_distance=1.0)
+
+
 def cases() -> dict[str, Case]:
     """The matrix of structures; the cutoff of the toy is 4 Å."""
     liquid = random_atoms("Ar Ne", [9.0, 10.0, 11.0], 36, seed=1)
@@ -95,7 +100,7 @@ def cases() -> dict[str, Case]:
     cluster.positions += 7.5
     isolated = cluster[:8] + Atoms("ArNe", [[1.0, 1.0, 1.0], [24.0, 24.0, 24.0]])
     ids = sorted(np.random.default_rng(7).permutation(np.arange(5, 5000))[: len(liquid)].tolist())
-    water = random_atoms("O H H", tilted * 0.9, 48, seed=8, min_distance=1.0)
+    water = random_water(tilted * 0.9, 48, seed=8)
     return {
         "orthogonal": Case(liquid),
         "triclinic": Case(triclinic),
@@ -127,8 +132,8 @@ def cases_on(layout: str) -> dict[str, Case]:
     return {n: c for n, c in cases().items() if everything or c.renamed == (layout == PLANE)}
 
 
-def save_gmnn(path: Path, structures: list[Atoms], elements: list[str]) -> None:
-    """A small GM-NN with random weights and a posterior fitted on `structures`."""
+def save_gmnn(path: Path, structures: list[Atoms], elements: list[str]) -> Trained:
+    """Write a small GM-NN with random weights and a posterior fitted on `structures`."""
     model = ModelConfig(cutoff=4.0, n_radial=3, n_basis=6, hidden=[12, 12])
     uncertainty = UncertaintyConfig(projections=24)
     potential = Potential(elements, model.cutoff, model.n_radial, model.n_basis, model.hidden)
@@ -147,15 +152,14 @@ def save_gmnn(path: Path, structures: list[Atoms], elements: list[str]) -> None:
     means = graph.sum_over_atoms(atomic) / graph.atoms_per_structure[:, None]
     trained.head = PosteriorHead(means, atomic)
     export(trained, path)
+    return trained
 
 
 def prepare(folder: Path) -> None:
     """Write the models and the data files that the input scripts read."""
     folder.mkdir(parents=True, exist_ok=True)
     save_toy(folder / "toy.pt")
-    known = [
-        random_atoms("O H H", [8.0, 8.0, 8.0], 30, seed=seed, min_distance=1.0) for seed in (1, 2)
-    ]
+    known = [random_water([8.0] * 3, 30, seed) for seed in (1, 2)]
     save_gmnn(folder / "gmnn.pt", known, ["O", "H"])
     for name, case in cases().items():
         write_data(folder / f"{slug(name)}.data", case.atoms, case.elements, case.ids)
@@ -191,9 +195,9 @@ run 0
 """
 
 
-def in_lammps(folder: Path, layout: str) -> dict[str, Results]:
-    """All structures on one processor layout."""
-    todo = cases_on(layout)
+def in_lammps(folder: Path, layout: str, todo: dict[str, Case] | None = None) -> dict[str, Results]:
+    """Structures on one processor layout; default: all of that layout."""
+    todo = todo or cases_on(layout)
     script = "".join(script_of(folder, name, case, layout) for name, case in todo.items())
     run = lmp(script, folder / layout.replace(" ", ""), ranks_of(layout), timeout=300.0)
     results = {}
@@ -229,10 +233,11 @@ def _in_ev(case: Case, thermo: Results, frame: Results) -> Results:
 def in_python(folder: Path) -> dict[str, Results]:
     """The same from the model file, in Python: F = -∂E/∂x, virial = -∂E/∂ε, bias +∂u/∂ε."""
     models = {name: Model(folder / name) for name in ("toy.pt", "gmnn.pt")}
-    return {name: _reference(models[case.model], case) for name, case in cases().items()}
+    return {name: reference(models[case.model], case) for name, case in cases().items()}
 
 
-def _reference(model: Model, case: Case) -> Results:
+def reference(model: Model, case: Case) -> Results:
+    """What LAMMPS should give for one structure."""
     (prediction,) = model.predict([case.atoms])
     graph = model.graph(case.atoms)
     vectors = graph.edge_vectors.clone().requires_grad_(True)

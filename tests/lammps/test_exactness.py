@@ -1,5 +1,6 @@
 """E, F, virial, u and its gradients do not depend on ranks, and are those of Python."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -14,7 +15,15 @@ from exactness import (
     in_lammps,
     in_python,
     prepare,
+    random_water,
+    reference,
+    save_gmnn,
+    slug,
 )
+from harness import write_data
+
+from pyubias.calculator import Model
+from pyubias.exporting import export
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +57,27 @@ def test_lammps_gives_the_numbers_of_python(evaluate, layout, case):
 def test_every_quantity_of_every_case_is_worth_comparing(evaluate, case):
     for quantity, values in evaluate("python")[case].items():
         assert np.abs(values).max() > 1e-6, quantity
+
+
+EXPORTS = {"float32": 1e-4, "portable": 1e-8, "portable float32": 1e-4}
+
+
+def test_every_export_gives_the_numbers_of_float64_on_1_and_2_ranks(tmp_path):
+    """The reference is the default export, float64 with compiled operators, in Python."""
+    case = cases()["GM-NN"]
+    known = [random_water([8.0] * 3, 30, seed) for seed in (1, 2)]
+    trained = save_gmnn(tmp_path / "gmnn.pt", known, ["O", "H"])
+    wanted = reference(Model(tmp_path / "gmnn.pt"), case)
+    todo = {}
+    for name in EXPORTS:
+        todo[name] = replace(case, model=f"{slug(name)}.pt")
+        dtype = "float32" if "float32" in name else "float64"
+        export(trained, tmp_path / todo[name].model, dtype, portable="portable" in name)
+        write_data(tmp_path / f"{slug(name)}.data", case.atoms, case.elements)
+    for layout in (ONE_RANK, LAYOUTS[0]):
+        results = in_lammps(tmp_path, layout, todo)
+        for name, tolerance in EXPORTS.items():
+            for quantity in QUANTITIES:
+                assert deviation(results[name], wanted, quantity) < tolerance, (name, quantity)
+            inexact = deviation(results[name], wanted, "forces") > 1e-10
+            assert inexact == ("float32" in name)

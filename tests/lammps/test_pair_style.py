@@ -11,6 +11,7 @@ from exactness import save_gmnn
 from harness import FULL_PRECISION, NKTV2P, Run, columns, lmp, random_atoms, write_data
 
 from pyubias.calculator import Model
+from pyubias.contract import load
 
 SETUP = """
 units metal
@@ -24,6 +25,7 @@ FORCES = ("fx", "fy", "fz")
 XYZ = ("x", "y", "z")
 PHYSICAL = ("f_physical[1]", "f_physical[2]", "f_physical[3]")
 NAMES = ["Ar", "Ne"]
+MODELS = ["toy", "gmnn"]
 
 
 def structure() -> Atoms:
@@ -34,14 +36,14 @@ def structure() -> Atoms:
 def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("pair")
     write_data(folder / "atoms.data", structure(), NAMES)
-    toys.save_toy(folder / "toy.pt")
+    toys.save_toy(folder / "toy.pt", training_hash="5ca1ab1e")
     known = [random_atoms("Ar Ne", [9.0] * 3, 20, seed=seed) for seed in (3, 4)]
     save_gmnn(folder / "gmnn.pt", known, NAMES)
     return folder
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-@pytest.mark.parametrize("model", ["toy", "gmnn"])
+@pytest.mark.parametrize("model", MODELS)
 def test_per_atom_and_centroid_virials_sum_to_the_global_one(folder, ranks, model):
     script = f"""{SETUP.replace("toy", model)}
 compute s all stress/atom NULL pair
@@ -98,34 +100,57 @@ def pressures(run: Run) -> np.ndarray:
     return np.array([run.last(f"c_p[{k}]") for k in range(1, 7)])
 
 
+@pytest.fixture(scope="module")
+def alone(folder) -> list[Run]:
+    """The model, and a native style, each without the other."""
+    styles = {
+        "o-model": "pair_style ubias\npair_coeff * * ../toy.pt Ar Ne",
+        "o-native": "pair_style lj/cut 5.0\npair_coeff * * 0.01 2.0",
+    }
+    return [forces_and_energy(folder, name, pair) for name, pair in styles.items()]
+
+
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_hybrid_overlay_is_the_sum_of_its_styles(folder, ranks):
-    lj, model = "0.01 2.0", "../toy.pt Ar Ne"
-    alone = forces_and_energy(folder, "o-model", f"pair_style ubias\npair_coeff * * {model}")
-    native = forces_and_energy(folder, "o-native", f"pair_style lj/cut 5.0\npair_coeff * * {lj}")
-    both = forces_and_energy(
-        folder,
-        f"overlay-{ranks}",
-        f"pair_style hybrid/overlay lj/cut 5.0 ubias\npair_coeff * * lj/cut {lj}\n"
-        f"pair_coeff * * ubias {model}",
-        ranks,
-    )
+def test_hybrid_overlay_is_the_sum_of_its_styles(folder, alone, ranks):
+    overlay = """
+pair_style hybrid/overlay lj/cut 5.0 ubias
+pair_coeff * * lj/cut 0.01 2.0
+pair_coeff * * ubias ../toy.pt Ar Ne
+"""
+    both = forces_and_energy(folder, f"overlay-{ranks}", overlay, ranks)
     for value in (lambda r: r.last("PotEng"), pressures, lambda r: _forces(r)):
-        wanted = value(alone) + value(native)
+        wanted = sum(value(run) for run in alone)
         np.testing.assert_allclose(value(both), wanted, atol=1e-11 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_overlay_of_two_models_is_their_sum(folder, ranks):
+    two = """
+pair_style hybrid/overlay ubias ubias
+pair_coeff * * ubias 1 ../toy.pt Ar Ne
+pair_coeff * * ubias 2 ../gmnn.pt Ar Ne
+"""
+    both = forces_and_energy(folder, f"two-models-{ranks}", two, ranks)
+    predictions = [Model(folder / f"{name}.pt").predict([structure()])[0] for name in MODELS]
+    wanted = sum(p.forces for p in predictions)
+    np.testing.assert_allclose(_forces(both), wanted, atol=1e-10 * np.abs(wanted).max())
+    assert both.last("PotEng") == pytest.approx(sum(p.energy for p in predictions), rel=1e-12)
 
 
 def _forces(run: Run) -> np.ndarray:
     return columns(run.dump("d.dump")[0], *FORCES)
 
 
+@pytest.fixture(scope="module")
+def pairs_of_neon(folder) -> Run:
+    """Lennard-Jones without the pairs of two argon atoms."""
+    styles = "pair_style lj/cut 5.0\npair_coeff * * 0.01 2.0\npair_coeff 1 1 0.0 2.0"
+    return forces_and_energy(folder, "h-native", styles)
+
+
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_hybrid_with_null_sees_only_the_atoms_of_its_types(folder, ranks):
-    native = forces_and_energy(
-        folder,
-        "h-native",
-        "pair_style lj/cut 5.0\npair_coeff * * 0.01 2.0\npair_coeff 1 1 0.0 2.0",
-    )
+def test_hybrid_with_null_sees_only_the_atoms_of_its_types(folder, pairs_of_neon, ranks):
+    native = pairs_of_neon
     hybrid = """
 pair_style hybrid lj/cut 5.0 ubias
 pair_coeff * * ubias ../toy.pt Ar NULL
@@ -134,11 +159,10 @@ pair_coeff 2 2 lj/cut 0.01 2.0
 fix u all pair 1 ubias uncertainty 1
 compute u all pair ubias
 """
-    plain = forces_and_energy(folder, f"hybrid-{ranks}", hybrid, ranks)
     # the bias comes after the forces are stored
-    biased = forces_and_energy(
+    run = forces_and_energy(
         folder,
-        f"hybrid-bias-{ranks}",
+        f"hybrid-{ranks}",
         hybrid + "fix physical all store/force\nfix b all ubias tau 1.0 window 0\n"
         "dump u all custom 1 u.dump id f_u\ndump_modify u sort id format float %.17g\n",
         ranks,
@@ -148,13 +172,14 @@ compute u all pair ubias
     argon = atoms.symbols == "Ar"
     (prediction,) = model.predict([atoms[argon]])
     u, gradient, _ = model.uncertainty_gradient(atoms[argon])
-    assert plain.last("PotEng") == pytest.approx(native.last("PotEng") + prediction.energy)
+    assert run.last("PotEng") == pytest.approx(native.last("PotEng") + prediction.energy)
     wanted = _forces(native)
     wanted[argon] += prediction.forces
-    np.testing.assert_allclose(_forces(plain), wanted, atol=1e-11 * np.abs(wanted).max())
+    physical = columns(run.dump("d.dump")[0], *PHYSICAL)
+    np.testing.assert_allclose(physical, wanted, atol=1e-11 * np.abs(wanted).max())
     wanted[argon] += gradient
-    np.testing.assert_allclose(_forces(biased), wanted, atol=1e-11 * np.abs(wanted).max())
-    atomic = biased.dump("u.dump")[0]["f_u"]
+    np.testing.assert_allclose(_forces(run), wanted, atol=1e-11 * np.abs(wanted).max())
+    atomic = run.dump("u.dump")[0]["f_u"]
     np.testing.assert_allclose(atomic[argon], prediction.atomic_uncertainty, rtol=1e-10)
     np.testing.assert_array_equal(atomic[~argon], 0.0)
     assert u > 0.0
@@ -198,6 +223,13 @@ run 60
 """
 
 
+@pytest.fixture(scope="module")
+def trajectory(folder) -> dict[str, np.ndarray]:
+    """Its last frame, from new neighbor lists on every step."""
+    script = f"{SETUP}neigh_modify every 1 delay 0 check no\n{DYNAMICS}"
+    return lmp(script, folder / "trajectory").dump("d.dump")[-1]
+
+
 @pytest.mark.parametrize(
     ("ranks", "settings"),
     [
@@ -208,16 +240,13 @@ run 60
         (4, "neighbor 1.0 bin\nneigh_modify every 2 delay 0 check yes"),
     ],
 )
-def test_trajectory_does_not_depend_on_ranks_or_neighbor_lists(folder, ranks, settings):
-    wanted = lmp(
-        f"{SETUP}neigh_modify every 1 delay 0 check no\n{DYNAMICS}", folder / "trajectory"
-    ).dump("d.dump")[-1]
+def test_trajectory_does_not_depend_on_ranks_or_neighbor_lists(folder, trajectory, ranks, settings):
     name = f"trajectory-{ranks}-{settings.split()[1]}"
     run = lmp(f"{SETUP}{settings}\n{DYNAMICS}", folder / name, ranks)
     got = run.dump("d.dump")[-1]
     assert np.abs(columns(got, "xu", "yu", "zu") - structure().positions).max() > 0.3
     for names in (("xu", "yu", "zu"), FORCES):
-        np.testing.assert_allclose(columns(got, *names), columns(wanted, *names), atol=1e-8)
+        np.testing.assert_allclose(columns(got, *names), columns(trajectory, *names), atol=1e-8)
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
@@ -333,8 +362,11 @@ print "bias energy $(f_b), u $(f_b[1])"
 
 def test_one_log_line_from_rank_zero_says_which_model_runs(folder):
     run = lmp(f"{SETUP}run 0\n", folder / "logline", 2)
+    _, metadata = load(folder / "toy.pt")
     for text in (run.log, run.text):
-        lines = [x for x in text.splitlines() if x.startswith("pair_style ubias: model")]
-        assert len(lines) == 1
-        for word in ("../toy.pt", "contract 1", "torch 2", "float64", "device cpu", "1 thread"):
-            assert word in lines[0]
+        (line,) = (x for x in text.splitlines() if x.startswith("pair_style ubias: model"))
+        assert line == (
+            "pair_style ubias: model ../toy.pt, contract 1, training set 5ca1ab1e, "
+            f"uncertainty custom, cutoff 4 A, torch {metadata.torch_version}, float64, "
+            "device cpu, 1 thread(s) per rank"
+        )

@@ -1,16 +1,22 @@
-"""Each mistake ends LAMMPS with one line that says what, got, wanted; and with no hang."""
+"""Each mistake ends LAMMPS with one line that says what, got, wanted; and with no hang.
+
+Where one rank is enough, LAMMPS runs as a library in this process: that saves a start of LAMMPS.
+"""
 
 import json
+import os
 import re
+import shutil
 import zipfile
 from pathlib import Path
 
 import pytest
 import torch
 import toys
-from harness import Run, lmp, random_atoms, write_data
+from harness import PLUGIN, Run, lmp, random_atoms, write_data
 
 from pyubias.contract import Metadata
+from pyubias.lammps_library import LammpsError, open_lammps
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +40,40 @@ PARTS = {
 }
 
 
-def run_with(folder: Path, ranks: int = 1, **parts: str) -> Run:
-    """A sound script in which some parts are replaced; it must fail within a minute."""
+def script_with(**parts: str) -> str:
+    """A sound script in which some parts are replaced."""
+    return "\n".join({**PARTS, **parts}.values())
+
+
+def run_with(folder: Path, ranks: int, *, plugin: Path | None = None, **parts: str) -> Run:
+    """It must fail within a minute, with one line of error and an exit status."""
     name = re.sub(r"\W+", "-", "-".join(parts.values()))[:80]
-    script = "\n".join({**PARTS, **parts}.values())
-    return lmp(script, folder / f"{name}-{ranks}", ranks, fails=True, timeout=60.0)
+    run = lmp(
+        script_with(**parts),
+        folder / f"{name}-{ranks}",
+        ranks,
+        plugin=plugin,
+        fails=True,
+        timeout=60.0,
+    )
+    assert run.text.count("ERROR") == 1
+    return run
+
+
+@pytest.fixture
+def error_with(folder, monkeypatch):
+    """The same on one rank, in this process; gives the error."""
+    work = folder / "library"
+    work.mkdir(exist_ok=True)
+    monkeypatch.chdir(work)
+
+    def error(**parts: str) -> str:
+        with pytest.raises(LammpsError) as raised, open_lammps() as instance:
+            instance.commands_string(script_with(**parts))
+        assert "\n" not in str(raised.value)
+        return str(raised.value)
+
+    return error
 
 
 MISTAKES = {
@@ -62,6 +97,18 @@ MISTAKES = {
     "no threads": (
         {"pair_style": "pair_style ubias threads 0"},
         "pair_style ubias: threads must be at least 1, got 0",
+    ),
+    "negative number of threads": (
+        {"pair_style": "pair_style ubias threads -2"},
+        "pair_style ubias: threads must be at least 1, got -2",
+    ),
+    "GPU that no machine has": (
+        {"pair_style": "pair_style ubias device cuda:99"},
+        "pair_coeff for ubias: device 'cuda:99' asked for, but this torch sees ",
+    ),
+    "GPU without number": (
+        {"pair_style": "pair_style ubias device cuda:first"},
+        "pair_coeff for ubias: device 'cuda:first': Invalid device string: 'cuda:first'",
     ),
     "unknown device": (
         {"pair_style": "pair_style ubias device tpu"},
@@ -131,6 +178,15 @@ MISTAKES = {
         },
         "fix ubias needs pair_style ubias",
     ),
+    "fix with two models": (
+        {
+            "pair_style": "pair_style hybrid/overlay ubias ubias",
+            "pair_coeff": "pair_coeff * * ubias 1 ../toy.pt Ar Ne\n"
+            "pair_coeff * * ubias 2 ../toy.pt Ar Ne",
+            "fix": "fix b all ubias tau 0.1",
+        },
+        "fix ubias needs pair_style ubias (or one sub-style of that name)",
+    ),
     "two fixes": (
         {"fix": "fix b all ubias tau 0.1\nfix c all ubias tau 0.1"},
         "only one fix ubias may be defined",
@@ -159,29 +215,93 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_mistake_in_the_input_is_named(folder, mistake):
+def test_mistake_in_the_input_is_named(error_with, mistake):
     parts, message = MISTAKES[mistake]
-    assert message in run_with(folder, **parts).error()
+    assert message in error_with(**parts)
 
 
-def test_model_that_is_no_torchscript_is_refused(folder):
+@pytest.mark.parametrize("part", ["pair_style", "pair_coeff", "fix", "run"])
+def test_mistake_ends_all_ranks_with_one_line(folder, part):
+    mistakes = {
+        "pair_style": "no threads",
+        "pair_coeff": "model file missing",
+        "fix": "negative tau",
+        "run": "respa",
+    }
+    parts, message = MISTAKES[mistakes[part]]
+    assert message in run_with(folder, 2, **parts).error()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_cuda_where_there_is_none_is_refused(folder):
+    run = run_with(folder, 2, pair_style="pair_style ubias device cuda")
+    assert run.error().startswith(
+        "pair_coeff for ubias: device 'cuda' asked for, but this torch sees 0 CUDA device(s); "
+        "use 'device cpu'"
+    )
+
+
+# What a plugin was built for is in it as text: another text of the same length makes it a plugin
+# that was built for something else.
+OTHER_BUILDS = {
+    "LAMMPS": (
+        "ubiasplugin.so",
+        ("22 Jul 2025", "29 Aug 2024"),
+        "pair_style ubias: the plugin was built for LAMMPS 29 Aug 2024, this is 22 Jul 2025; "
+        "run 'pyubias doctor'",
+    ),
+    "torch": (
+        "libubias_model.so",
+        (str(torch.__version__), str(torch.__version__).replace("2.", "1.", 1)),
+        f"pair_coeff for ubias: the plugin was built for torch 1.{str(torch.__version__)[2:]}, "
+        f"found {torch.__version__}; run 'pyubias doctor'",
+    ),
+}
+
+
+def copy_of_plugin(folder: Path) -> Path:
+    folder.mkdir()
+    for file in PLUGIN.glob("*.so"):
+        shutil.copy(file, folder)
+    return folder
+
+
+@pytest.mark.parametrize("what", OTHER_BUILDS)
+def test_plugin_built_for_another_version_is_refused(folder, what):
+    name, (ours, other), message = OTHER_BUILDS[what]
+    plugin = copy_of_plugin(folder / f"built-for-another-{what}")
+    content = (plugin / name).read_bytes()
+    assert ours.encode() in content
+    (plugin / name).write_bytes(content.replace(ours.encode(), other.encode()))
+    assert run_with(folder, 2, plugin=plugin).error().startswith(message)
+
+
+def test_plugin_whose_torch_side_cannot_be_loaded_is_refused(folder):
+    plugin = copy_of_plugin(folder / "half-a-plugin")
+    (plugin / "libubias_ops.so").unlink()
+    error = run_with(folder, 2, plugin=plugin).error()
+    assert error.startswith(f"pair_style ubias: cannot load {plugin}{os.sep}libubias_model.so (")
+    assert "run 'pyubias doctor'" in error
+
+
+def test_model_that_is_no_torchscript_is_refused(folder, error_with):
     (folder / "text.pt").write_text("this is not a model\n")
     torch.save({"weights": torch.zeros(3)}, folder / "pickle.pt")
     for name in ("text.pt", "pickle.pt"):
-        error = run_with(folder, pair_coeff=f"pair_coeff * * ../{name} Ar Ne").error()
+        error = error_with(pair_coeff=f"pair_coeff * * ../{name} Ar Ne")
         assert error.startswith(f"pair_coeff for ubias: cannot read model '../{name}': ")
 
 
-def test_truncated_model_is_refused(folder):
+def test_truncated_model_is_refused(folder, error_with):
     whole = (folder / "toy.pt").read_bytes()
     (folder / "half.pt").write_bytes(whole[: len(whole) // 2])
-    error = run_with(folder, pair_coeff="pair_coeff * * ../half.pt Ar Ne").error()
+    error = error_with(pair_coeff="pair_coeff * * ../half.pt Ar Ne")
     assert "cannot read model '../half.pt'" in error
 
 
-def test_torchscript_without_metadata_is_refused(folder):
+def test_torchscript_without_metadata_is_refused(folder, error_with):
     torch.jit.save(torch.jit.script(toys.Toy()), folder / "bare.pt")
-    error = run_with(folder, pair_coeff="pair_coeff * * ../bare.pt Ar Ne").error()
+    error = error_with(pair_coeff="pair_coeff * * ../bare.pt Ar Ne")
     assert "'../bare.pt' is TorchScript but carries no pyubias metadata" in error
 
 
@@ -191,19 +311,19 @@ def _with_metadata(folder: Path, name: str, **changes: object) -> None:
     torch.jit.save(torch.jit.script(toys.Toy()), folder / name, {"pyubias.json": text})
 
 
-def test_model_of_another_contract_version_is_refused(folder):
+def test_model_of_another_contract_version_is_refused(folder, error_with):
     _with_metadata(folder, "future.pt", contract_version=2)
-    error = run_with(folder, pair_coeff="pair_coeff * * ../future.pt Ar Ne").error()
+    error = error_with(pair_coeff="pair_coeff * * ../future.pt Ar Ne")
     assert "'../future.pt' has contract version 2, this plugin reads version 1" in error
 
 
-def test_model_whose_features_disagree_with_its_metadata_is_refused(folder):
+def test_model_whose_features_disagree_with_its_metadata_is_refused(folder, error_with):
     _with_metadata(folder, "features.pt", n_features=3)
-    error = run_with(folder, pair_coeff="pair_coeff * * ../features.pt Ar Ne").error()
+    error = error_with(pair_coeff="pair_coeff * * ../features.pt Ar Ne")
     assert "features has shape [16, 2], the contract wants [16, 3]" in error
 
 
-def test_model_that_needs_operators_which_are_not_loaded_is_refused(folder):
+def test_model_that_needs_operators_which_are_not_loaded_is_refused(folder, error_with):
     # the name of an operator of torch is replaced by one of the same length that nobody has
     with (
         zipfile.ZipFile(folder / "toy.pt") as old,
@@ -214,13 +334,14 @@ def test_model_that_needs_operators_which_are_not_loaded_is_refused(folder):
             if item.filename.endswith(".py"):
                 content = content.replace(b"torch.index_add(", b"ops.other.thing(")
             new.writestr(item, content)
-    error = run_with(folder, pair_coeff="pair_coeff * * ../operator.pt Ar Ne").error()
+    error = error_with(pair_coeff="pair_coeff * * ../operator.pt Ar Ne")
     assert "cannot read model '../operator.pt'" in error
     assert "other::thing" in error
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
-def test_nan_energy_ends_the_run_with_atom_id_and_step(folder, ranks):
+@pytest.fixture(scope="module")
+def collision(folder) -> dict[str, str]:
+    """Parts of a script in which atoms 106 and 110 come closer than 1 Å within 20 steps."""
     atoms = random_atoms("Ar Ne", [9.0, 9.0, 9.0], 16, seed=1, min_distance=1.2)
     atoms.positions[[6, 10]] = [[4.0, 4.0, 4.0], [5.05, 4.0, 4.0]]
     near = [
@@ -231,33 +352,47 @@ def test_nan_energy_ends_the_run_with_atom_id_and_step(folder, ranks):
     del atoms[near]
     ids = [k + 100 for k in range(16) if k not in near]
     write_data(folder / "close.data", atoms, ["Ar", "Ne"], ids)
-    toys.save_toy(folder / "nan.pt", toys.NotFinite())
-    run = run_with(
-        folder,
-        ranks,
-        atoms="atom_style atomic\nread_data ../close.data",
-        pair_coeff="pair_coeff * * ../nan.pt Ar Ne",
-        run="velocity all set 0 0 0\ngroup one id 110\nfix v one move linear -20 0 0\nrun 20",
-    )
-    assert re.fullmatch(r"energy of atom (106|110) is -?nan at step [1-9] .*", run.error())
+    return {
+        "atoms": "atom_style atomic\nread_data ../close.data",
+        "run": "velocity all set 0 0 0\ngroup one id 110\nfix v one move linear -20 0 0\nrun 20",
+    }
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-@pytest.mark.parametrize(
-    ("fix", "message"),
-    [
-        ("", r"pair_style ubias: total uncertainty at step 0: not finite .*"),
-        ("fix u all pair 1 ubias uncertainty 1", r"uncertainty of atom \d+ is -?nan at step 0 .*"),
-        (
-            "fix b all ubias tau 1 uncertainty atomic",
-            r"uncertainty of atom \d+ is -?nan at step 0 .*",
-        ),
-    ],
-)
-def test_uncertainty_that_is_not_finite_ends_the_run(folder, ranks, fix, message):
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_energy_that_is_not_finite_ends_the_run_with_atom_id_and_step(
+    folder, collision, value, ranks
+):
+    toys.save_toy(folder / f"{value}.pt", toys.NotFinite() if value == "nan" else toys.Infinite())
+    run = run_with(folder, ranks, **collision, pair_coeff=f"pair_coeff * * ../{value}.pt Ar Ne")
+    assert re.fullmatch(rf"energy of atom (106|110) is -?{value} at step [1-9] .*", run.error())
+
+
+UNDEFINED = {
+    "total": ("", r"pair_style ubias: total uncertainty at step 0: not finite.*"),
+    "total, biased": (
+        "fix b all ubias tau 1",
+        r"pair_style ubias: total uncertainty at step 0: not finite.*",
+    ),
+    "atomic": (
+        "fix u all pair 1 ubias uncertainty 1",
+        r"uncertainty of atom \d+ is -?nan at step 0.*",
+    ),
+    "atomic, biased": (
+        "fix b all ubias tau 1 uncertainty atomic",
+        r"uncertainty of atom \d+ is -?nan at step 0.*",
+    ),
+}
+
+
+@pytest.mark.parametrize("which", UNDEFINED)
+def test_uncertainty_that_is_nan_ends_the_run(folder, error_with, which):
+    fix, message = UNDEFINED[which]
     toys.save_toy(folder / "undefined.pt", toys.UndefinedUncertainty())
-    run = run_with(folder, ranks, pair_coeff="pair_coeff * * ../undefined.pt Ar Ne", fix=fix)
-    assert re.fullmatch(message, run.error())
+    parts = {"pair_coeff": "pair_coeff * * ../undefined.pt Ar Ne", "fix": fix}
+    assert re.fullmatch(message, error_with(**parts))
+    if "biased" in which:
+        assert re.fullmatch(message, run_with(folder, 2, **parts).error())
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])

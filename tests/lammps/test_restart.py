@@ -1,5 +1,6 @@
 """10 steps, a restart and 10 more are the same run as 20 steps: the bias window travels along."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,18 @@ def last_steps(run: Run) -> tuple[dict, dict]:
     return run.dump("d.dump")[-1], {name: v[-10:] for name, v in run.thermo()[-1].items()}
 
 
+@pytest.fixture(scope="module")
+def whole(folder):
+    """20 steps that write restart files after 10, in both ways, by window and number of ranks."""
+
+    @cache
+    def run(window: int, ranks: int) -> Run:
+        script = f"{START}{rest(window)}restart 10 r\nrun 10\nwrite_restart written\nrun 10\n"
+        return lmp(script, folder / f"whole-{window}-{ranks}", ranks)
+
+    return run
+
+
 @pytest.mark.parametrize(
     ("command", "window", "before", "after"),
     [
@@ -57,20 +70,15 @@ def last_steps(run: Run) -> tuple[dict, dict]:
         ("restart", 15, 1, 1),
     ],
 )
-def test_restarted_run_is_the_uninterrupted_run(folder, command, window, before, after):
-    name = f"{command}-{window}-{before}-{after}"
-    if command == "restart":
-        first = lmp(f"{START}{rest(window)}restart 10 r\nrun 20\n", folder / name, before)
-        source, whole = f"../{name}/r.10", first
-    else:
-        script = f"{START}{rest(window)}run 10\nwrite_restart r\n"
-        lmp(script, folder / name, before)
-        source = f"../{name}/r"
-        whole = lmp(f"{START}{rest(window)}run 20\n", folder / f"{name}-whole", before)
+def test_restarted_run_is_the_uninterrupted_run(folder, whole, command, window, before, after):
+    uninterrupted = whole(window, before)
+    source = f"../{uninterrupted.folder.name}/{'written' if command == 'write_restart' else 'r.10'}"
     second = lmp(
-        f"read_restart {source}\n{MODEL}{rest(window)}run 10\n", folder / f"{name}-second", after
+        f"read_restart {source}\n{MODEL}{rest(window)}run 10\n",
+        folder / f"{command}-{window}-{before}-{after}",
+        after,
     )
-    wanted_atoms, wanted = last_steps(whole)
+    wanted_atoms, wanted = last_steps(uninterrupted)
     atoms, got = last_steps(second)
     for names in (("xu", "yu", "zu"), ("vx", "vy", "vz"), ("fx", "fy", "fz")):
         np.testing.assert_allclose(
@@ -82,17 +90,15 @@ def test_restarted_run_is_the_uninterrupted_run(folder, command, window, before,
     assert np.abs(wanted["f_b"]).max() > 0.1
 
 
-def test_two_runs_are_one_run(folder):
+def test_two_runs_are_one_run(folder, whole):
     setup = START + rest(4)
     one = lmp(f"{setup}run 20\n", folder / "one", 2)
-    two = lmp(f"{setup}run 10\nrun 10\n", folder / "two", 2)
-    (wanted_atoms, wanted), (atoms, got) = last_steps(one), last_steps(two)
+    (wanted_atoms, wanted), (atoms, got) = last_steps(one), last_steps(whole(4, 2))
     np.testing.assert_allclose(atoms["xu"], wanted_atoms["xu"], atol=1e-10)
     np.testing.assert_allclose(got["f_b[2]"], wanted["f_b[2]"], rtol=1e-10)
 
 
-def test_restart_with_another_window_is_refused(folder):
-    lmp(f"{START}{rest(4)}run 5\nwrite_restart r\n", folder / "four")
-    script = f"read_restart ../four/r\n{MODEL}{rest(6)}run 5\n"
+def test_restart_with_another_window_is_refused(folder, whole):
+    script = f"read_restart ../{whole(4, 2).folder.name}/written\n{MODEL}{rest(6)}run 5\n"
     run = lmp(script, folder / "six", fails=True)
     assert "the restart file was written with window 4, this fix has 6" in run.error()

@@ -1,0 +1,59 @@
+"""The table of error messages in lammps_plugin/README.md is that of the sources."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+PLUGIN = Path(__file__).parents[2] / "lammps_plugin"
+SOURCES = ("pair_ubias.cpp", "fix_ubias.cpp", "ubias_model.cpp")
+LAMMPS_OWN = "Unrecognized pair style 'ubias'"
+# one is put before the other where the program runs
+PREFIXES = r"^(pair_style ubias|pair_coeff for ubias): "
+STRING = r'"(?:[^"\\\n]|\\.)*"'
+
+
+def table() -> list[str]:
+    """Messages of the first column, without headings."""
+    section = (PLUGIN / "README.md").read_text().split("## Error messages")[1].split("\n---")[0]
+    cells = re.findall(r"^\| (.*?) \| .+ \|$", section, flags=re.MULTILINE)
+    return [
+        m for cell in cells if not cell.startswith(("**", "message")) for m in cell.split(" ; ")
+    ]
+
+
+def fixed_parts(message: str) -> list[str]:
+    """What stands between names and numbers (… or {}); a few letters alone say nothing."""
+    bare = re.sub(PREFIXES, "", message)
+    parts = [part.strip(" ';:,()/") for part in re.split(r"…|\{\}", bare)]
+    return [part for part in parts if len(part) > 5]
+
+
+def literals(source: str) -> list[str]:
+    """String literals; neighbours are one."""
+    groups = re.findall(rf"{STRING}(?:\s*{STRING})*", source)
+    return ["".join(text[1:-1] for text in re.findall(STRING, group)) for group in groups]
+
+
+def errors(source: str) -> list[str]:
+    """Literals of the statements that end a run."""
+    start = r"error->(?:all|one)\(|runtime_error\(|TORCH_CHECK\(|message = |translate_errors\("
+    statements = re.findall(rf"(?:{start})((?:{STRING}|[^;\"])*)[;{{]", source)
+    return [text for statement in statements for text in literals(statement) if fixed_parts(text)]
+
+
+@pytest.mark.parametrize("message", table())
+def test_message_of_the_table_is_in_the_sources(message):
+    known = [text for name in SOURCES for text in literals((PLUGIN / name).read_text())]
+    missing = [part for part in fixed_parts(message) if not any(part in text for text in known)]
+    assert not missing or message == LAMMPS_OWN
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_every_error_of_the_sources_is_in_the_table(source):
+    known = [part for message in table() for part in fixed_parts(message)]
+    found = errors((PLUGIN / source).read_text())
+    assert len(found) > 10
+    for message in found:
+        longest = max(fixed_parts(message), key=len)
+        assert any(part in longest or longest in part for part in known), message
