@@ -189,10 +189,10 @@ void PairUbias::log_model(const std::string &path)
   if (comm->me != 0) return;
   const auto &m = model->metadata();
   utils::logmesg(lmp,
-                 "pair_style ubias: model {}, contract {}, training set {}, uncertainty {}, cutoff "
-                 "{} A, torch {}, {}, device {}, {} thread(s) per rank\n",
-                 path, m.contract_version, m.hash, m.uncertainty, m.cutoff, m.torch_version,
-                 m.dtype, device, n_threads);
+                 "pair_style ubias: model {} ({}), contract {}, training set {}, uncertainty {}, "
+                 "cutoff {} A, torch {}, {}, device {}, {} thread(s) per rank\n",
+                 path, m.model_hash, m.contract_version, m.training_hash, m.uncertainty, m.cutoff,
+                 m.torch_version, m.dtype, device, n_threads);
 }
 
 void PairUbias::init_style()

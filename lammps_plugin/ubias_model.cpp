@@ -78,7 +78,8 @@ UbiasMetadata parse_metadata(const std::string &text, const std::string &path)
   metadata.n_features = fields.at("n_features");
   metadata.dtype = fields.value("dtype", "unknown");
   metadata.uncertainty = fields.value("uncertainty", "unknown");
-  metadata.hash = fields.value("training_hash", "unknown");
+  metadata.model_hash = fields.value("model_hash", "unknown");
+  metadata.training_hash = fields.value("training_hash", "unknown");
   metadata.torch_version = fields.value("torch_version", "unknown");
   return metadata;
 }

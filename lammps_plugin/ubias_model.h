@@ -36,7 +36,7 @@ struct UbiasMetadata {
   std::vector<std::string> elements;    // in type order
   double cutoff;
   int n_features;
-  std::string dtype, uncertainty, hash, torch_version;
+  std::string dtype, uncertainty, model_hash, training_hash, torch_version;
 };
 
 class UbiasModel {

@@ -26,9 +26,12 @@ Both outputs stay attached to the autograd graph of ``edge_vectors``: never call
 in the TorchScript archive as the JSON file ``pyubias.json``.
 """
 
+import hashlib
 import json
 import os
+import re
 import warnings
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -61,6 +64,7 @@ class Metadata(BaseModel):
         uncertainty: kind of uncertainty, such as ``posterior``.
         alpha: the calibrated uncertainties cover a fraction 1 - alpha of the residuals.
         total_factor, atomic_factor: conformal factors, already applied inside the module.
+        model_hash: of code, parameters and buffers; `save` fills it in.
         training_hash: of the structures and labels that the model was trained on.
     """
 
@@ -75,13 +79,18 @@ class Metadata(BaseModel):
     alpha: float | None = None
     total_factor: float | None = None
     atomic_factor: float | None = None
+    model_hash: str = "none"
     training_hash: str = "none"
     pyubias_version: str = Field(default_factory=lambda: version("pyubias"))
     torch_version: str = Field(default_factory=lambda: str(torch.__version__))
 
 
-def save(scripted_module: torch.jit.ScriptModule, path: str | Path, metadata: Metadata) -> None:
-    """Write a model file; it appears under its name only when it is complete."""
+def save(scripted_module: torch.jit.ScriptModule, path: str | Path, metadata: Metadata) -> Metadata:
+    """Write a model file; it appears under its name only when it is complete.
+
+    Returns:
+        the metadata in the file, with the hash of the model.
+    """
     path = Path(path)
     if not isinstance(scripted_module, torch.jit.ScriptModule):
         raise ContractError(
@@ -89,11 +98,28 @@ def save(scripted_module: torch.jit.ScriptModule, path: str | Path, metadata: Me
             "pass it through torch.jit.script first"
         )
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    metadata = metadata.model_copy(update={"model_hash": _hash_module(scripted_module)})
     extra_files = {METADATA_FILE: metadata.model_dump_json()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.jit.save(scripted_module, str(temporary), _extra_files=extra_files)
     temporary.replace(path)
+    return metadata
+
+
+def _hash_module(module: torch.jit.ScriptModule) -> str:
+    """Twelve hexadecimal digits that change with the code or any number of a module."""
+    digest = hashlib.sha256()
+    parts: Iterable[Any] = module.modules()
+    for part in parts:
+        for method in sorted(part._c._method_names()):
+            code = part._c._get_method(method).code
+            # names of classes are numbered in the order in which a process compiles them
+            digest.update(re.sub(r"___torch_mangle_\d+\.", "", code).encode())
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def load(

@@ -212,5 +212,4 @@ def export(
         atomic_factor=float(head.atomic_factor),
         training_hash=trained.training_hash,
     )
-    save(scripted, path, metadata)
-    return metadata
+    return save(scripted, path, metadata)

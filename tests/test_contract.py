@@ -241,3 +241,16 @@ def test_a_number_of_features_that_is_not_the_models_is_refused(tmp_path):
     path = save_toy(tmp_path / "toy.pt", n_features=3)
     with pytest.raises(ContractError, match=r"'features' has shape \(4, 2\), wanted \(4, 3\)"):
         check_contract(path)
+
+
+def test_the_hash_of_a_model_changes_with_its_numbers_and_its_code_only(tmp_path):
+    def hash_of(name: str, toy: Toy) -> str:
+        return load(save_toy(tmp_path / name, toy))[1].model_hash
+
+    first = hash_of("first.pt", Toy())
+    assert len(first) == 12
+    assert hash_of("again.pt", Toy()) == first
+    assert hash_of("code.pt", LennardJones()) != first
+    shifted = Toy()
+    shifted.register_buffer("shift", torch.ones(1))
+    assert hash_of("number.pt", shifted) != first

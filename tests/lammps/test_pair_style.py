@@ -366,7 +366,8 @@ def test_one_log_line_from_rank_zero_says_which_model_runs(folder):
     for text in (run.log, run.text):
         (line,) = (x for x in text.splitlines() if x.startswith("pair_style ubias: model"))
         assert line == (
-            "pair_style ubias: model ../toy.pt, contract 1, training set 5ca1ab1e, "
+            f"pair_style ubias: model ../toy.pt ({metadata.model_hash}), contract 1, "
+            "training set 5ca1ab1e, "
             f"uncertainty custom, cutoff 4 A, torch {metadata.torch_version}, float64, "
             "device cpu, 1 thread(s) per rank"
         )
