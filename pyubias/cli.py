@@ -38,6 +38,8 @@ Json = Annotated[
 ]
 Output = typer.Option("--output", "-o", callback=_check_folder)
 
+Keys = Annotated[list[str] | None, typer.Option(help="name of a label, as energy=dft_energy")]
+
 
 @app.command()
 def run(
@@ -75,9 +77,7 @@ def train(
     config: Annotated[
         Path | None, typer.Option(help="YAML with model, training, uncertainty sections")
     ] = None,
-    key: Annotated[
-        list[str] | None, typer.Option(help="name of a label, as energy=dft_energy")
-    ] = None,
+    key: Keys = None,
 ) -> None:
     """Train, fit the uncertainty, calibrate; write a checkpoint for `pyubias export`."""
     from pyubias.datasets import read_frames
@@ -150,9 +150,7 @@ def evaluate(
     model: Annotated[Path, typer.Argument(help="model file")],
     data: Annotated[Path, typer.Argument(help="labelled structures")],
     json_file: Json = None,
-    key: Annotated[
-        list[str] | None, typer.Option(help="name of a label, as energy=dft_energy")
-    ] = None,
+    key: Keys = None,
 ) -> None:
     """Errors of energy, forces and stress, and the coverage of the uncertainties."""
     from pyubias.analysis import evaluate as measure

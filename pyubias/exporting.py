@@ -108,13 +108,28 @@ class FusedPotential(nn.Module):
         )
 
 
-class ExportedPotential(nn.Module):
+class WithHead(nn.Module):
+    """The methods of the contract that are functions of features."""
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    @torch.jit.export
+    def total_uncertainty(self, feature_sum: Tensor, n_atoms: int) -> Tensor:
+        return self.head.total(feature_sum / n_atoms)
+
+    @torch.jit.export
+    def atomic_uncertainty(self, features: Tensor) -> Tensor:
+        return self.head.atomic(features)
+
+
+class ExportedPotential(WithHead):
     """The contract around one potential with gradient features."""
 
     def __init__(self, potential: nn.Module, head: nn.Module) -> None:
-        super().__init__()
+        super().__init__(head)
         self.potential = potential
-        self.head = head
 
     def forward(
         self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
@@ -128,22 +143,13 @@ class ExportedPotential(nn.Module):
     ) -> Tensor:
         return self.potential.energies(edge_vectors, edge_index, types, n_local)
 
-    @torch.jit.export
-    def total_uncertainty(self, feature_sum: Tensor, n_atoms: int) -> Tensor:
-        return self.head.total(feature_sum / n_atoms)
 
-    @torch.jit.export
-    def atomic_uncertainty(self, features: Tensor) -> Tensor:
-        return self.head.atomic(features)
-
-
-class ExportedEnsemble(nn.Module):
+class ExportedEnsemble(WithHead):
     """The contract around several potentials: mean energies; the features are the members'."""
 
     def __init__(self, members: list[nn.Module], head: nn.Module) -> None:
-        super().__init__()
+        super().__init__(head)
         self.members = nn.ModuleList(members)
-        self.head = head
 
     def forward(
         self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
@@ -153,14 +159,6 @@ class ExportedEnsemble(nn.Module):
             energies.append(member(edge_vectors, edge_index, types, n_local))
         features = torch.stack(energies, dim=1)
         return {"energies": features.mean(dim=1), "features": features}
-
-    @torch.jit.export
-    def total_uncertainty(self, feature_sum: Tensor, n_atoms: int) -> Tensor:
-        return self.head.total(feature_sum / n_atoms)
-
-    @torch.jit.export
-    def atomic_uncertainty(self, features: Tensor) -> Tensor:
-        return self.head.atomic(features)
 
 
 def export(

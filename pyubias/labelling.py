@@ -102,7 +102,7 @@ def _find_calculator(config: AseReference) -> Callable[..., Any]:
             module = ModuleType(loader.name)
             loader.exec_module(module)
         factory: Callable[..., Any] = getattr(module, name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # a file of one's own may hold any mistake
         where = "" if config.file is None else f" of '{config.file}'"
         raise ReferenceMethodError(
             f"reference calculator '{config.calculator}'{where} cannot be imported: {error}"

@@ -13,7 +13,6 @@ from pyubias.config import CampaignConfig
 from pyubias.exploration import Walk, load_walks
 from pyubias.progress import duration
 from pyubias.state import LabelledFrame, read_json
-from pyubias.training import load_trained
 
 __all__ = ["Bookkeeper", "describe"]
 
@@ -69,7 +68,7 @@ class Bookkeeper:
             "conformal_coverage": on_new.get("atomic_coverage"),
             "conformal_coverage_total": on_new.get("total_coverage"),
             "test_conformal_coverage": evaluation.get("atomic_coverage"),
-            "n_calibration": load_trained(folder / "potential.ckpt").n_calibration,
+            "n_calibration": sum(f.split == "calibration" for f in used if not f.failed),
             "md_steps": sum(self._steps[k] for k in range(iteration + 1)),
             "walkers_crossed": sum(w.crossed for w in walks),
             "walkers_failed": sum(bool(w.failure) for w in walks),

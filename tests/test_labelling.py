@@ -251,3 +251,14 @@ def test_a_reference_leaves_no_thread_or_instance_behind(c7eq: Atoms) -> None:
             energies.append(label_frame(method, c7eq).energy)
     assert len(set(energies)) == 1
     assert threading.active_count() == before
+
+
+def test_a_mistake_in_a_calculator_file_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("class Mine(\n")
+    config = AseReference(kind="ase", file=file, calculator="Mine")
+    with (
+        pytest.raises(ReferenceMethodError, match=r"'Mine' of '.*mine\.py' cannot be imported"),
+        open_reference(config),
+    ):
+        pass
