@@ -250,7 +250,8 @@ void PairUbias::compute(int eflag, int vflag)
   std::string message;
   try {
     model->forward(graph, want_total || want_atomic);
-    check_finite();
+    check_energies();
+    if (bias_uncertainty == NONE) check_forces();
   } catch (const std::exception &e) {
     message = e.what();
   }
@@ -324,15 +325,19 @@ void PairUbias::pack_edges()
   }
 }
 
-void PairUbias::check_finite()
+void PairUbias::check_energies()
 {
   const double *energies = model->energies();
-  const double *g = model->energy_gradient();
   for (int64_t k = 0; k < graph.n_local; k++)
     if (!std::isfinite(energies[k]))
       throw std::runtime_error(fmt::format("energy of atom {} is {} at step {}",
                                            atom->tag[lammps_index[k]], energies[k],
                                            update->ntimestep));
+}
+
+void PairUbias::check_forces()
+{
+  const double *g = model->energy_gradient();
   for (int64_t k = 0; k < 3 * graph.n_edges; k++)
     if (!std::isfinite(g[k]))
       throw std::runtime_error(fmt::format("force on atom {} is {} at step {}",
@@ -467,6 +472,7 @@ void PairUbias::compute_uncertainty(bool want_total, bool want_atomic, std::stri
     } else {
       tally_uncertainty_gradient(model->atomic_uncertainty_gradient(), energy_unit / n_centres);
     }
+    check_forces();    // now, because both gradients together cost less
   } catch (const std::exception &e) {
     error->one(FLERR, "pair_style ubias: {}", e.what());
   }

@@ -63,7 +63,8 @@ class PairUbias : public Pair {
   void grow_atom_arrays();
   void rebuild_pairs();
   void pack_edges();
-  void check_finite();
+  void check_energies();
+  void check_forces();
   void tally_energy_and_forces();
   void compute_uncertainty(bool want_total, bool want_atomic, std::string message);
   void tally_uncertainty_gradient(const double *gradient, double scale);

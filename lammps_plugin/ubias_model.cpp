@@ -118,6 +118,11 @@ class TorchModel : public UbiasModel {
     module.eval();
     for (auto parameter : module.parameters()) parameter.set_requires_grad(false);
     energies_only = module.find_method("atomic_energies");
+    if (const auto method = module.find_method("gradients")) {
+      evaluate = module.get_method("evaluate");
+      gradients = method;
+      total_gradient = module.get_method("total_uncertainty_gradient");
+    }
   }
 
   const UbiasMetadata &metadata() const override { return info; }
@@ -126,33 +131,49 @@ class TorchModel : public UbiasModel {
   {
     translate_errors("model evaluation failed", [&] {
       torch::jit::GraphOptimizerEnabledGuard no_recompilation(false);
-      features = atomic = edge_vectors = torch::Tensor();    // free the last step's autograd graph
-      n_edges = graph.n_edges;
-      n_local = graph.n_local;
-      edge_vectors = to_device(graph.edge_vectors.data(), {n_edges, 3}, torch::kFloat64)
-                         .set_requires_grad(true);
-      const auto edge_index = to_device(graph.edge_index.data(), {2, n_edges}, torch::kInt64);
-      const auto types = to_device(graph.types.data(), {graph.n_all}, torch::kInt64);
+      // free the last step's autograd graph
 
-      torch::Tensor energy;
-      if (energies_only && !keep_features) {
-        energy = (*energies_only)({edge_vectors, edge_index, types, n_local}).toTensor();
-      } else {
+      features = atomic = edge_vectors = energy = energy_gradient_host = torch::Tensor();
+      n_local = graph.n_local;
+      edge_vectors = to_device(graph.edge_vectors.data(), {graph.n_edges, 3}, torch::kFloat64);
+      edge_index = to_device(graph.edge_index.data(), {2, graph.n_edges}, torch::kInt64);
+      types = to_device(graph.types.data(), {graph.n_all}, torch::kInt64);
+      if (evaluate) {
         const auto result =
-            module.forward({edge_vectors, edge_index, types, n_local}).toGenericDict();
-        energy = result.at("energies").toTensor();
-        features = result.at("features").toTensor();
-        check_shape("features", features, {n_local, info.n_features});
+            (*evaluate)({edge_vectors, edge_index, types, n_local, keep_features}).toTuple();
+        energy = result->elements()[0].toTensor();
+        if (keep_features) features = result->elements()[1].toTensor().set_requires_grad(true);
+        state = result->elements()[2].toTensor();
+      } else {
+        edge_vectors.set_requires_grad(true);
+        if (energies_only && !keep_features) {
+          energy = (*energies_only)({edge_vectors, edge_index, types, n_local}).toTensor();
+        } else {
+          const auto result =
+              module.forward({edge_vectors, edge_index, types, n_local}).toGenericDict();
+          energy = result.at("energies").toTensor();
+          features = result.at("features").toTensor();
+        }
       }
       check_shape("energies", energy, {n_local});
-
+      if (features.defined()) check_shape("features", features, {n_local, info.n_features});
       energies_host = to_host(energy.detach());
-      energy_gradient_host = to_host(gradient_of(energy.sum(), keep_features));
     });
   }
 
   const double *energies() const override { return energies_host.data_ptr<double>(); }
-  const double *energy_gradient() const override { return energy_gradient_host.data_ptr<double>(); }
+
+  const double *energy_gradient() override
+  {
+    if (!energy_gradient_host.defined())
+      translate_errors("energy gradient failed", [&] {
+        if (evaluate)
+          both_gradients(c10::IValue());
+        else
+          energy_gradient_host = to_host(gradient_of(energy.sum(), features.defined()));
+      });
+    return energy_gradient_host.data_ptr<double>();
+  }
 
   const double *feature_sum() override
   {
@@ -175,6 +196,16 @@ class TorchModel : public UbiasModel {
   {
     return translate_errors("total uncertainty failed", [&] {
       torch::jit::GraphOptimizerEnabledGuard no_recompilation(false);
+      if (total_gradient) {
+        const auto result =
+            (*total_gradient)({to_device(sum, {info.n_features}, torch::kFloat64), n_atoms})
+                .toTuple();
+        const auto u = result->elements()[0].toTensor();
+        check_shape("total_uncertainty_gradient[0]", u, {});
+        feature_gradient = result->elements()[1].toTensor();
+        check_shape("total_uncertainty_gradient[1]", feature_gradient, {info.n_features});
+        return u.item<double>();
+      }
       const auto input =
           to_device(sum, {info.n_features}, torch::kFloat64).clone().set_requires_grad(true);
       const auto u = module.get_method("total_uncertainty")({input, n_atoms}).toTensor();
@@ -189,8 +220,11 @@ class TorchModel : public UbiasModel {
   const double *total_uncertainty_gradient() override
   {
     return translate_errors("uncertainty gradient failed", [&] {
-      const auto product = torch::mv(features, feature_gradient).sum();
-      uncertainty_gradient_host = to_host(gradient_of(product, true));
+      if (evaluate)
+        both_gradients(feature_gradient);
+      else
+        uncertainty_gradient_host =
+            to_host(gradient_of(torch::mv(features, feature_gradient).sum(), true));
       return uncertainty_gradient_host.data_ptr<double>();
     });
   }
@@ -198,7 +232,10 @@ class TorchModel : public UbiasModel {
   const double *atomic_uncertainty_gradient() override
   {
     return translate_errors("uncertainty gradient failed", [&] {
-      uncertainty_gradient_host = to_host(gradient_of(atomic.sum(), true));
+      if (evaluate)
+        both_gradients(torch::autograd::grad({atomic.sum()}, {features})[0]);
+      else
+        uncertainty_gradient_host = to_host(gradient_of(atomic.sum(), true));
       return uncertainty_gradient_host.data_ptr<double>();
     });
   }
@@ -220,13 +257,14 @@ class TorchModel : public UbiasModel {
     return device;
   }
   torch::jit::Module module;
-  std::optional<torch::jit::Method> energies_only;    // a model may offer it, for steps without u
+  std::optional<torch::jit::Method> energies_only, evaluate, gradients,
+      total_gradient;    // a model may have them
   UbiasMetadata info;
-  int64_t n_edges = 0, n_local = 0;
+  int64_t n_local = 0;
 
-  // of the graph evaluated last; features and atomic keep the autograd graph alive
+  // of the graph evaluated last; energy, features and atomic keep the autograd graph alive
 
-  torch::Tensor edge_vectors, features, feature_gradient, atomic;
+  torch::Tensor edge_vectors, edge_index, types, energy, features, feature_gradient, atomic, state;
   torch::Tensor energies_host, energy_gradient_host, feature_sum_host, atomic_host,
       uncertainty_gradient_host;
 
@@ -239,6 +277,19 @@ class TorchModel : public UbiasModel {
   static torch::Tensor to_host(const torch::Tensor &t)
   {
     return t.to(torch::kCPU, torch::kFloat64).contiguous();
+  }
+
+  // in one pass, by the model itself
+
+  void both_gradients(const c10::IValue &of_features)
+  {
+    const auto result =
+        (*gradients)({edge_vectors, edge_index, types, n_local, state, of_features}).toTuple();
+    energy_gradient_host = to_host(result->elements()[0].toTensor());
+    uncertainty_gradient_host = to_host(result->elements()[1].toTensor());
+    check_shape("gradients[0]", energy_gradient_host, edge_vectors.sizes());
+    if (!of_features.isNone())
+      check_shape("gradients[1]", uncertainty_gradient_host, edge_vectors.sizes());
   }
 
   // a rank without edges, or a term that does not depend on them, has gradient zero

@@ -45,12 +45,16 @@ class UbiasModel {
 
   virtual const UbiasMetadata &metadata() const = 0;
 
-  // energies (n_local) and d(sum of energies)/d(edge vectors) (n_edges, 3); keep_features
-  // says whether any of the functions below will be called for this graph
+  // evaluates a graph, which the functions below are about; keep_features says whether any
+  // of those of uncertainties will be called
 
   virtual void forward(const UbiasGraph &graph, bool keep_features) = 0;
+
+  // energies (n_local) and d(sum of energies)/d(edge vectors) (n_edges, 3); the gradient costs
+  // less when that of an uncertainty was asked for before
+
   virtual const double *energies() const = 0;
-  virtual const double *energy_gradient() const = 0;
+  virtual const double *energy_gradient() = 0;
 
   // sum of the features of this rank's centres (n_features)
 

@@ -88,7 +88,9 @@ class UncertaintyConfig(Section):
 
     kind: Literal["posterior", "distance", "ensemble"] = "posterior"
     features: Literal["sketched", "last_layer"] = "sketched"
-    projections: PositiveInt = Field(128, description="p of the sketched features")
+    projections: PositiveInt = Field(
+        128, multiple_of=8, description="p of the sketched features, a multiple of 8"
+    )
     members: Annotated[int, Field(ge=2)] = Field(3, description="potentials in an ensemble")
     regularisation: PositiveFloat = Field(0.01, description="λ of the posterior")
     alpha: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(

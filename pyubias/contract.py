@@ -7,7 +7,14 @@ atomic features *that may be summed*; uncertainty is a function of features::
         -> {"energies": (n_local,) f64, eV      "features": (n_local, p) f64}
     total_uncertainty(feature_sum (p,) f64, n_atoms: int) -> () f64      calibrated, eV per atom
     atomic_uncertainty(features (n, p) f64) -> (n,) f64                  calibrated, eV/Å
-    atomic_energies(as forward) -> (n_local,) f64                        optional, see below
+
+and, optional, for speed (see below)::
+
+    atomic_energies(as forward) -> (n_local,) f64
+    evaluate(as forward, with_features: bool) -> ((n_local,) f64, (n_local, p) f64, state)
+    gradients(as forward, state, of_features (p,) or (n_local, p) f64 or None)
+        -> ((E, 3) f64, (E, 3) f64)
+    total_uncertainty_gradient(feature_sum (p,) f64, n_atoms: int) -> (() f64, (p,) f64)
 
 Edges and signs:
 
@@ -19,9 +26,15 @@ Edges and signs:
   ``∂E/∂ε = Σ_e r_e ⊗ g_e``; stress = (1/V) ∂E/∂ε (ASE's sign: tension is positive).
 
 `atomic_energies` may be there for steps on which nobody asks for an uncertainty; it gives the
-``energies`` of `forward` at less cost.
+``energies`` of `forward` at less cost. The other three, all or none, do without autograd:
 
-Both outputs stay attached to the autograd graph of ``edge_vectors``: never call
+* `evaluate` gives energies, features (which nobody looks at without `with_features`) and a tensor
+  of the model's own.
+* `gradients` gives from that ``∂(Σ energies)/∂edge_vectors`` and
+  ``∂(Σ of_features · features)/∂edge_vectors`` (at which nobody looks without `of_features`).
+* `total_uncertainty_gradient` gives u and ``∂u/∂feature_sum``.
+
+Both outputs of `forward` stay attached to the autograd graph of ``edge_vectors``: never call
 ``autograd.grad`` inside ``forward``. Calibration factors live inside the module. Metadata travel
 in the TorchScript archive as the JSON file ``pyubias.json``.
 """
@@ -261,6 +274,9 @@ def _check_graph(
         if not torch.allclose(energies, result["energies"], rtol=1e-5, atol=1e-8):
             raise ContractError("'atomic_energies' differs from the 'energies' of forward")
 
+    if hasattr(model, "gradients"):
+        _check_without_autograd(model, result, edge_vectors, edge_index, types, n_local)
+
     features = result["features"].detach().requires_grad_(True)
     atomic = _call(model, "atomic_uncertainty", features)
     _check_tensor("atomic_uncertainty", atomic, (n_local,))
@@ -273,6 +289,42 @@ def _check_graph(
             if bool((atomic < 0).any()) or bool(total < 0):
                 raise ContractError("uncertainties must not be negative")
     return {name: value.detach() for name, value in result.items()}
+
+
+def _check_without_autograd(
+    model: torch.jit.ScriptModule,
+    result: dict[str, Tensor],
+    edge_vectors: Tensor,
+    edge_index: Tensor,
+    types: Tensor,
+    n_local: int,
+) -> None:
+    """The optional methods must give what autograd makes of `forward`."""
+    arguments = (edge_vectors.detach(), edge_index, types, n_local)
+    energies, features, state = _call(model, "evaluate", *arguments, True)
+    of_features = torch.linspace(0.5, 1.5, features.shape[1], dtype=torch.float64)
+    by_energy, by_features = _call(model, "gradients", *arguments, state, of_features)
+    _, _, without = _call(model, "evaluate", *arguments, False)
+    pairs = [
+        ("evaluate: energies", energies, result["energies"]),
+        ("evaluate: features", features, result["features"]),
+    ]
+    if len(edge_vectors):
+        scalars = (result["energies"].sum(), (result["features"] @ of_features).sum())
+        for name, found, scalar in zip(
+            ("energies", "features"), (by_energy, by_features), scalars, strict=True
+        ):
+            (wanted,) = torch.autograd.grad(scalar, edge_vectors, retain_graph=True)
+            pairs.append((f"gradients: of {name}", found, wanted))
+            if name == "energies":
+                for each in (state, without):
+                    found = _call(model, "gradients", *arguments, each, None)[0]
+                    pairs.append((f"gradients: of {name} alone", found, wanted))
+    for name, found, wanted in pairs:
+        _check_tensor(name, found, tuple(wanted.shape))
+        scale = float(wanted.detach().abs().max()) if wanted.numel() else 0.0
+        if not torch.allclose(found, wanted, rtol=1e-4, atol=1e-4 * scale + 1e-8):
+            raise ContractError(f"'{name}' differs from what autograd makes of forward")
 
 
 def _call(model: torch.jit.ScriptModule, method: str, *arguments: Any) -> Any:

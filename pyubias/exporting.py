@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pyubias.contract import Metadata, save
 from pyubias.potential import BIAS_SCALE, Potential
 from pyubias.training import Trained
-from pyubias.uncertainty import SketchedFeatures
+from pyubias.uncertainty import SKETCH_GROUPS, SketchedFeatures
 
 __all__ = ["export"]
 
@@ -41,71 +41,116 @@ class PortablePotential(nn.Module):
 
 
 class FusedPotential(nn.Module):
-    """The same in one compiled operator, for the CPU."""
+    """The same in one compiled operator, for the CPU.
+
+    The operator takes the weights and sketches of a layer side by side (lammps_plugin/kernels/
+    layers.h): M_l = [W_lᵀ/√d | U_l/√p] with the bias slot as last row, N_l = [W_l/√d | V_l].
+    U_0 stands apart.
+    """
 
     def __init__(self, potential: Potential, features: nn.Module) -> None:
         super().__init__()
         self.cutoff = potential.cutoff
         self.gain = potential.network.gain
         self.bias_scale = BIAS_SCALE
-        self.beta = potential.descriptor.beta
+        self.n_sketches = int(features.n_features) if isinstance(features, SketchedFeatures) else 0
         scale, shift = potential.scale.double(), potential.shift.double()
-        self.slope = nn.Parameter(potential.energy_scale * scale)
-        self.offset = nn.Parameter(potential.atomic_reference + potential.energy_scale * shift)
-        self.weights = nn.ParameterList([layer.weight for layer in potential.network.layers])
-        self.biases = nn.ParameterList([layer.bias for layer in potential.network.layers])
-        sketched = isinstance(features, SketchedFeatures)
-        self.input_sketches = features.input_sketches if sketched else nn.ParameterList()
-        self.sensitivity_sketches = (
-            features.sensitivity_sketches if sketched else nn.ParameterList()
+        tensors = [
+            potential.descriptor.beta,
+            potential.energy_scale * scale,
+            potential.atomic_reference + potential.energy_scale * shift,
+            potential.descriptor.beta.new_empty(0),
+        ]
+        for k, layer in enumerate(potential.network.layers):
+            weight = layer.scale * layer.weight
+            inputs = torch.cat([weight.t(), layer.bias_scale * layer.bias[None]])
+            if isinstance(features, SketchedFeatures):
+                sketch = features.n_features**-0.5 * features.input_sketches[k]
+                sketch = torch.cat([layer.scale * sketch[:-1], layer.bias_scale * sketch[-1:]])
+                if k == 0:
+                    tensors[3] = _without_zeros(sketch)
+                else:
+                    inputs = torch.cat([inputs, sketch], dim=1)
+                weight = torch.cat([weight, features.sensitivity_sketches[k]], dim=1)
+            tensors += [inputs, weight]
+        self.parameters_of_operator = nn.ParameterList(
+            [nn.Parameter(x.detach().contiguous(), requires_grad=False) for x in tensors]
         )
+
+    def tensors(self) -> list[Tensor]:
+        result: list[Tensor] = []
+        for tensor in self.parameters_of_operator:
+            result.append(tensor)
+        return result
 
     def forward(
         self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
     ) -> tuple[Tensor, Tensor]:
-        return self._evaluate(edge_vectors, edge_index, types, n_local, True)
+        return torch.ops.pyubias.potential(
+            edge_vectors,
+            edge_index,
+            types,
+            n_local,
+            self.tensors(),
+            self.cutoff,
+            self.gain,
+            self.bias_scale,
+            self.n_sketches,
+            True,
+        )
 
     @torch.jit.export
-    def energies(
-        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
-    ) -> Tensor:
-        return self._evaluate(edge_vectors, edge_index, types, n_local, False)[0]
-
-    def _evaluate(
+    def evaluate(
         self,
         edge_vectors: Tensor,
         edge_index: Tensor,
         types: Tensor,
         n_local: int,
         with_features: bool,
-    ) -> tuple[Tensor, Tensor]:
-        weights: list[Tensor] = []
-        biases: list[Tensor] = []
-        for weight, bias in zip(self.weights, self.biases):  # noqa: B905 - TorchScript
-            weights.append(weight)
-            biases.append(bias)
-        inputs: list[Tensor] = []
-        sensitivities: list[Tensor] = []
-        for u, v in zip(self.input_sketches, self.sensitivity_sketches):  # noqa: B905
-            inputs.append(u)
-            sensitivities.append(v)
-        return torch.ops.pyubias.potential(
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return torch.ops.pyubias.potential_evaluate(
             edge_vectors,
             edge_index,
             types,
             n_local,
+            self.tensors(),
             self.cutoff,
-            self.beta,
-            self.slope,
-            self.offset,
-            weights,
-            biases,
-            inputs,
-            sensitivities,
             self.gain,
             self.bias_scale,
+            self.n_sketches,
             with_features,
         )
+
+    @torch.jit.export
+    def gradients(
+        self,
+        edge_vectors: Tensor,
+        edge_index: Tensor,
+        types: Tensor,
+        n_local: int,
+        state: Tensor,
+        of_features: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        return torch.ops.pyubias.potential_gradients(
+            edge_vectors,
+            edge_index,
+            types,
+            n_local,
+            self.tensors(),
+            self.cutoff,
+            self.gain,
+            self.bias_scale,
+            self.n_sketches,
+            state,
+            of_features,
+        )
+
+
+def _without_zeros(sketch: Tensor) -> Tensor:
+    """The sketch of the descriptor (d + 1, p) as rows of its groups: (d + groups, p/groups)."""
+    by_group = sketch.view(len(sketch), SKETCH_GROUPS, -1)
+    inputs = torch.arange(len(sketch) - 1)
+    return torch.cat([by_group[inputs, inputs % SKETCH_GROUPS], by_group[-1]])
 
 
 class WithHead(nn.Module):
@@ -137,11 +182,51 @@ class ExportedPotential(WithHead):
         energies, features = self.potential(edge_vectors, edge_index, types, n_local)
         return {"energies": energies, "features": features}
 
+
+class ExportedPortable(ExportedPotential):
+    """With the method that steps without uncertainty call."""
+
     @torch.jit.export
     def atomic_energies(
         self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
     ) -> Tensor:
         return self.potential.energies(edge_vectors, edge_index, types, n_local)
+
+
+class ExportedFused(ExportedPotential):
+    """With the methods that do without autograd."""
+
+    @torch.jit.export
+    def total_uncertainty_gradient(
+        self, feature_sum: Tensor, n_atoms: int
+    ) -> tuple[Tensor, Tensor]:
+        u, gradient = self.head.total_with_gradient(feature_sum / n_atoms)
+        return u, gradient / n_atoms
+
+    @torch.jit.export
+    def evaluate(
+        self,
+        edge_vectors: Tensor,
+        edge_index: Tensor,
+        types: Tensor,
+        n_local: int,
+        with_features: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return self.potential.evaluate(edge_vectors, edge_index, types, n_local, with_features)
+
+    @torch.jit.export
+    def gradients(
+        self,
+        edge_vectors: Tensor,
+        edge_index: Tensor,
+        types: Tensor,
+        n_local: int,
+        state: Tensor,
+        of_features: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        return self.potential.gradients(
+            edge_vectors, edge_index, types, n_local, state, of_features
+        )
 
 
 class ExportedEnsemble(WithHead):
@@ -192,8 +277,10 @@ def export(
         n_features = len(members)
     else:
         features = copy.deepcopy(trained.features).to(precision)
-        wrapper = FusedPotential if fused else PortablePotential
-        module = ExportedPotential(wrapper(members[0], features), head)
+        if fused:
+            module = ExportedFused(FusedPotential(members[0], features), head)
+        else:
+            module = ExportedPortable(PortablePotential(members[0], features), head)
         n_features = int(features.n_features)
     module.eval().requires_grad_(False)
     with warnings.catch_warnings():

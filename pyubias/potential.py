@@ -46,7 +46,7 @@ class GaussianMoments(nn.Module):
 
     Attributes:
         fused: whether `forward` calls the compiled operator. It gives the same numbers many times
-            faster, on the CPU only, and no second derivatives by edge vectors.
+            faster, on the CPU only, and can be differentiated once.
     """
 
     fused: torch.jit.Final[bool]  # type: ignore[name-defined]
@@ -290,7 +290,7 @@ class Potential(nn.Module):
         """Atomic energies (n_local,) f64, eV."""
         vectors = edge_vectors.to(self.shift.dtype)
         output = self.network(self.descriptor(vectors, edge_index, types, n_local))
-        return self._energies(output, types[:n_local])
+        return self.atomic_energies(output, types[:n_local])
 
     def layer_gradients(
         self,
@@ -306,8 +306,9 @@ class Potential(nn.Module):
         output, inputs, sensitivities = self.network.layer_gradients(invariants, all_layers)
         centres = types[:n_local]
         unit = (self.energy_scale * self.scale[centres]).to(vectors.dtype)[:, None]
-        return self._energies(output, centres), inputs, [unit * s for s in sensitivities]
+        return self.atomic_energies(output, centres), inputs, [unit * s for s in sensitivities]
 
-    def _energies(self, output: Tensor, centres: Tensor) -> Tensor:
+    def atomic_energies(self, output: Tensor, centres: Tensor) -> Tensor:
+        """E_i (n,) f64 from outputs of the network, for atoms of types `centres`."""
         learned = (self.scale[centres] * output + self.shift[centres]).to(torch.float64)
         return self.atomic_reference[centres] + self.energy_scale * learned

@@ -1,8 +1,7 @@
 """Training: labelled structures to a potential with a fitted, calibrated uncertainty.
 
-Loss and learning rates as in Zaverkin et al., npj Comput. Mater. 10, 83 (2024), Methods::
-
-    L = Σ ΔE² + 4 Σ |ΔF|² + 0.01 Σ |ΔW|²,   W = -V σ
+Learning rates as in Zaverkin et al., npj Comput. Mater. 10, 83 (2024), Methods; the loss is in
+`objective`.
 """
 
 import copy
@@ -22,7 +21,7 @@ from pyubias.calibration import attainable_coverage, conformal_factor
 from pyubias.config import ModelConfig, TrainingConfig, UncertaintyConfig
 from pyubias.datasets import Batch, Sample, collate, hash_frames, make_sample, split_frames
 from pyubias.errors import UserError
-from pyubias.graphs import forces_from, strain_gradient_from
+from pyubias.objective import batch_loss, loss_gradient, predict
 from pyubias.potential import Potential, n_invariants
 from pyubias.uncertainty import (
     DistanceHead,
@@ -236,14 +235,14 @@ def fit(
     fused = potential.descriptor.fused
     potential.descriptor.fused = fused and device.type == "cpu"
     potential.to(device)
-    parameters = list(potential.parameters())
     optimiser = torch.optim.Adam(
         [
             {"params": [potential.descriptor.beta], "lr": config.embedding_rate},
             {"params": list(potential.network.parameters()), "lr": config.weights_rate},
             {"params": [potential.scale], "lr": config.scale_rate},
             {"params": [potential.shift], "lr": config.shift_rate},
-        ]
+        ],
+        fused=True,
     )
     n_batches = -(-len(training_set) // config.batch_size)
     n_epochs = min(config.epochs, max(1, config.max_steps // n_batches))
@@ -258,9 +257,7 @@ def fit(
         shuffled = order.permutation(len(training_set))
         for chosen in np.array_split(shuffled, n_batches):
             batch = to_device(collate([training_set[k] for k in chosen]), device)
-            loss = batch_loss(potential, batch, config)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward(inputs=parameters)
+            set_gradient(potential, batch, config)
             optimiser.step()
             schedule.step()
         last = epoch == n_epochs
@@ -287,6 +284,17 @@ def fit(
     return history
 
 
+def set_gradient(potential: Potential, batch: Batch, config: TrainingConfig) -> None:
+    """The gradient of the loss of one batch into the ``grad`` of each parameter."""
+    if potential.descriptor.fused:
+        gradients = loss_gradient(potential, batch, config)
+        for name, parameter in potential.named_parameters():
+            parameter.grad = gradients[name]
+    else:
+        potential.zero_grad(set_to_none=True)
+        batch_loss(potential, batch, config).backward()
+
+
 def to_device(batch: Batch, device: torch.device) -> Batch:
     if device.type == "cpu":
         return batch
@@ -297,36 +305,6 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
         forces=batch.forces.to(device),
         strain_gradients=batch.strain_gradients.to(device),
     )
-
-
-def predict(
-    potential: Potential, batch: Batch, create_graph: bool, with_stress: bool = False
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Energies (S,) f64, forces (n, 3), strain gradients (S, 3, 3) if wanted."""
-    graph = batch.graph
-    vectors = graph.edge_vectors.to(potential.shift.dtype).requires_grad_(True)
-    atomic = potential(vectors, graph.edge_index, graph.types, graph.n_atoms)
-    energies = graph.sum_over_atoms(atomic)
-    (gradient,) = torch.autograd.grad(
-        energies.sum(), vectors, create_graph=create_graph, materialize_grads=True
-    )
-    strain_gradients = strain_gradient_from(graph, gradient) if with_stress else None
-    return energies, forces_from(graph, gradient), strain_gradients
-
-
-def batch_loss(potential: Potential, batch: Batch, config: TrainingConfig) -> Tensor:
-    """The loss of one batch, divided by its number of structures; labels of nan do not count."""
-    periodic = ~torch.isnan(batch.strain_gradients).flatten(1).any(1)
-    with_stress = bool(periodic.any()) and config.stress_weight > 0
-    energies, forces, strain_gradients = predict(potential, batch, True, with_stress)
-    loss = config.energy_weight * (energies - batch.energies).square().sum()
-    known = ~torch.isnan(batch.forces)
-    error = torch.where(known, forces - torch.where(known, batch.forces, 0.0), 0.0)
-    loss = loss + config.forces_weight * error.square().sum()
-    if strain_gradients is not None:
-        error = strain_gradients[periodic] - batch.strain_gradients[periodic]
-        loss = loss + config.stress_weight * error.square().sum()
-    return loss / len(batch.energies)
 
 
 def _validate(

@@ -17,12 +17,15 @@ import torch
 from torch import Tensor, nn
 
 __all__ = [
+    "SKETCH_GROUPS",
     "DistanceHead",
     "EnsembleHead",
     "LastLayerFeatures",
     "PosteriorHead",
     "SketchedFeatures",
 ]
+
+SKETCH_GROUPS = 8  # as GROUPS in lammps_plugin/kernels/gaussian_moments.h
 
 
 class LastLayerFeatures(nn.Module):
@@ -43,18 +46,28 @@ class SketchedFeatures(nn.Module):
     """φ_i = Σ_l (x̃_l U_l) ⊙ (δ_l V_l)/√p, U and V ~ N(0, 1): the full gradient, projected.
 
     Inner products of sketched features estimate those of the gradients by all parameters of the
-    network without bias (Holzmüller et al. 2023, section 4).
+    network without bias (Holzmüller et al. 2023, section 4). The sketch of the descriptor, the
+    longest input, is sparse: component k enters the projections of group k mod `SKETCH_GROUPS`
+    only. That costs a fraction and leaves the estimate unbiased, since the inner products of parts
+    of a vector add up to that of the whole.
 
     Args:
         layer_widths: d_0 (descriptor) … d_L (one).
-        n_features: p, number of projections.
+        n_features: p, number of projections, a multiple of `SKETCH_GROUPS`.
         seed: of the projections.
+
+    Raises:
+        ValueError: p is no multiple of `SKETCH_GROUPS`.
     """
 
     all_layers: bool = True
 
     def __init__(self, layer_widths: list[int], n_features: int, seed: int = 0) -> None:
         super().__init__()
+        if n_features % SKETCH_GROUPS:
+            raise ValueError(
+                f"number of projections must be a multiple of {SKETCH_GROUPS}, got {n_features}"
+            )
         self.n_features = n_features
         generator = torch.Generator().manual_seed(seed)
         self.input_sketches = nn.ParameterList()
@@ -66,6 +79,10 @@ class SketchedFeatures(nn.Module):
             ):
                 sketch = torch.randn(rows, n_features, generator=generator)
                 sketches.append(nn.Parameter(sketch, requires_grad=False))
+        group_of_input = torch.arange(layer_widths[0]) % SKETCH_GROUPS
+        group_of_projection = torch.arange(n_features) // (n_features // SKETCH_GROUPS)
+        together = group_of_input[:, None] == group_of_projection
+        self.input_sketches[0].data[:-1] *= SKETCH_GROUPS**0.5 * together
 
     def forward(self, inputs: list[Tensor], sensitivities: list[Tensor]) -> Tensor:
         """(n, p) f64."""
@@ -106,6 +123,14 @@ class PosteriorHead(nn.Module):
     def total(self, mean_features: Tensor) -> Tensor:
         """(…, p) to (…)."""
         return self.total_factor * _norm(mean_features @ self.total_whitening.t())
+
+    def total_with_gradient(self, mean_features: Tensor) -> tuple[Tensor, Tensor]:
+        """u of one structure and ∂u/∂Φ (p,), without autograd."""
+        whitened = torch.mv(self.total_whitening, mean_features)
+        norm = _norm(whitened)
+        direction = whitened / norm.clamp(min=1e-300)
+        gradient = torch.mv(self.total_whitening.t(), direction)
+        return self.total_factor * norm, self.total_factor * gradient
 
     def atomic(self, features: Tensor) -> Tensor:
         """(n, p) to (n,)."""
@@ -156,6 +181,14 @@ class DistanceHead(nn.Module):
         rows = mean_features.reshape(-1, mean_features.shape[-1])
         nearest = self._nearest(rows, self.structures)
         return self.total_factor * nearest.reshape(mean_features.shape[:-1])
+
+    def total_with_gradient(self, mean_features: Tensor) -> tuple[Tensor, Tensor]:
+        """u of one structure and ∂u/∂Φ (p,), without autograd."""
+        distances = torch.linalg.vector_norm(self.structures - mean_features, dim=1)
+        nearest = distances.argmin()
+        direction = mean_features - self.structures[nearest]
+        gradient = direction / distances[nearest].clamp(min=1e-300)
+        return self.total_factor * distances[nearest], self.total_factor * gradient
 
     def atomic(self, features: Tensor) -> Tensor:
         """(n, p) to (n,)."""

@@ -3,10 +3,14 @@
 from collections.abc import Callable
 
 import numpy as np
+import torch
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from numpy.typing import NDArray
+
+from pyubias.graphs import build_graph
+from pyubias.potential import Potential
 
 Array = NDArray[np.float64]
 ELEMENTS = ["C", "H", "O"]
@@ -85,3 +89,26 @@ def by_positions(function: Callable[[Atoms], float], atoms: Atoms) -> Array:
 def by_strain(function: Callable[[Atoms], float], atoms: Atoms) -> Array:
     """∂function/∂ε, (3, 3), symmetric."""
     return finite_differences(lambda e: function(strained(atoms, e)), np.zeros((3, 3)))
+
+
+def without_stress(atoms: Atoms) -> Atoms:
+    del atoms.info["REF_stress"]
+    return atoms
+
+
+def energy_only(atoms: Atoms) -> Atoms:
+    del atoms.arrays["REF_forces"]
+    return without_stress(atoms)
+
+
+def predictions(potential: Potential, atoms: Atoms) -> tuple[float, Array, Array]:
+    """E, F and ∂E/∂ε of one structure from the derivatives of a strained, displaced graph."""
+    graph = build_graph(atoms, potential.cutoff, potential.elements)
+    displacements = torch.zeros((len(atoms), 3), dtype=torch.float64, requires_grad=True)
+    epsilon = torch.zeros((3, 3), dtype=torch.float64, requires_grad=True)
+    i, j = graph.edge_index
+    r = graph.edge_vectors + displacements[j] - displacements[i]
+    r = r + r @ (0.5 * (epsilon + epsilon.T))
+    energy = potential(r, graph.edge_index, graph.types, graph.n_atoms).sum()
+    gradient, strain_gradient = torch.autograd.grad(energy, [displacements, epsilon])
+    return energy.item(), -gradient.numpy(), strain_gradient.numpy()

@@ -150,7 +150,7 @@ def test_gradients_of_the_compiled_operators_are_those_of_pytorch(
     tmp_path, n_radial, hidden, features
 ):
     sizes = ModelConfig(cutoff=4.0, n_radial=n_radial, n_basis=5, hidden=hidden)
-    kind = UncertaintyConfig(features=features, projections=11)
+    kind = UncertaintyConfig(features=features, projections=16)
     frames = copper(4)
     trained = train(frames, sizes, TrainingConfig(epochs=1), kind, splits=["train"] * 4)
     results = []

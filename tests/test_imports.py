@@ -14,6 +14,7 @@ GROUPS = [
     "errors plugin kernels contract config parallel",
     "graphs datasets selection calibration",
     "potential uncertainty",
+    "objective",
     "training exporting",
     "lammps_library calculator exploration labelling",
     "state analysis progress",

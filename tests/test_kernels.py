@@ -4,6 +4,7 @@ from structures import ELEMENTS, crystal, molecule
 
 from pyubias import kernels
 from pyubias.graphs import build_graph, concatenate
+from pyubias.kernels import CompiledMoments
 from pyubias.potential import GaussianMoments, n_invariants
 
 CUTOFF = 4.0
@@ -72,31 +73,37 @@ def test_fused_first_derivatives_are_those_of_pytorch(n_radial, dtype):
         assert_equal_to_rounding(fused, portable)
 
 
-def second_derivatives(descriptor, dtype):
-    """Of a function of the gradient by edges, as a loss of forces is: by β and by cotangents."""
-    vectors, result = evaluate(descriptor, dtype)
-    a = cotangents(result).requires_grad_(True)
-    (gradient,) = torch.autograd.grad((result * a).sum(), vectors, create_graph=True)
-    loss = (gradient * cotangents(gradient, seed=1)).sum()
-    return torch.autograd.grad(loss, [descriptor.beta, a])
+def compiled(descriptor, dtype):
+    g = graph()
+    vectors = g.edge_vectors.to(dtype)
+    return CompiledMoments(vectors, g.edge_index, g.types, descriptor.beta, descriptor.cutoff)
 
 
 @built
 @every_dtype
 @every_size
-def test_fused_second_derivatives_are_those_of_pytorch(n_radial, dtype):
-    paths = (second_derivatives(d, dtype) for d in two_paths(n_radial, dtype))
-    for fused, portable in zip(*paths, strict=True):
-        assert_equal_to_rounding(fused, portable)
+def test_compiled_derivatives_are_those_of_pytorch(n_radial, dtype):
+    fused, portable = two_paths(n_radial, dtype)
+    vectors, result = evaluate(portable, dtype)
+    a, b = cotangents(result).requires_grad_(True), cotangents(result, seed=2)
+    t = cotangents(vectors, seed=1)
+    (gradient,) = torch.autograd.grad((result * a).sum(), vectors, create_graph=True)
+    (tangent,) = torch.autograd.grad((gradient * t).sum(), a, retain_graph=True)
+    (of_beta,) = torch.autograd.grad((gradient * t).sum() + (result * b).sum(), portable.beta)
+
+    moments = compiled(fused, dtype)
+    assert_equal_to_rounding(moments.invariants, result.detach())
+    assert_equal_to_rounding(moments.pull_back(a.detach()), gradient.detach())
+    assert_equal_to_rounding(moments.push_forward(t), tangent)
+    assert_equal_to_rounding(moments.embedding_gradient(a.detach(), b), of_beta)
 
 
 @built
-def test_second_derivatives_by_edges_are_refused_not_wrong():
+def test_second_derivatives_are_refused_not_wrong():
     fused, _ = two_paths(2, torch.float64)
     vectors, result = evaluate(fused, torch.float64)
-    (gradient,) = torch.autograd.grad(result.sum(), vectors, create_graph=True)
-    with pytest.raises(RuntimeError, match="second derivatives by edge_vectors are not there"):
-        torch.autograd.grad(gradient.square().sum(), vectors)
+    with pytest.raises(RuntimeError, match="second derivatives are not there"):
+        torch.autograd.grad(result.sum(), vectors, create_graph=True)
 
 
 @built

@@ -2,15 +2,16 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from structures import ELEMENTS, copper, molecule
+from structures import ELEMENTS, copper, energy_only, molecule, predictions
 
 from pyubias.calibration import conformal_factor
 from pyubias.config import ModelConfig, TrainingConfig, UncertaintyConfig
 from pyubias.datasets import collate, hash_frames, make_sample
 from pyubias.errors import UserError
 from pyubias.graphs import build_graph
+from pyubias.objective import predict
 from pyubias.potential import Potential
-from pyubias.training import batch_loss, load_trained, predict, set_reference, train
+from pyubias.training import load_trained, set_reference, train
 
 SMALL = ModelConfig(cutoff=4.0, n_radial=2, n_basis=6, hidden=[16])
 SHORT = TrainingConfig(epochs=3, validate_every=1)
@@ -31,70 +32,9 @@ def factors(trained):
     return float(trained.head.total_factor), float(trained.head.atomic_factor)
 
 
-# --- loss ----------------------------------------------------------------------------------
-
-
 def small_potential(elements=("Cu",)):
     potential = Potential(list(elements), 4.0, n_radial=2, n_basis=4, hidden=[16], seed=3)
     return potential.set_dtype(torch.float64)
-
-
-def predictions(potential, atoms):
-    """E, F and ∂E/∂ε of one structure from the derivatives of a strained, displaced graph."""
-    graph = build_graph(atoms, potential.cutoff, potential.elements)
-    displacements = torch.zeros((len(atoms), 3), dtype=torch.float64, requires_grad=True)
-    epsilon = torch.zeros((3, 3), dtype=torch.float64, requires_grad=True)
-    i, j = graph.edge_index
-    r = graph.edge_vectors + displacements[j] - displacements[i]
-    r = r + r @ (0.5 * (epsilon + epsilon.T))
-    energy = potential(r, graph.edge_index, graph.types, graph.n_atoms).sum()
-    gradient, strain_gradient = torch.autograd.grad(energy, [displacements, epsilon])
-    return energy.item(), -gradient.numpy(), strain_gradient.numpy()
-
-
-def literal_loss(potential, frames):
-    """Σ ΔE² + 4 Σ|ΔF|² + 0.01 Σ|ΔW|², W = -Vσ, as in the design, section 4."""
-    loss = 0.0
-    for atoms in frames:
-        energy, forces, strain_gradient = predictions(potential, atoms)
-        loss += (energy - atoms.info["REF_energy"]) ** 2
-        if "REF_forces" in atoms.arrays:
-            loss += 4 * np.sum((forces - atoms.arrays["REF_forces"]) ** 2)
-        if "REF_stress" in atoms.info:
-            xx, yy, zz, yz, xz, xy = atoms.get_volume() * atoms.info["REF_stress"]
-            w = -np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-            loss += 0.01 * np.sum((-strain_gradient - w) ** 2)
-    return loss
-
-
-def without_stress(atoms):
-    del atoms.info["REF_stress"]
-    return atoms
-
-
-def energy_only(atoms):
-    del atoms.arrays["REF_forces"]
-    return without_stress(atoms)
-
-
-def test_loss_is_that_of_the_paper_per_structure():
-    first, second, third, fourth = copper(4)
-    frames = [first, without_stress(second), energy_only(third), fourth]
-    potential = small_potential()
-    batch = collate([make_sample(a, 4.0, ["Cu"]) for a in frames])
-    found = batch_loss(potential, batch, TrainingConfig()).item()
-    assert found == pytest.approx(literal_loss(potential, frames) / 4, rel=1e-10)
-
-
-def test_predictions_of_a_batch_are_those_of_its_structures():
-    frames = copper(3)
-    potential = small_potential()
-    batch = collate([make_sample(a, 4.0, ["Cu"]) for a in frames])
-    energies, forces, strain_gradients = predict(potential, batch, False, with_stress=True)
-    each = [predictions(potential, a) for a in frames]
-    np.testing.assert_allclose(energies.detach(), [e for e, _, _ in each], rtol=1e-12)
-    np.testing.assert_allclose(forces.detach(), np.concatenate([f for _, f, _ in each]), atol=1e-10)
-    np.testing.assert_allclose(strain_gradients.detach(), [w for _, _, w in each], atol=1e-10)
 
 
 # --- reference -----------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from structures import ELEMENTS, molecule
 from pyubias.graphs import build_graph
 from pyubias.potential import Potential, n_invariants
 from pyubias.uncertainty import (
+    SKETCH_GROUPS,
     DistanceHead,
     EnsembleHead,
     LastLayerFeatures,
@@ -210,13 +211,13 @@ def features_of(potential, features):
 
 
 def test_sketched_features_are_the_formula_of_the_design(potential):
-    features = SketchedFeatures(WIDTHS, n_features=7).double()
-    wanted = torch.zeros((7, 7), dtype=torch.float64)
+    features = SketchedFeatures(WIDTHS, n_features=16).double()
+    wanted = torch.zeros((7, 16), dtype=torch.float64)
     sketches = zip(features.input_sketches, features.sensitivity_sketches, strict=True)
     for x, delta, (u, v) in zip(*literal_layers(potential), sketches, strict=True):
         wanted = wanted + (x @ u) * (delta @ v)
     # the design leaves out 1/√p, which the scale of the posterior takes out again
-    torch.testing.assert_close(features_of(potential, features), wanted / 7**0.5)
+    torch.testing.assert_close(features_of(potential, features), wanted / 16**0.5)
 
 
 def test_last_layer_features_are_the_gradient_by_its_weights_and_bias(potential):
@@ -237,10 +238,25 @@ def test_inner_products_of_sketches_estimate_those_of_the_full_gradients(potenti
 
 
 def test_sketches_are_standard_normal_and_follow_the_seed():
-    first, again, other = (SketchedFeatures([2000, 1], 50, seed=s) for s in (0, 0, 1))
-    u = first.input_sketches[0]
-    assert torch.equal(u, again.input_sketches[0])
-    assert not torch.equal(u, other.input_sketches[0])
+    first, again, other = (SketchedFeatures([8, 2000, 1], 48, seed=s) for s in (0, 0, 1))
+    u = first.input_sketches[1]
+    assert torch.equal(u, again.input_sketches[1])
+    assert not torch.equal(u, other.input_sketches[1])
     assert float(u.mean()) == pytest.approx(0.0, abs=0.02)
     assert float(u.std()) == pytest.approx(1.0, abs=0.02)
     assert not any(p.requires_grad for p in first.parameters())
+
+
+def test_the_sketch_of_the_descriptor_is_block_diagonal_of_the_same_variance():
+    u = SketchedFeatures([2001, 1], 48).input_sketches[0]
+    bias_slot, u = u[-1], u[:-1].view(2001, SKETCH_GROUPS, 6)
+    assert bool((bias_slot != 0).all())
+    group = torch.arange(2001) % SKETCH_GROUPS
+    inside = u[torch.arange(2001), group]
+    assert int((u != 0).sum()) == inside.numel()
+    assert float(inside.square().mean()) == pytest.approx(SKETCH_GROUPS, rel=0.05)
+
+
+def test_number_of_projections_must_fit_the_groups():
+    with pytest.raises(ValueError, match="multiple of 8, got 12"):
+        SketchedFeatures(WIDTHS, n_features=12)

@@ -17,10 +17,6 @@ template <typename V> inline Dual<V> operator*(const Dual<V> &a, const Dual<V> &
 {
   return {a.v * b.v, a.v * b.d + a.d * b.v};
 }
-template <typename V> inline Dual<V> operator*(const Dual<V> &a, const V &b)
-{
-  return {a.v * b, a.d * b};
-}
 template <typename T, int N> inline Pack<T, N> scaled(const Pack<T, N> &a, double s)
 {
   return a * T(s);
@@ -165,19 +161,15 @@ template <typename X> void contract(int n, const X *psi, X *g)
     }
 }
 
-// d = a.dG/dPsi; X is V or Dual<V>, the cotangents a are plain
+// d = a.dG/dPsi; with dual numbers, d and its tangent
 
-template <typename X, typename V> void contract_back(int n, const X *psi, const V *a, X *d)
+template <typename X> void contract_back(int n, const X *psi, const X *a, X *d)
 {
   const Offsets at(n);
   const int n_pairs = n * (n + 1) / 2;
   int st = 0, stu = 0, st_u = 0;
   for (int k = 0; k < n * N_COMPONENTS; k++) set_zero(d[k]);
-  for (int s = 0; s < n; s++)
-    if constexpr (std::is_same<X, V>::value)
-      d[s * N_COMPONENTS] = a[s];
-    else
-      d[s * N_COMPONENTS].v = a[s];
+  for (int s = 0; s < n; s++) d[s * N_COMPONENTS] = a[s];
 
   for (int s = 0; s < n; s++) {
     const X *ps = psi + s * N_COMPONENTS;
@@ -185,7 +177,7 @@ template <typename X, typename V> void contract_back(int n, const X *psi, const 
     for (int t = s; t < n; t++, st++) {
       const X *pt = psi + t * N_COMPONENTS;
       X *dt = d + t * N_COMPONENTS;
-      const V a1 = a[at.pairs + st], a2 = a[at.pairs + n_pairs + st],
+      const X a1 = a[at.pairs + st], a2 = a[at.pairs + n_pairs + st],
               a3 = a[at.pairs + 2 * n_pairs + st];
       for (int c = 1; c < 4; c++) {
         const X left = pt[c] * a1, right = ps[c] * a1;
@@ -193,13 +185,13 @@ template <typename X, typename V> void contract_back(int n, const X *psi, const 
         add(dt[c], right);
       }
       for (int c = 0; c < 6; c++) {
-        const V w = scaled(a2, M2[c]);
+        const X w = scaled(a2, M2[c]);
         const X left = pt[4 + c] * w, right = ps[4 + c] * w;
         add(ds[4 + c], left);
         add(dt[4 + c], right);
       }
       for (int c = 0; c < 10; c++) {
-        const V w = scaled(a3, M3[c]);
+        const X w = scaled(a3, M3[c]);
         const X left = pt[10 + c] * w, right = ps[10 + c] * w;
         add(ds[10 + c], left);
         add(dt[10 + c], right);
@@ -215,8 +207,8 @@ template <typename X, typename V> void contract_back(int n, const X *psi, const 
       for (int u = 0; u < n; u++, st_u++) {
         const X *pu = psi + u * N_COMPONENTS;
         X *du = d + u * N_COMPONENTS;
-        const V b1 = a[at.triples112 + st_u], b3 = a[at.triples332 + st_u];
-        V b2;
+        const X b1 = a[at.triples112 + st_u], b3 = a[at.triples332 + st_u];
+        X b2;
         set_zero(b2);
         if (u >= t) b2 = a[at.triples222 + stu++];
         for (int c = 0; c < 6; c++) {

@@ -3,66 +3,11 @@
 #include "descriptor.h"
 
 #include "gaussian_moments.h"
-
-#include <ATen/Parallel.h>
-
-#include <numeric>
-#include <vector>
+#include "problem.h"
 
 namespace descriptor {
 
-namespace {
-
-constexpr double R_MIN = 0.5;    // as in pyubias/potential.py
-
-std::vector<int64_t> group_by_centre(const Graph &graph, std::vector<int64_t> &order)
-{
-  const int64_t n_edges = graph.edge_index.size(1);
-  const int64_t *centres = graph.edge_index.const_data_ptr<int64_t>();
-  std::vector<int64_t> first(graph.n_local + 1, 0);
-  for (int64_t e = 0; e < n_edges; e++) {
-    TORCH_CHECK_INDEX(centres[e] >= 0 && centres[e] < graph.n_local, "edge ", e, " has centre ",
-                      centres[e], ", there are ", graph.n_local, " centres");
-    first[centres[e] + 1]++;
-  }
-  std::partial_sum(first.begin(), first.end(), first.begin());
-  std::vector<int64_t> next(first.begin(), first.end() - 1);
-  order.resize(n_edges);
-  for (int64_t e = 0; e < n_edges; e++) order[next[centres[e]]++] = e;
-  return first;
-}
-
-// Calls function(problem, begin, end) on ranges of atoms, with one range per thread.
-
-template <typename T, typename Function>
-void for_atoms(const Graph &graph, const Tensor &edge_vectors, const Tensor &beta, bool parallel,
-               Function &&function)
-{
-  std::vector<int64_t> order;
-  const auto first = group_by_centre(graph, order);
-  const gaussian_moments::Problem<T> problem = {(int) beta.size(0),
-                                                (int) beta.size(2),
-                                                (int) beta.size(3),
-                                                graph.cutoff,
-                                                R_MIN,
-                                                graph.n_local,
-                                                first.data(),
-                                                order.data(),
-                                                edge_vectors.const_data_ptr<T>(),
-                                                graph.edge_index.const_data_ptr<int64_t>() +
-                                                    graph.edge_index.size(1),
-                                                graph.types.const_data_ptr<int64_t>(),
-                                                beta.const_data_ptr<T>()};
-  if (!parallel) {
-    function(problem, 0, graph.n_local);
-    return;
-  }
-  at::parallel_for(0, graph.n_local, 64, [&](int64_t begin, int64_t end) {
-    function(problem, begin, end);
-  });
-}
-
-}    // namespace
+constexpr int64_t GRAIN = 64;    // atoms that are worth a thread
 
 void check(const Tensor &edge_vectors, const Tensor &edge_index, const Tensor &types,
            const Tensor &beta)
@@ -92,7 +37,7 @@ std::pair<Tensor, Tensor> invariants(const Graph &graph, const Tensor &edge_vect
   Tensor result = at::empty({graph.n_local, gaussian_moments::n_invariants(n_radial)}, options);
   AT_DISPATCH_FLOATING_TYPES(edge_vectors.scalar_type(), "gaussian_moments", [&] {
     for_atoms<scalar_t>(
-        graph, edge_vectors, beta, true, [&](const auto &problem, int64_t begin, int64_t end) {
+        graph, edge_vectors, beta, GRAIN, [&](const auto &problem, int64_t begin, int64_t end) {
           gaussian_moments::functions<scalar_t>().invariants(problem, begin, end,
                                                              moments.mutable_data_ptr<scalar_t>(),
                                                              result.mutable_data_ptr<scalar_t>());
@@ -111,7 +56,7 @@ std::pair<Tensor, Tensor> pull_back(const Graph &graph, const Tensor &edge_vecto
   if (want_vectors) d_vectors = at::empty_like(edge_vectors);
   if (want_beta) d_beta = at::zeros_like(beta);
   AT_DISPATCH_FLOATING_TYPES(edge_vectors.scalar_type(), "gaussian_moments_pull_back", [&] {
-    for_atoms<scalar_t>(graph, edge_vectors, beta, !want_beta,
+    for_atoms<scalar_t>(graph, edge_vectors, beta, want_beta ? graph.n_local : GRAIN,
                         [&](const auto &problem, int64_t begin, int64_t end) {
                           gaussian_moments::functions<scalar_t>().pull_back(
                               problem, begin, end, moments.const_data_ptr<scalar_t>(),
@@ -125,24 +70,39 @@ std::pair<Tensor, Tensor> pull_back(const Graph &graph, const Tensor &edge_vecto
 
 std::pair<Tensor, Tensor> push_forward(const Graph &graph, const Tensor &edge_vectors,
                                        const Tensor &beta, const Tensor &moments,
-                                       const Tensor &cotangents, const Tensor &tangents,
-                                       bool want_invariants, bool want_beta)
+                                       const Tensor &tangents)
 {
-  Tensor d_invariants, d_beta;
-  if (want_invariants) d_invariants = at::empty_like(cotangents);
-  if (want_beta) d_beta = at::zeros_like(beta);
+  Tensor moment_tangents = at::empty_like(moments);
+  Tensor result = at::empty({graph.n_local, gaussian_moments::n_invariants(beta.size(2))},
+                            moments.options());
   AT_DISPATCH_FLOATING_TYPES(edge_vectors.scalar_type(), "gaussian_moments_push_forward", [&] {
-    for_atoms<scalar_t>(graph, edge_vectors, beta, !want_beta,
-                        [&](const auto &problem, int64_t begin, int64_t end) {
-                          gaussian_moments::functions<scalar_t>().push_forward(
-                              problem, begin, end, moments.const_data_ptr<scalar_t>(),
-                              cotangents.const_data_ptr<scalar_t>(),
-                              tangents.const_data_ptr<scalar_t>(),
-                              want_invariants ? d_invariants.mutable_data_ptr<scalar_t>() : nullptr,
-                              want_beta ? d_beta.mutable_data_ptr<scalar_t>() : nullptr);
-                        });
+    for_atoms<scalar_t>(
+        graph, edge_vectors, beta, GRAIN, [&](const auto &problem, int64_t begin, int64_t end) {
+          gaussian_moments::functions<scalar_t>().push_forward(
+              problem, begin, end, moments.const_data_ptr<scalar_t>(),
+              tangents.const_data_ptr<scalar_t>(), moment_tangents.mutable_data_ptr<scalar_t>(),
+              result.mutable_data_ptr<scalar_t>());
+        });
   });
-  return {d_invariants, d_beta};
+  return {moment_tangents, result};
+}
+
+Tensor pull_back_tangent(const Graph &graph, const Tensor &edge_vectors, const Tensor &beta,
+                         const Tensor &moments, const Tensor &moment_tangents,
+                         const Tensor &tangents, const Tensor &a, const Tensor &b)
+{
+  Tensor d_beta = at::zeros_like(beta);
+  AT_DISPATCH_FLOATING_TYPES(edge_vectors.scalar_type(), "gaussian_moments_pull_back_tangent", [&] {
+    for_atoms<scalar_t>(
+        graph, edge_vectors, beta, graph.n_local, [&](const auto &problem, int64_t begin, int64_t end) {
+          gaussian_moments::functions<scalar_t>().pull_back_tangent(
+              problem, begin, end, moments.const_data_ptr<scalar_t>(),
+              moment_tangents.const_data_ptr<scalar_t>(), tangents.const_data_ptr<scalar_t>(),
+              a.const_data_ptr<scalar_t>(), b.const_data_ptr<scalar_t>(),
+              d_beta.mutable_data_ptr<scalar_t>());
+        });
+  });
+  return d_beta;
 }
 
 }    // namespace descriptor

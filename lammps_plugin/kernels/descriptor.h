@@ -1,26 +1,17 @@
 /* -*- c++ -*- SPDX-License-Identifier: GPL-2.0-only
 
-   The kernels of gaussian_moments.h on tensors, threaded over atoms; what both operators share.
+   The descriptor of gaussian_moments.h on tensors, threaded over atoms.
 */
 
 #ifndef UBIAS_DESCRIPTOR_H
 #define UBIAS_DESCRIPTOR_H
 
-#include <ATen/ATen.h>
+#include "problem.h"
 
 #include <utility>
 
 namespace descriptor {
 
-using at::Tensor;
-
-// the arguments of the operators that have no gradient
-
-struct Graph {
-  Tensor edge_index, types;
-  int64_t n_local;
-  double cutoff;
-};
 
 void check(const Tensor &edge_vectors, const Tensor &edge_index, const Tensor &types,
            const Tensor &beta);
@@ -36,12 +27,17 @@ std::pair<Tensor, Tensor> pull_back(const Graph &graph, const Tensor &edge_vecto
                                     const Tensor &beta, const Tensor &moments,
                                     const Tensor &cotangents, bool want_vectors, bool want_beta);
 
-// d_invariants and d_beta, undefined where not wanted
+// tangents of the moments and of the invariants along tangents of the edge vectors
 
 std::pair<Tensor, Tensor> push_forward(const Graph &graph, const Tensor &edge_vectors,
                                        const Tensor &beta, const Tensor &moments,
-                                       const Tensor &cotangents, const Tensor &tangents,
-                                       bool want_invariants, bool want_beta);
+                                       const Tensor &tangents);
+
+// d/dbeta of a . (tangents of the invariants) + b . invariants
+
+Tensor pull_back_tangent(const Graph &graph, const Tensor &edge_vectors, const Tensor &beta,
+                         const Tensor &moments, const Tensor &moment_tangents,
+                         const Tensor &tangents, const Tensor &a, const Tensor &b);
 
 }    // namespace descriptor
 

@@ -158,30 +158,48 @@ template <typename T, int S> class Edges {
     for (int c = 0; c < N_COMPONENTS; c++) total[c].store(result + c * S);
   }
 
-  // from cotangents of the moments: d_vectors of the edges, and d_beta [pair][k][s]
+  // from cotangents of the moments: d_beta [pair][k][s]
 
-  void pull_back(int64_t i, const T *cotangents, T *d_vectors, T *d_beta)
+  void pull_back_beta(int64_t i, const T *cotangents, T *d_beta)
   {
     V a[N_COMPONENTS];
     for (int c = 0; c < N_COMPONENTS; c++) a[c] = V::load(cotangents + c * S);
-    for_edges(i, [&](int64_t edge, int64_t pair, const Block<T> &block, int e) {
-      radial_basis<T, true>(p, block, e, gamma, q.data(), dq.data());
+    for_edges(i, [&](int64_t, int64_t pair, const Block<T> &block, int e) {
+      radial_basis<T, false>(p, block, e, gamma, q.data(), nullptr);
       T n[3] = {block.n[0][e], block.n[1][e], block.n[2][e]}, y[N_COMPONENTS];
       monomials(n, y);
       V w = a[0];
       for (int c = 1; c < N_COMPONENTS; c++) w = w + a[c] * y[c];
-      if (d_beta) accumulate(pair, q.data(), w, d_beta);
-      if (!d_vectors) return;
+      T *row = d_beta + (size_t) pair * p.n_basis * S;
+      for (int k = 0; k < p.n_basis; k++)
+        (V::load(row + k * S) + w * q.data()[k]).store(row + k * S);
+    });
+  }
 
+  // from K sets of cotangents of the moments: the gradients by the edge vectors for each
+
+  template <int K>
+  void pull_back(int64_t i, const T *const *cotangents, T *const *d_vectors)
+  {
+    for_edges(i, [&](int64_t edge, int64_t pair, const Block<T> &block, int e) {
+      radial_basis<T, true>(p, block, e, gamma, q.data(), dq.data());
+      T n[3] = {block.n[0][e], block.n[1][e], block.n[2][e]}, y[N_COMPONENTS];
+      monomials(n, y);
       const V radial = combine(pair, q.data()), d_radial = combine(pair, dq.data());
-      V h[3];
-      monomial_gradient(n, a, h);
-      const T along = (w * d_radial).sum();
-      const T hx = (h[0] * radial).sum(), hy = (h[1] * radial).sum(), hz = (h[2] * radial).sum();
-      const T dot = hx * n[0] + hy * n[1] + hz * n[2], inverse = block.inverse_r[e];
-      d_vectors[3 * edge] = n[0] * along + (hx - n[0] * dot) * inverse;
-      d_vectors[3 * edge + 1] = n[1] * along + (hy - n[1] * dot) * inverse;
-      d_vectors[3 * edge + 2] = n[2] * along + (hz - n[2] * dot) * inverse;
+      for (int set = 0; set < K; set++) {
+        V a[N_COMPONENTS], h[3];
+        for (int c = 0; c < N_COMPONENTS; c++) a[c] = V::load(cotangents[set] + c * S);
+        V w = a[0];
+        for (int c = 1; c < N_COMPONENTS; c++) w = w + a[c] * y[c];
+        monomial_gradient(n, a, h);
+        const T along = (w * d_radial).sum();
+        const T hx = (h[0] * radial).sum(), hy = (h[1] * radial).sum(), hz = (h[2] * radial).sum();
+        const T dot = hx * n[0] + hy * n[1] + hz * n[2], inverse = block.inverse_r[e];
+        T *d = d_vectors[set] + 3 * edge;
+        d[0] = n[0] * along + (hx - n[0] * dot) * inverse;
+        d[1] = n[1] * along + (hy - n[1] * dot) * inverse;
+        d[2] = n[2] * along + (hz - n[2] * dot) * inverse;
+      }
     });
   }
 
@@ -251,12 +269,6 @@ template <typename T, int S> class Edges {
     V total = V::load(row) * basis[0];
     for (int k = 1; k < p.n_basis; k++) total = total + V::load(row + k * S) * basis[k];
     return total;
-  }
-
-  inline void accumulate(int64_t pair, const T *basis, const V &w, T *d_beta) const
-  {
-    T *row = d_beta + (size_t) pair * p.n_basis * S;
-    for (int k = 0; k < p.n_basis; k++) (V::load(row + k * S) + w * basis[k]).store(row + k * S);
   }
 
   // of r: returned; of n = r/|r|: m

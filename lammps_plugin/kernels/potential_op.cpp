@@ -1,87 +1,67 @@
 /* -*- c++ -*- SPDX-License-Identifier: GPL-2.0-only
 
-   torch.ops.pyubias.potential: a whole Gaussian-moment potential as one torch operator, from
-   edge vectors to atomic energies and gradient features. What exported models call; it can be
-   differentiated by the edge vectors, once.
+   A whole Gaussian-moment potential as torch operators, what exported models call:
+
+     torch.ops.pyubias.potential            energies and features; can be differentiated by the
+                                            edge vectors, once
+     torch.ops.pyubias.potential_evaluate   the same without autograd, and a state for
+     torch.ops.pyubias.potential_gradients  both gradients in one pass
+
+   `parameters` are beta, slope, offset and U_0, then M_l and N_l of each layer (see layers.h).
 */
 
-#include "atomic_network.h"
-#include "descriptor.h"
+#include "potential.h"
 
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
-#include <tuple>
+#include <optional>
 
 namespace {
 
-using at::Tensor;
-using atomic_network::Tensors;
+using potential::Parameters;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
+using Tensors = std::vector<Tensor>;
 
-// E_i = offset_Z + slope_Z z_i, in float64
+// a potential at a graph; prepared from the arguments that all three operators share
 
-struct Potential {
-  Tensor beta, slope, offset;
-  atomic_network::Parameters network;
-};
+struct Call : torch::CustomClassHolder {
+  Graph graph;
+  Tensor edge_vectors;
+  Parameters parameters;
 
-// one evaluation, kept for the pull-back
-
-struct Evaluation : torch::CustomClassHolder {
-  Potential potential;
-  descriptor::Graph graph;
-  Tensor vectors, moments, slopes;
-  atomic_network::State state;
-
-  std::tuple<Tensor, Tensor> forward(const Tensor &edge_vectors, bool with_features)
+  Call(const Tensor &edge_vectors, const Tensor &edge_index, const Tensor &types, int64_t n_local,
+       const Tensors &tensors, double cutoff, double gain, double bias_scale, int64_t n_sketches) :
+      graph{edge_index.contiguous(), types.contiguous(), n_local, cutoff},
+      edge_vectors(edge_vectors)
   {
-    const auto dtype = potential.beta.scalar_type();
-    vectors = edge_vectors.to(dtype).contiguous();
-    Tensor invariants;
-    std::tie(moments, invariants) = descriptor::invariants(graph, vectors, potential.beta);
-    const Tensor output = atomic_network::evaluate(potential.network, invariants, state);
-
-    const Tensor centres = graph.types.narrow(0, 0, graph.n_local);
-    slopes = potential.slope.index_select(0, centres);
-    const Tensor energies =
-        at::addcmul(potential.offset.index_select(0, centres), slopes, output.to(at::kDouble));
-    if (!with_features) return {energies, at::empty({graph.n_local, 0}, energies.options())};
-    const Tensor unit = slopes.to(dtype).unsqueeze(1);
-    return {energies, atomic_network::features(potential.network, unit, state).to(at::kDouble)};
-  }
-
-  Tensor pull_back(const Tensor &of_energies, const Tensor &of_features) const
-  {
-    const auto dtype = vectors.scalar_type();
-    Tensor of_invariants;
-    if (of_energies.defined())
-      of_invariants = atomic_network::pull_back_output(potential.network, state,
-                                                       (of_energies * slopes).to(dtype));
-    if (of_features.defined() && of_features.size(1) > 0) {
-      const Tensor part =
-          atomic_network::pull_back_features(potential.network, state, of_features.to(dtype));
-      of_invariants = of_invariants.defined() ? of_invariants.add_(part) : part;
+    TORCH_CHECK(tensors.size() >= 6 && tensors.size() % 2 == 0, "potential: got ", tensors.size(),
+                " parameters, wanted beta, slope, offset, U_0 and two for each layer");
+    parameters = {tensors[0].contiguous(), tensors[1], tensors[2], tensors[3], {}, {}, n_sketches,
+                  gain, bias_scale};
+    for (size_t k = 4; k < tensors.size(); k += 2) {
+      parameters.inputs.push_back(tensors[k]);
+      parameters.sensitivities.push_back(tensors[k + 1]);
     }
-    if (!of_invariants.defined()) return at::zeros_like(vectors, at::kDouble);
-    return descriptor::pull_back(graph, vectors, potential.beta, moments,
-                                 of_invariants.contiguous(), true, false)
-        .first.to(at::kDouble);
+    potential::check(graph, edge_vectors, parameters);
   }
 };
 
-class Evaluate : public torch::autograd::Function<Evaluate> {
+class Differentiable : public torch::autograd::Function<Differentiable> {
  public:
   static variable_list forward(AutogradContext *context, const Tensor &edge_vectors,
-                               c10::intrusive_ptr<Evaluation> evaluation, bool with_features)
+                               c10::intrusive_ptr<Call> call, bool with_features)
   {
     at::AutoDispatchBelowAutograd no_autograd;
-    const auto result = evaluation->forward(edge_vectors, with_features);
-    context->saved_data["evaluation"] =
-        c10::IValue::make_capsule(c10::intrusive_ptr<torch::CustomClassHolder>(evaluation));
+    const auto [energies, features, state] =
+        potential::evaluate(call->graph, edge_vectors, call->parameters, with_features);
+    context->saved_data["call"] =
+        c10::IValue::make_capsule(c10::intrusive_ptr<torch::CustomClassHolder>(call));
+    context->saved_data["state"] = state;
+    context->saved_data["with_features"] = with_features;
     context->set_materialize_grads(false);
-    return {std::get<0>(result), std::get<1>(result)};
+    return {energies, features};
   }
 
   static variable_list backward(AutogradContext *context, variable_list cotangents)
@@ -89,76 +69,76 @@ class Evaluate : public torch::autograd::Function<Evaluate> {
     TORCH_CHECK(!at::GradMode::is_enabled(),
                 "potential: second derivatives are not there; export with portable=True");
     at::AutoDispatchBelowAutograd no_autograd;
-    const auto capsule = context->saved_data["evaluation"].toCapsule();
-    const auto *evaluation = static_cast<const Evaluation *>(capsule.get());
-    return {evaluation->pull_back(cotangents[0], cotangents[1]), Tensor(), Tensor()};
+    const auto capsule = context->saved_data["call"].toCapsule();
+    const auto *call = static_cast<const Call *>(capsule.get());
+    const bool with_features = context->saved_data["with_features"].toBool();
+    const Tensor of_features = with_features ? cotangents[1] : Tensor();
+    auto [by_energies, by_features] =
+        potential::gradients(call->graph, call->edge_vectors, call->parameters,
+                             context->saved_data["state"].toTensor(), cotangents[0], of_features);
+    if (by_energies.defined() && by_features.defined()) by_energies.add_(by_features);
+    return {by_energies.defined() ? by_energies : by_features, Tensor(), Tensor()};
   }
 };
 
-c10::intrusive_ptr<Evaluation> prepare(const Tensor &edge_vectors, const Tensor &edge_index,
-                                       const Tensor &types, int64_t n_local, double cutoff,
-                                       const Tensor &beta, const Tensor &slope,
-                                       const Tensor &offset, Tensors weights, Tensors biases,
-                                       Tensors input_sketches, Tensors sensitivity_sketches,
-                                       double gain, double bias_scale)
+#define UBIAS_ARGUMENTS                                                                        \
+  const Tensor &edge_vectors, const Tensor &edge_index, const Tensor &types, int64_t n_local, \
+      Tensors parameters, double cutoff, double gain, double bias_scale, int64_t n_sketches
+#define UBIAS_PASSED_ON \
+  edge_vectors, edge_index, types, n_local, parameters, cutoff, gain, bias_scale, n_sketches
+
+std::tuple<Tensor, Tensor, Tensor> evaluate(UBIAS_ARGUMENTS, bool with_features)
 {
-  TORCH_CHECK(!weights.empty() && weights.size() == biases.size(), "potential: got ",
-              weights.size(), " weights and ", biases.size(), " biases");
-  TORCH_CHECK(input_sketches.size() == sensitivity_sketches.size() &&
-                  (input_sketches.empty() || input_sketches.size() == weights.size()),
-              "potential: got ", input_sketches.size(), " and ", sensitivity_sketches.size(),
-              " sketches for ", weights.size(), " layers");
-  auto evaluation = c10::make_intrusive<Evaluation>();
-  evaluation->potential = {beta.contiguous(),
-                           slope,
-                           offset,
-                           {std::move(weights), std::move(biases), std::move(input_sketches),
-                            std::move(sensitivity_sketches), gain, bias_scale}};
-  evaluation->graph = {edge_index.contiguous(), types.contiguous(), n_local, cutoff};
-  descriptor::check(edge_vectors, edge_index, types, beta);
-  return evaluation;
+  const Call call(UBIAS_PASSED_ON);
+  return potential::evaluate(call.graph, edge_vectors, call.parameters, with_features);
 }
 
-std::tuple<Tensor, Tensor> without_autograd(const Tensor &edge_vectors, const Tensor &edge_index,
-                                            const Tensor &types, int64_t n_local, double cutoff,
-                                            const Tensor &beta, const Tensor &slope,
-                                            const Tensor &offset, Tensors weights, Tensors biases,
-                                            Tensors input_sketches, Tensors sensitivity_sketches,
-                                            double gain, double bias_scale, bool with_features)
+std::tuple<Tensor, Tensor> without_autograd(UBIAS_ARGUMENTS, bool with_features)
 {
-  return prepare(edge_vectors, edge_index, types, n_local, cutoff, beta, slope, offset,
-                 std::move(weights), std::move(biases), std::move(input_sketches),
-                 std::move(sensitivity_sketches), gain, bias_scale)
-      ->forward(edge_vectors, with_features);
+  const auto result = evaluate(UBIAS_PASSED_ON, with_features);
+  return {std::get<0>(result), std::get<1>(result)};
 }
 
-std::tuple<Tensor, Tensor> with_autograd(const Tensor &edge_vectors, const Tensor &edge_index,
-                                         const Tensor &types, int64_t n_local, double cutoff,
-                                         const Tensor &beta, const Tensor &slope,
-                                         const Tensor &offset, Tensors weights, Tensors biases,
-                                         Tensors input_sketches, Tensors sensitivity_sketches,
-                                         double gain, double bias_scale, bool with_features)
+std::tuple<Tensor, Tensor> with_autograd(UBIAS_ARGUMENTS, bool with_features)
 {
-  auto evaluation = prepare(edge_vectors, edge_index, types, n_local, cutoff, beta, slope, offset,
-                            std::move(weights), std::move(biases), std::move(input_sketches),
-                            std::move(sensitivity_sketches), gain, bias_scale);
-  auto result = Evaluate::apply(edge_vectors, std::move(evaluation), with_features);
+  const auto result = Differentiable::apply(
+      edge_vectors, c10::make_intrusive<Call>(UBIAS_PASSED_ON), with_features);
   return {result[0], result[1]};
 }
+
+// of the energy, and of of_features . (sum of features); empty without of_features
+
+std::tuple<Tensor, Tensor> gradients(UBIAS_ARGUMENTS, const Tensor &state,
+                                     const std::optional<Tensor> &of_features)
+{
+  const Call call(UBIAS_PASSED_ON);
+  const Tensor ones = at::ones({n_local}, state.options().dtype(at::kDouble));
+  auto [by_energy, by_features] =
+      potential::gradients(call.graph, edge_vectors, call.parameters, state, ones,
+                           of_features.value_or(Tensor()));
+  if (!by_features.defined()) by_features = at::empty({0, 3}, by_energy.options());
+  return {by_energy, by_features};
+}
+
+#define UBIAS_SCHEMA                                                                              \
+  "(Tensor edge_vectors, Tensor edge_index, Tensor types, int n_local, Tensor[] parameters, "     \
+  "float cutoff, float gain, float bias_scale, int n_sketches, "
 
 }    // namespace
 
 TORCH_LIBRARY_FRAGMENT(pyubias, library)
 {
-  library.def("potential(Tensor edge_vectors, Tensor edge_index, Tensor types, int n_local, "
-              "float cutoff, Tensor beta, Tensor slope, Tensor offset, Tensor[] weights, "
-              "Tensor[] biases, Tensor[] input_sketches, Tensor[] sensitivity_sketches, "
-              "float gain, float bias_scale, bool with_features) -> (Tensor, Tensor)");
+  library.def("potential" UBIAS_SCHEMA "bool with_features) -> (Tensor, Tensor)");
+  library.def("potential_evaluate" UBIAS_SCHEMA "bool with_features) -> (Tensor, Tensor, Tensor)");
+  library.def("potential_gradients" UBIAS_SCHEMA
+              "Tensor state, Tensor? of_features) -> (Tensor, Tensor)");
 }
 
 TORCH_LIBRARY_IMPL(pyubias, CPU, library)
 {
   library.impl("potential", without_autograd);
+  library.impl("potential_evaluate", evaluate);
+  library.impl("potential_gradients", gradients);
 }
 
 TORCH_LIBRARY_IMPL(pyubias, AutogradCPU, library)

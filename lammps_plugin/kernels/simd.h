@@ -23,6 +23,8 @@ template <typename T, int N> struct Pack {
       REGISTER_BYTES / (int) sizeof(T) < N ? REGISTER_BYTES / (int) sizeof(T) : N;
   static constexpr int PARTS = N / LANES;
   typedef T Register __attribute__((vector_size(LANES * sizeof(T))));
+  typedef T Memory
+      __attribute__((vector_size(LANES * sizeof(T)), aligned(sizeof(T)), may_alias));
 
   Register part[PARTS];
 
@@ -73,13 +75,14 @@ inline int smaller(int64_t a, int64_t b)
   return a < b ? a : b;
 }
 
-// zeroed, aligned memory
+// aligned memory, zeroed if need be
 
 template <typename T> class Buffer {
  public:
-  explicit Buffer(size_t n) : n(n), memory((T *) aligned_alloc(64, (n * sizeof(T) / 64 + 1) * 64))
+  explicit Buffer(size_t n, bool zeroed = true) :
+      n(n), memory((T *) aligned_alloc(64, (n * sizeof(T) / 64 + 1) * 64))
   {
-    memset((void *) memory, 0, n * sizeof(T));
+    if (zeroed) memset((void *) memory, 0, n * sizeof(T));
   }
   ~Buffer() { free(memory); }
   Buffer(const Buffer &) = delete;
@@ -93,14 +96,16 @@ template <typename T> class Buffer {
   T *memory;
 };
 
-// exp(x) for x <= 0: 2^n times a polynomial of what is left, |rest| <= ln(2)/2
+// exp(x) for x <= 0: 2^n times a polynomial of what is left, |rest| <= ln(2)/2. Below `lowest`,
+// which no sum of ours can notice, zero: tiny numbers are slow on many processors.
 
 template <typename T> inline T exponential(T x)
 {
   constexpr bool is_double = sizeof(T) == 8;
   using Integer = typename std::conditional<is_double, int64_t, int32_t>::type;
-  constexpr T lowest = is_double ? T(-700.0) : T(-87.0);
+  constexpr T lowest = is_double ? T(-300.0) : T(-60.0);
   constexpr T magic = is_double ? T(6755399441055744.0) : T(12582912.0);    // 1.5 * 2^mantissa bits
+  const T above = x < lowest ? T(0.0) : T(1.0);
   x = x < lowest ? lowest : x;
 
   const T shifted = x * T(1.4426950408889634074) + magic;
@@ -122,7 +127,7 @@ template <typename T> inline T exponential(T x)
   bits = (Integer) ((bits - offset + (is_double ? 1023 : 127)) << (is_double ? 52 : 23));
   T power;
   memcpy(&power, &bits, sizeof(power));
-  return p * power;
+  return p * (power * above);
 }
 
 // cosine and sine of x in [0, pi] by Taylor series around pi/2

@@ -1,0 +1,146 @@
+/* -*- c++ -*- SPDX-License-Identifier: GPL-2.0-only */
+
+#include "potential.h"
+
+#include "descriptor.h"
+
+#include <cmath>
+
+namespace potential {
+
+namespace {
+
+template <typename T> gaussian_moments::Network<T> network_of(const Parameters &p)
+{
+  gaussian_moments::Network<T> network;
+  network.n_layers = p.inputs.size();
+  network.n_sketches = p.n_sketches;
+  network.gain = p.gain;
+  network.bias_scale = p.bias_scale;
+  network.first_sketch = p.n_sketches > 0 ? p.first_sketch.const_data_ptr<T>() : nullptr;
+  for (int l = 0; l < network.n_layers; l++) {
+    network.width[l] = p.inputs[l].size(0) - 1;
+    network.inputs[l] = p.inputs[l].const_data_ptr<T>();
+    network.sensitivities[l] = p.sensitivities[l].const_data_ptr<T>();
+  }
+  network.width[network.n_layers] = 1;
+  network.last_scale = 1.0 / std::sqrt((double) network.width[network.n_layers - 1]);
+  return network;
+}
+
+// slope of each centre, in the dtype of the arithmetic
+
+template <typename T> std::vector<T> slope_of_centres(const Graph &graph, const Parameters &p)
+{
+  std::vector<T> result(graph.n_local);
+  const int64_t *types = graph.types.const_data_ptr<int64_t>();
+  const double *slope = p.slope.const_data_ptr<double>();
+  for (int64_t i = 0; i < graph.n_local; i++) result[i] = slope[types[i]];
+  return result;
+}
+
+}    // namespace
+
+void check(const Graph &graph, const Tensor &edge_vectors, const Parameters &p)
+{
+  descriptor::check(edge_vectors, graph.edge_index, graph.types, p.beta);
+  const int n_layers = p.inputs.size();
+  TORCH_CHECK(n_layers > 0 && n_layers <= gaussian_moments::MAX_LAYERS, "potential: got ", n_layers,
+              " layers, wanted 1 to ", gaussian_moments::MAX_LAYERS,
+              "; export with portable=True for more");
+  for (int l = 0; l < n_layers; l++) {
+    const auto &m = p.inputs[l], &n = p.sensitivities[l];
+    const int64_t d_in = m.size(0) - 1, d_out = n.size(0);
+    const bool fits = m.is_contiguous() && n.is_contiguous() &&
+        m.size(1) == d_out + (l > 0 ? p.n_sketches : 0) &&
+        n.size(1) == d_in + p.n_sketches && m.scalar_type() == p.beta.scalar_type() &&
+        n.scalar_type() == p.beta.scalar_type() &&
+        (l + 1 < n_layers ? p.inputs[l + 1].size(0) == d_out + 1 : d_out == 1);
+    TORCH_CHECK(fits, "potential: layer ", l, " has matrices ", m.sizes(), " and ", n.sizes(),
+                " for ", p.n_sketches, " sketches, which do not fit");
+  }
+  const int64_t d_0 = p.inputs[0].size(0) - 1, n_groups = gaussian_moments::GROUPS;
+  TORCH_CHECK(d_0 == gaussian_moments::n_invariants(p.beta.size(2)),
+              "potential: the first layer takes ", d_0, " invariants, the descriptor has ",
+              gaussian_moments::n_invariants(p.beta.size(2)));
+  TORCH_CHECK(p.n_sketches == 0 ||
+                  (p.n_sketches % n_groups == 0 && p.first_sketch.is_contiguous() &&
+                   p.first_sketch.scalar_type() == p.beta.scalar_type() &&
+                   p.first_sketch.sizes() == at::IntArrayRef{d_0 + n_groups, p.n_sketches / n_groups}),
+              "potential: the sketch of the invariants has shape ", p.first_sketch.sizes(), " for ",
+              p.n_sketches, " projections in ", n_groups, " groups");
+}
+
+std::tuple<Tensor, Tensor, Tensor> evaluate(const Graph &graph, const Tensor &edge_vectors,
+                                            const Parameters &p, bool with_features)
+{
+  const auto dtype = p.beta.scalar_type();
+  const auto options = p.beta.options().requires_grad(false);
+  const Tensor vectors = edge_vectors.to(dtype).contiguous();
+  Tensor energies = at::empty({graph.n_local}, options.dtype(at::kDouble)), state, features;
+  AT_DISPATCH_FLOATING_TYPES(dtype, "potential", [&] {
+    const auto &functions = gaussian_moments::functions<scalar_t>();
+    const auto network = network_of<scalar_t>(p);
+    const auto unit = slope_of_centres<scalar_t>(graph, p);
+    std::vector<scalar_t> outputs(graph.n_local);
+    features = at::empty({graph.n_local, with_features ? network.n_features() : 0}, options);
+    state = at::empty({functions.state_size(graph.n_local, p.beta.size(2), network, with_features)},
+                      options);
+    scalar_t *of_state = state.mutable_data_ptr<scalar_t>();
+    scalar_t *of_features = with_features ? features.mutable_data_ptr<scalar_t>() : nullptr;
+    for_atoms<scalar_t>(
+        graph, vectors, p.beta, functions.block_of_atoms(),
+        [&](const auto &problem, int64_t begin, int64_t end) {
+          functions.evaluate(problem, network, begin, end, unit.data(), of_state, outputs.data(),
+                             of_features);
+        });
+    const int64_t *types = graph.types.const_data_ptr<int64_t>();
+    const double *slope = p.slope.const_data_ptr<double>(), *offset = p.offset.const_data_ptr<double>();
+    double *result = energies.mutable_data_ptr<double>();
+    for (int64_t i = 0; i < graph.n_local; i++)
+      result[i] = offset[types[i]] + slope[types[i]] * outputs[i];
+  });
+  return {energies, features.to(at::kDouble), state};
+}
+
+std::pair<Tensor, Tensor> gradients(const Graph &graph, const Tensor &edge_vectors,
+                                    const Parameters &p, const Tensor &state,
+                                    const Tensor &of_energies, const Tensor &of_features)
+{
+  const auto dtype = p.beta.scalar_type();
+  const Tensor vectors = edge_vectors.to(dtype).contiguous();
+  Tensor a, b, d_energies, d_features;
+  if (of_energies.defined()) {
+    a = of_energies.to(at::kDouble).contiguous();
+    d_energies = at::empty_like(vectors);
+  }
+  if (of_features.defined()) {
+    b = of_features.to(dtype).contiguous();
+    d_features = at::empty_like(vectors);
+  }
+  AT_DISPATCH_FLOATING_TYPES(dtype, "potential_gradients", [&] {
+    const auto &functions = gaussian_moments::functions<scalar_t>();
+    const auto network = network_of<scalar_t>(p);
+    const auto unit = slope_of_centres<scalar_t>(graph, p);
+    const bool with_features =
+        state.numel() != functions.state_size(graph.n_local, p.beta.size(2), network, false);
+    auto of_outputs = unit;
+    for (int64_t i = 0; a.defined() && i < graph.n_local; i++)
+      of_outputs[i] *= a.const_data_ptr<double>()[i];
+    const scalar_t *b_data = b.defined() ? b.const_data_ptr<scalar_t>() : nullptr;
+    const int64_t b_stride = b.defined() && b.dim() == 2 ? b.size(1) : 0;
+    auto pointer = [](Tensor &d) { return d.defined() ? d.mutable_data_ptr<scalar_t>() : nullptr; };
+    scalar_t *by_outputs = pointer(d_energies), *by_features = pointer(d_features);
+    for_atoms<scalar_t>(graph, vectors, p.beta, functions.block_of_atoms(),
+                        [&](const auto &problem, int64_t begin, int64_t end) {
+                          functions.gradients(problem, network, begin, end, unit.data(),
+                                              state.const_data_ptr<scalar_t>(), with_features,
+                                              of_outputs.data(), b_data, b_stride, by_outputs,
+                                              by_features);
+                        });
+  });
+  return {d_energies.defined() ? d_energies.to(at::kDouble) : d_energies,
+          d_features.defined() ? d_features.to(at::kDouble) : d_features};
+}
+
+}    // namespace potential
