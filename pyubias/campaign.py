@@ -165,7 +165,7 @@ class _Campaign:
         )
 
         with _timed(folder, "train", seconds, self.ranks):
-            self.ranks.on_root(lambda: self._train(folder, iteration, frames))
+            self._train(folder, iteration, frames)
         with _timed(folder, "evaluate", seconds, self.ranks):
             self.ranks.on_root(lambda: self._evaluate(folder))
         last = not self._goes_on({"n_labels": len(frames), **read_json(folder / "evaluation.json")})
@@ -257,23 +257,37 @@ class _Campaign:
 
     def _train(self, folder: Path, iteration: int, frames: list[Any]) -> None:
         checkpoint, model = folder / "potential.ckpt", folder / "model.pt"
-        if not checkpoint.is_file():
+        config = self.config
+        if not self.ranks.on_root(checkpoint.is_file):
             self.progress.stage("train", f"iteration {iteration}: {len(frames)} labels")
-            trained = train(
-                [f.atoms for f in frames],
-                self.config.model,
-                self.config.training.model_copy(
-                    update={"seed": self.config.seed + self.config.training.seed}
-                ),
-                self.config.uncertainty,
-                elements=self.elements,
-                splits=[f.split for f in frames],
-                progress=lambda epoch, epochs, mae: self.progress.update(done=epoch, total=epochs),
-            )
+            ensemble = config.uncertainty.kind == "ensemble"
+            n_ranks = config.uncertainty.members if ensemble else config.training.ranks
+            self.ranks.together(lambda: self._fit(checkpoint, frames, self.ranks.first(n_ranks)))
+
+        def export_model() -> None:
+            if not model.is_file():
+                export(load_trained(checkpoint), model, config.exploration.dtype)
+            copy_file(model, self.folder / "model.pt")
+
+        self.ranks.on_root(export_model)
+
+    def _fit(self, checkpoint: Path, frames: list[Any], ranks: Ranks | None) -> None:
+        """Train on some ranks, while the others wait."""
+        if ranks is None:
+            return
+        training = self.config.training
+        trained = train(
+            [f.atoms for f in frames],
+            self.config.model,
+            training.model_copy(update={"seed": self.config.seed + training.seed}),
+            self.config.uncertainty,
+            elements=self.elements,
+            splits=[f.split for f in frames],
+            progress=lambda epoch, epochs, mae: self.progress.update(done=epoch, total=epochs),
+            ranks=ranks,
+        )
+        if ranks.is_root:
             trained.save(checkpoint)
-        if not model.is_file():
-            export(load_trained(checkpoint), model)
-        copy_file(model, self.folder / "model.pt")
 
     def _evaluate(self, folder: Path) -> None:
         output = folder / "evaluation.json"

@@ -74,6 +74,9 @@ class TrainingConfig(Section):
     validate_every: PositiveInt = Field(5, description="epochs between looks at the validation set")
     seed: int = 0
     threads: PositiveInt = 1
+    ranks: PositiveInt = Field(
+        1, description="MPI ranks that share each batch; results depend on it in rounding"
+    )
     device: str = "cpu"
 
     @model_validator(mode="after")
@@ -147,6 +150,9 @@ class ExplorationConfig(Section):
     every: PositiveInt = Field(10, description="steps between two frames that are written")
     tau: NonNegativeFloat = Field(0.25, description="bias strength; 0 is no bias")
     threshold: PositiveFloat = Field(1.5, description="atomic uncertainty that stops, eV/Å")
+    dtype: Literal["float32", "float64"] = Field(
+        "float32", description="arithmetic inside the models; float64 is half as fast"
+    )
     variables: dict[str, Scalar | list[Scalar]] = {}
 
 

@@ -15,6 +15,8 @@ from pyubias.uncertainty import SKETCH_GROUPS, SketchedFeatures
 
 __all__ = ["export"]
 
+MAX_FUSED_LAYERS = 8  # of the compiled kernels
+
 
 class PortablePotential(nn.Module):
     """Atomic energies and features of one potential, in PyTorch operators."""
@@ -268,7 +270,8 @@ def export(
     """
     precision = torch.float64 if dtype == "float64" else torch.float32
     members = [copy.deepcopy(m).set_dtype(precision) for m in trained.members]
-    fused = members[0].descriptor.fused and not portable
+    few_layers = len(members[0].network.layers) <= MAX_FUSED_LAYERS
+    fused = members[0].descriptor.fused and few_layers and not portable
     for member in members:
         member.descriptor.fused = fused
     head = copy.deepcopy(trained.head)

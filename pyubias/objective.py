@@ -44,8 +44,14 @@ def predict(
     return energies, forces_from(graph, gradient), strain_gradients
 
 
-def batch_loss(potential: Potential, batch: Batch, config: TrainingConfig) -> Tensor:
-    """The loss of one batch (), to be differentiated; needs the descriptor that is not fused."""
+def batch_loss(
+    potential: Potential, batch: Batch, config: TrainingConfig, n_structures: int | None = None
+) -> Tensor:
+    """The loss of one batch (), to be differentiated; needs the descriptor that is not fused.
+
+    Args:
+        n_structures: what the sum is divided by; default: the structures of the batch.
+    """
     with_stress = _has_stress(batch, config)
     energies, forces, strain_gradients = predict(potential, batch, True, with_stress)
     loss = config.energy_weight * (energies - batch.energies).square().sum()
@@ -53,10 +59,12 @@ def batch_loss(potential: Potential, batch: Batch, config: TrainingConfig) -> Te
     if strain_gradients is not None:
         error = _known(strain_gradients, batch.strain_gradients)
         loss = loss + config.stress_weight * error.square().sum()
-    return loss / len(batch.energies)
+    return loss / (n_structures or len(batch.energies))
 
 
-def loss_gradient(potential: Potential, batch: Batch, config: TrainingConfig) -> dict[str, Tensor]:
+def loss_gradient(
+    potential: Potential, batch: Batch, config: TrainingConfig, n_structures: int | None = None
+) -> dict[str, Tensor]:
     """The gradient of `batch_loss` by each parameter, by its name in the potential."""
     graph, dtype = batch.graph, potential.shift.dtype
     vectors = graph.edge_vectors.to(dtype)
@@ -75,7 +83,7 @@ def loss_gradient(potential: Potential, batch: Batch, config: TrainingConfig) ->
         energies = graph.sum_over_atoms(potential.atomic_energies(network.output, graph.types))
 
         # α of every atom, λ of every edge
-        factor = 2.0 / len(batch.energies)
+        factor = 2.0 / (n_structures or len(batch.energies))
         errors = factor * config.energy_weight * (energies - batch.energies)
         alpha = errors.to(dtype)[graph.structure][:, None]
         tangents = factor * _edge_tangents(batch, edge_gradient, config)

@@ -4,17 +4,22 @@ Work that differs in length (walkers, labels) is handed out one item at a time. 
 wait do so asleep: MPI's own waiting keeps a core busy that a training rank may need.
 """
 
+import contextlib
 import os
 import shutil
+import tempfile
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import ase.parallel
+import torch
+import torch.distributed
+from torch import Tensor
 
-__all__ = ["Ranks", "own_communicator"]
+__all__ = ["Ranks", "Replicas", "own_communicator"]
 
 # ASE would otherwise make every file and database access a collective of all ranks
 ase.parallel.world.comm = ase.parallel.DummyMPI()
@@ -82,6 +87,52 @@ class Ranks:
         error.known_to = self.size  # type: ignore[attr-defined]
         raise error
 
+    def together(self, function: Callable[[], Result]) -> Result:
+        """Run on every rank; if it fails on one, its exception everywhere."""
+        try:
+            outcome: tuple[bool, Any] = (True, function())
+        except Exception as error:
+            outcome = (False, error)
+        if self.size == 1 and not outcome[0]:
+            raise outcome[1]
+        self.wait_for_all()
+        for good, value in self.communicator.allgather(
+            (outcome[0], None if outcome[0] else outcome[1])
+        ):
+            if not good:
+                self.fail(value)
+        return outcome[1]
+
+    def first(self, n: int) -> "Ranks | None":
+        """The first n ranks as a group of their own; None on the others."""
+        group = self.split(int(self.rank >= n)) if n < self.size else self
+        return group if self.rank < n else None
+
+    def share_out(self, function: Callable[[int], Result], n: int) -> list[Result]:
+        """function(0) … function(n - 1), each on one rank; all results on every rank."""
+        mine = self.together(lambda: {k: function(k) for k in range(self.rank, n, self.size)})
+        parts = self.communicator.allgather(mine)
+        return [parts[k % self.size][k] for k in range(n)]
+
+    @contextlib.contextmanager
+    def replicas(self, device: str = "cpu") -> Iterator["Replicas"]:
+        """These ranks as replicas of one potential that is trained on `device`."""
+        if self.size == 1:
+            yield Replicas()
+            return
+        path = Path(tempfile.gettempdir()) / self.share(f"pyubias-{uuid.uuid4().hex}")
+        store = torch.distributed.FileStore(str(path), self.size)  # type: ignore[attr-defined]
+        backend = "nccl" if device.startswith("cuda") else "gloo"
+        torch.distributed.init_process_group(
+            backend, store=store, rank=self.rank, world_size=self.size
+        )
+        try:
+            yield Replicas(self.rank, self.size)
+        finally:
+            torch.distributed.destroy_process_group()
+            if self.is_root:
+                path.unlink(missing_ok=True)
+
     def map(
         self,
         function: Callable[[Item], Result],
@@ -129,6 +180,31 @@ class Ranks:
         # mpirun loses what was printed just before
         time.sleep(1.0)
         self.communicator.Abort(code)
+
+
+class Replicas:
+    """Ranks that hold the same parameters and share the work on each batch.
+
+    Sums over them go through torch.distributed: gloo on CPUs, NCCL on GPUs.
+    """
+
+    def __init__(self, rank: int = 0, size: int = 1) -> None:
+        self.rank = rank
+        self.size = size
+
+    def part(self, items: Sequence[Item]) -> Sequence[Item]:
+        """Those of the items, the same on all, that are this rank's."""
+        return items[self.rank :: self.size]
+
+    def add_up(self, tensors: Sequence[Tensor | None]) -> None:
+        """Replace each tensor by its sum over the replicas, the same to the last bit on all."""
+        if self.size == 1:
+            return
+        known = [x for x in tensors if x is not None]
+        flat = torch.cat([x.flatten() for x in known])
+        torch.distributed.all_reduce(flat)
+        for tensor, part in zip(known, flat.split([x.numel() for x in known]), strict=True):
+            tensor.copy_(part.view_as(tensor))
 
 
 def own_communicator() -> Any:

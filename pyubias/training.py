@@ -1,27 +1,23 @@
-"""Training: labelled structures to a potential with a fitted, calibrated uncertainty.
-
-Learning rates as in Zaverkin et al., npj Comput. Mater. 10, 83 (2024), Methods; the loss is in
-`objective`.
-"""
+"""Training: labelled structures to a potential with a fitted, calibrated uncertainty."""
 
 import copy
 import os
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from ase import Atoms
 from torch import Tensor, nn
 
 from pyubias.calibration import attainable_coverage, conformal_factor
 from pyubias.config import ModelConfig, TrainingConfig, UncertaintyConfig
-from pyubias.datasets import Batch, Sample, collate, hash_frames, make_sample, split_frames
+from pyubias.datasets import Sample, collate, hash_frames, make_sample, split_frames
 from pyubias.errors import UserError
-from pyubias.objective import batch_loss, loss_gradient, predict
+from pyubias.fitting import Progress, fit, set_reference
+from pyubias.objective import predict
+from pyubias.parallel import Ranks, Replicas, own_communicator
 from pyubias.potential import Potential, n_invariants
 from pyubias.uncertainty import (
     DistanceHead,
@@ -32,9 +28,6 @@ from pyubias.uncertainty import (
 )
 
 __all__ = ["Trained", "load_trained", "train"]
-
-Progress = Callable[[int, int, float], None]
-EVALUATION_BATCH = 32
 
 
 @dataclass
@@ -131,6 +124,7 @@ def train(
     elements: Sequence[str] | None = None,
     splits: Sequence[str] | None = None,
     progress: Progress | None = None,
+    ranks: Ranks | None = None,
 ) -> Trained:
     """Train a potential (or an ensemble), fit its uncertainty and calibrate it.
 
@@ -142,6 +136,8 @@ def train(
             the seed and fractions of `training`. Calibration frames are used for nothing but
             the two conformal factors.
         progress: called with (epoch, epochs, forces MAE in eV/Å on the validation split).
+        ranks: all of which call this with the same arguments, and get the same result: they
+            share each batch, or the members of an ensemble. Default: this rank alone.
 
     Raises:
         UserError: too few frames, or a frame without energy.
@@ -163,16 +159,24 @@ def train(
         for name, part in chosen.items()
     }
 
+    def fit_member(k: int, replicas: Replicas | None) -> tuple[Potential, list[dict[str, float]]]:
+        potential = _new_potential(elements, model, training.seed + k)
+        set_reference(potential, chosen["train"])
+        history = fit(
+            potential, samples["train"], samples["validation"], training, progress, replicas
+        )
+        return potential, history
+
     previous_threads = torch.get_num_threads()
     torch.set_num_threads(training.threads)
     try:
-        n_members = uncertainty.members if uncertainty.kind == "ensemble" else 1
-        members, history = [], []
-        for k in range(n_members):
-            potential = _new_potential(elements, model, training.seed + k)
-            set_reference(potential, chosen["train"])
-            history = fit(potential, samples["train"], samples["validation"], training, progress)
-            members.append(potential)
+        ranks = ranks or Ranks(own_communicator())
+        if uncertainty.kind == "ensemble":
+            fitted = ranks.share_out(lambda k: fit_member(k, None), uncertainty.members)
+        else:
+            with ranks.replicas(training.device) as replicas:
+                fitted = [fit_member(0, replicas)]
+        members, histories = zip(*fitted, strict=True)
         features = _new_features(model, uncertainty)
         head = _fit_head(members, features, uncertainty, samples["train"])
         attainable = _calibrate(members, features, head, uncertainty, samples["calibration"])
@@ -180,13 +184,13 @@ def train(
         torch.set_num_threads(previous_threads)
 
     return Trained(
-        members=members,
+        members=list(members),
         features=features,
         head=head,
         model=model,
         uncertainty=uncertainty,
         training_hash=hash_frames(frames),
-        history=history,
+        history=histories[-1],
         n_train=len(chosen["train"]),
         n_validation=len(chosen["validation"]),
         n_calibration=len(chosen["calibration"]),
@@ -198,127 +202,6 @@ def _new_potential(elements: list[str], model: ModelConfig, seed: int) -> Potent
     return Potential(
         elements, model.cutoff, model.n_radial, model.n_basis, list(model.hidden), seed
     )
-
-
-def set_reference(potential: Potential, frames: Sequence[Atoms]) -> None:
-    """E⁰ from ridge regression of total energies on composition; c from what is left.
-
-    c is the spread of the residual energies per square root of the number of atoms, and at
-    least what the forces do over 0.1 Å, so that a set of nearly equal energies does not
-    make the network start from nothing.
-    """
-    elements = potential.elements
-    counts = np.array([[a.get_chemical_symbols().count(e) for e in elements] for a in frames])
-    energies = np.array([a.info["REF_energy"] for a in frames])
-    ridge = 1e-8 * np.eye(len(elements)) * max(1.0, float(np.square(counts).mean()))
-    reference = np.linalg.solve(counts.T @ counts + ridge, counts.T @ energies)
-    spread = float(np.std((energies - counts @ reference) / np.sqrt(counts.sum(1))))
-    forces = [a.arrays["REF_forces"] for a in frames if "REF_forces" in a.arrays]
-    rms_force = float(np.sqrt(np.mean(np.square(np.concatenate(forces))))) if forces else 0.0
-    potential.atomic_reference.copy_(torch.from_numpy(reference))
-    potential.energy_scale.fill_(max(spread, 0.1 * rms_force, 1e-3))
-
-
-def fit(
-    potential: Potential,
-    training_set: Sequence[Sample],
-    validation_set: Sequence[Sample],
-    config: TrainingConfig,
-    progress: Progress | None = None,
-) -> list[dict[str, float]]:
-    """Adam with learning rates that fall linearly to zero; keeps the best checkpoint.
-
-    Best is the smallest sum of energy MAE (eV/atom) and forces MAE (eV/Å) on the validation set;
-    without one, the last parameters are kept.
-    """
-    device = torch.device(config.device)
-    fused = potential.descriptor.fused
-    potential.descriptor.fused = fused and device.type == "cpu"
-    potential.to(device)
-    optimiser = torch.optim.Adam(
-        [
-            {"params": [potential.descriptor.beta], "lr": config.embedding_rate},
-            {"params": list(potential.network.parameters()), "lr": config.weights_rate},
-            {"params": [potential.scale], "lr": config.scale_rate},
-            {"params": [potential.shift], "lr": config.shift_rate},
-        ],
-        fused=True,
-    )
-    n_batches = -(-len(training_set) // config.batch_size)
-    n_epochs = min(config.epochs, max(1, config.max_steps // n_batches))
-    n_steps = n_epochs * n_batches
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1.0 - step / n_steps)
-    order = np.random.default_rng(config.seed)
-    start = time.perf_counter()
-    history: list[dict[str, float]] = []
-    best, best_state = float("inf"), None
-
-    for epoch in range(1, n_epochs + 1):
-        shuffled = order.permutation(len(training_set))
-        for chosen in np.array_split(shuffled, n_batches):
-            batch = to_device(collate([training_set[k] for k in chosen]), device)
-            set_gradient(potential, batch, config)
-            optimiser.step()
-            schedule.step()
-        last = epoch == n_epochs
-        if validation_set and (last or epoch % config.validate_every == 0):
-            energy_mae, forces_mae = _validate(potential, validation_set, device)
-            seconds = time.perf_counter() - start
-            history.append(
-                {
-                    "epoch": epoch,
-                    "energy_mae": energy_mae,
-                    "forces_mae": forces_mae,
-                    "seconds": seconds,
-                }
-            )
-            if energy_mae + forces_mae < best:
-                best, best_state = energy_mae + forces_mae, copy.deepcopy(potential.state_dict())
-        if progress is not None:
-            progress(epoch, n_epochs, history[-1]["forces_mae"] if history else float("nan"))
-
-    if best_state is not None:
-        potential.load_state_dict(best_state)
-    potential.to("cpu")
-    potential.descriptor.fused = fused
-    return history
-
-
-def set_gradient(potential: Potential, batch: Batch, config: TrainingConfig) -> None:
-    """The gradient of the loss of one batch into the ``grad`` of each parameter."""
-    if potential.descriptor.fused:
-        gradients = loss_gradient(potential, batch, config)
-        for name, parameter in potential.named_parameters():
-            parameter.grad = gradients[name]
-    else:
-        potential.zero_grad(set_to_none=True)
-        batch_loss(potential, batch, config).backward()
-
-
-def to_device(batch: Batch, device: torch.device) -> Batch:
-    if device.type == "cpu":
-        return batch
-    move = {name: getattr(batch.graph, name).to(device) for name in vars(batch.graph)}
-    return Batch(
-        graph=type(batch.graph)(**move),
-        energies=batch.energies.to(device),
-        forces=batch.forces.to(device),
-        strain_gradients=batch.strain_gradients.to(device),
-    )
-
-
-def _validate(
-    potential: Potential, samples: Sequence[Sample], device: torch.device
-) -> tuple[float, float]:
-    energy_errors, force_errors = [], []
-    for first in range(0, len(samples), EVALUATION_BATCH):
-        batch = to_device(collate(samples[first : first + EVALUATION_BATCH]), device)
-        energies, forces, _ = predict(potential, batch, create_graph=False)
-        n_atoms = batch.graph.atoms_per_structure
-        energy_errors.append(((energies - batch.energies) / n_atoms).abs().detach())
-        force_errors.append((forces - batch.forces).abs().detach().flatten())
-    forces_mae = torch.cat(force_errors).nanmean()
-    return float(torch.cat(energy_errors).mean()), float(torch.nan_to_num(forces_mae))
 
 
 def layer_widths(model: ModelConfig) -> list[int]:

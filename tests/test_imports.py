@@ -15,6 +15,7 @@ GROUPS = [
     "graphs datasets selection calibration",
     "potential uncertainty",
     "objective",
+    "fitting",
     "training exporting",
     "lammps_library calculator exploration labelling",
     "state analysis progress",

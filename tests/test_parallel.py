@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from campaigns import mpirun
 
 from pyubias.errors import UserError
@@ -57,6 +58,24 @@ def check_ranks(folder: Path) -> None:
 
     half = ranks.split(ranks.rank % 2)
     assert half.size == (ranks.size + 1 - ranks.rank % 2) // 2
+    # something that every rank does: one that fails makes all fail
+    assert ranks.together(lambda: ranks.rank) == ranks.rank
+    with pytest.raises(UserError, match=f"rank {ranks.size - 1} failed"):
+        ranks.together(lambda: fail_on_last(ranks))
+    assert ranks.share_out(lambda k: k * k, 5) == [0, 1, 4, 9, 16]
+    first = ranks.first(1)
+    assert (first is None) == (ranks.rank > 0)
+    assert ranks.first(ranks.size + 1).size == ranks.size
+
+    # replicas: each item is one replica's, sums are the same on all
+    with ranks.replicas() as replicas:
+        parts = ranks.communicator.allgather(replicas.part([*range(5)]))
+        assert sorted(k for part in parts for k in part) == [*range(5)]
+        one, two = torch.full((2, 3), 1.0), torch.tensor([float(ranks.rank)])
+        replicas.add_up([one, None, two])
+        assert one.tolist() == [[ranks.size] * 3] * 2
+        assert two.item() == sum(range(ranks.size))
+
     ranks.wait_for_all()
     ranks.on_root(lambda: (folder / "all-good").touch())
     assert not list(folder.glob(".claims-*"))
@@ -64,6 +83,11 @@ def check_ranks(folder: Path) -> None:
 
 def fail_with(message: str) -> None:
     raise UserError(message)
+
+
+def fail_on_last(ranks: Ranks) -> None:
+    if ranks.rank == ranks.size - 1:
+        fail_with(f"rank {ranks.rank} failed")
 
 
 def test_a_single_rank_does_all_itself(tmp_path: Path) -> None:

@@ -1,17 +1,22 @@
+import sys
+
 import numpy as np
 import pytest
 import torch
 from ase import Atoms
+from campaigns import mpirun
 from structures import ELEMENTS, copper, energy_only, molecule, predictions
 
 from pyubias.calibration import conformal_factor
 from pyubias.config import ModelConfig, TrainingConfig, UncertaintyConfig
 from pyubias.datasets import collate, hash_frames, make_sample
 from pyubias.errors import UserError
+from pyubias.fitting import set_reference
 from pyubias.graphs import build_graph
 from pyubias.objective import predict
+from pyubias.parallel import Ranks
 from pyubias.potential import Potential
-from pyubias.training import load_trained, set_reference, train
+from pyubias.training import load_trained, train
 
 SMALL = ModelConfig(cutoff=4.0, n_radial=2, n_basis=6, hidden=[16])
 SHORT = TrainingConfig(epochs=3, validate_every=1)
@@ -185,6 +190,25 @@ def test_members_of_an_ensemble_are_trained_from_seeds_of_their_own():
     assert ensemble.features is None
 
 
+@pytest.mark.parametrize("kind", ["posterior", "ensemble"])
+def test_ranks_train_together_what_one_rank_trains(tmp_path, kind):
+    result = mpirun(2, tmp_path, sys.executable, __file__, kind, tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    together = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
+    assert torch.equal(*together), "the ranks must agree to the last bit"
+    alone = weights(train_of(kind))
+    if kind == "ensemble":
+        assert torch.equal(together[0], alone)
+    else:  # sums over two parts of a batch are rounded in another order
+        torch.testing.assert_close(together[0], alone, rtol=1e-3, atol=1e-3)
+
+
+def train_of(kind, ranks=None):
+    uncertainty = UncertaintyConfig(kind=kind, projections=16, members=3)
+    training = TrainingConfig(epochs=2, validate_every=1, ranks=2, batch_size=4)
+    return quick(copper(12), training, uncertainty, ranks=ranks)
+
+
 def test_progress_is_told_after_every_epoch():
     seen = []
     quick(copper(8), splits=SPLITS[:8], progress=lambda *told: seen.append(told))
@@ -253,3 +277,9 @@ def test_files_that_are_not_checkpoints_are_refused(tmp_path, model_file):
     for path in (text, other, part, model_file):
         with pytest.raises(UserError, match=f"'{path}' is not a pyubias checkpoint"):
             load_trained(path)
+
+
+if __name__ == "__main__":  # one rank of test_ranks_train_together_what_one_rank_trains
+    kind, folder = sys.argv[1:]
+    ranks = Ranks()
+    torch.save(weights(train_of(kind, ranks)), f"{folder}/{ranks.rank}.pt")

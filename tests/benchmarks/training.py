@@ -12,8 +12,8 @@ from common import ALA2, arguments, save, show
 
 from pyubias import ModelConfig, TrainingConfig, load_campaign, read_frames
 from pyubias.datasets import Sample, make_sample
+from pyubias.fitting import fit, set_reference
 from pyubias.potential import Potential
-from pyubias.training import fit, set_reference
 
 ELEMENTS = ["C", "H", "N", "O"]
 

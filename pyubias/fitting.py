@@ -1,0 +1,174 @@
+"""Fitting the parameters of one potential to labelled structures.
+
+Learning rates as in Zaverkin et al., npj Comput. Mater. 10, 83 (2024), Methods; the loss is in
+`objective`.
+"""
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from ase import Atoms
+
+from pyubias.config import TrainingConfig
+from pyubias.datasets import Batch, Sample, collate
+from pyubias.objective import batch_loss, loss_gradient, predict
+from pyubias.parallel import Replicas
+from pyubias.potential import Potential
+
+__all__ = ["Progress", "fit", "set_reference"]
+
+Progress = Callable[[int, int, float], None]
+EVALUATION_BATCH = 32
+
+
+def set_reference(potential: Potential, frames: Sequence[Atoms]) -> None:
+    """E⁰ from ridge regression of total energies on composition; c from what is left.
+
+    c is the spread of the residual energies per square root of the number of atoms, and at
+    least what the forces do over 0.1 Å, so that a set of nearly equal energies does not
+    make the network start from nothing.
+    """
+    elements = potential.elements
+    counts = np.array([[a.get_chemical_symbols().count(e) for e in elements] for a in frames])
+    energies = np.array([a.info["REF_energy"] for a in frames])
+    ridge = 1e-8 * np.eye(len(elements)) * max(1.0, float(np.square(counts).mean()))
+    reference = np.linalg.solve(counts.T @ counts + ridge, counts.T @ energies)
+    spread = float(np.std((energies - counts @ reference) / np.sqrt(counts.sum(1))))
+    forces = [a.arrays["REF_forces"] for a in frames if "REF_forces" in a.arrays]
+    rms_force = float(np.sqrt(np.mean(np.square(np.concatenate(forces))))) if forces else 0.0
+    potential.atomic_reference.copy_(torch.from_numpy(reference))
+    potential.energy_scale.fill_(max(spread, 0.1 * rms_force, 1e-3))
+
+
+def fit(
+    potential: Potential,
+    training_set: Sequence[Sample],
+    validation_set: Sequence[Sample],
+    config: TrainingConfig,
+    progress: Progress | None = None,
+    replicas: Replicas | None = None,
+) -> list[dict[str, float]]:
+    """Adam with learning rates that fall linearly to zero; keeps the best checkpoint.
+
+    Best is the smallest sum of energy MAE (eV/atom) and forces MAE (eV/Å) on the validation set;
+    without one, the last parameters are kept.
+
+    Args:
+        replicas: ranks with the same arguments, which share the structures of each batch and end
+            with the same parameters.
+
+    Returns:
+        for each look at the validation set: epoch, energy_mae, forces_mae, seconds.
+    """
+    replicas = replicas or Replicas()
+    device = torch.device(config.device)
+    fused = potential.descriptor.fused
+    potential.descriptor.fused = fused and device.type == "cpu"
+    potential.to(device)
+    optimiser = torch.optim.Adam(
+        [
+            {"params": [potential.descriptor.beta], "lr": config.embedding_rate},
+            {"params": list(potential.network.parameters()), "lr": config.weights_rate},
+            {"params": [potential.scale], "lr": config.scale_rate},
+            {"params": [potential.shift], "lr": config.shift_rate},
+        ],
+        fused=True,
+    )
+    n_batches = -(-len(training_set) // config.batch_size)
+    n_epochs = min(config.epochs, max(1, config.max_steps // n_batches))
+    n_steps = n_epochs * n_batches
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1.0 - step / n_steps)
+    order = np.random.default_rng(config.seed)
+    start = time.perf_counter()
+    history: list[dict[str, float]] = []
+    best, best_state = float("inf"), None
+
+    for epoch in range(1, n_epochs + 1):
+        shuffled = order.permutation(len(training_set))
+        for chosen in np.array_split(shuffled, n_batches):
+            mine = [training_set[k] for k in replicas.part(chosen.tolist())]
+            set_gradient(potential, mine, len(chosen), config, device)
+            replicas.add_up([p.grad for p in potential.parameters()])
+            optimiser.step()
+            schedule.step()
+        last = epoch == n_epochs
+        if validation_set and (last or epoch % config.validate_every == 0):
+            energy_mae, forces_mae = _validate(potential, validation_set, device, replicas)
+            seconds = time.perf_counter() - start
+            history.append(
+                {
+                    "epoch": epoch,
+                    "energy_mae": energy_mae,
+                    "forces_mae": forces_mae,
+                    "seconds": seconds,
+                }
+            )
+            if energy_mae + forces_mae < best:
+                best, best_state = energy_mae + forces_mae, copy.deepcopy(potential.state_dict())
+        if progress is not None:
+            progress(epoch, n_epochs, history[-1]["forces_mae"] if history else float("nan"))
+
+    if best_state is not None:
+        potential.load_state_dict(best_state)
+    potential.to("cpu")
+    potential.descriptor.fused = fused
+    return history
+
+
+def set_gradient(
+    potential: Potential,
+    samples: Sequence[Sample],
+    n_structures: int,
+    config: TrainingConfig,
+    device: torch.device,
+) -> None:
+    """Into the ``grad`` of each parameter: what some of the structures of a batch add to it."""
+    if not samples:
+        for parameter in potential.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        return
+    batch = to_device(collate(samples), device)
+    if potential.descriptor.fused:
+        gradients = loss_gradient(potential, batch, config, n_structures)
+        for name, parameter in potential.named_parameters():
+            parameter.grad = gradients[name]
+    else:
+        potential.zero_grad(set_to_none=True)
+        batch_loss(potential, batch, config, n_structures).backward()
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    if device.type == "cpu":
+        return batch
+    move = {name: getattr(batch.graph, name).to(device) for name in vars(batch.graph)}
+    return Batch(
+        graph=type(batch.graph)(**move),
+        energies=batch.energies.to(device),
+        forces=batch.forces.to(device),
+        strain_gradients=batch.strain_gradients.to(device),
+    )
+
+
+def _validate(
+    potential: Potential, samples: Sequence[Sample], device: torch.device, replicas: Replicas
+) -> tuple[float, float]:
+    """Mean absolute errors of energies (eV/atom) and forces (eV/Å)."""
+    sums = torch.zeros(4, dtype=torch.float64, device=device)
+    mine = replicas.part(range(len(samples)))
+    for first in range(0, len(mine), EVALUATION_BATCH):
+        chosen = [samples[k] for k in mine[first : first + EVALUATION_BATCH]]
+        batch = to_device(collate(chosen), device)
+        energies, forces, _ = predict(potential, batch, create_graph=False)
+        n_atoms = batch.graph.atoms_per_structure
+        known = ~batch.forces.isnan()
+        error = (forces - batch.forces).abs()[known]
+        sums[0] += ((energies - batch.energies) / n_atoms).abs().sum().detach()
+        sums[1] += len(chosen)
+        sums[2] += error.sum().detach()
+        sums[3] += len(error)
+    replicas.add_up([sums])
+    energy, n_energies, force, n_forces = sums.tolist()
+    return energy / n_energies, force / n_forces if n_forces else 0.0
