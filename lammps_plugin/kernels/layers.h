@@ -17,7 +17,7 @@
      last layer   k [h_{L-1}/sqrt(d_{L-1}), bias scale]
 
    Numbers of A atoms, one register, lie side by side: [row][atom]. What belongs to A atoms is a
-   column of rows of its own; products work on up to three columns at a time, so that each
+   column of rows of its own; products work on three columns at a time, so that each
    weight is loaded once for all of them. Included by gaussian_moments_kernel.cpp only.
 */
 
@@ -63,21 +63,41 @@ inline void tile(const T *b, int ld, int n_k, Span<const T> x, const T *start, b
       *(Memory *) (y.data + c * y.stride + (first + m) * y.step * A) = total[m][c];
 }
 
-constexpr int MAX_COLUMNS = 3;
+constexpr int MAX_COLUMNS = 6;
 constexpr int ACCUMULATORS = REGISTER_BYTES == 64 ? 24 : 12;    // of 32 or 16 registers
+constexpr int CHUNK = 64;    // of k: what is read of b with strides stays in cache and TLB
 
-template <typename T, int N, bool ROWS>
-void multiply_columns(const T *b, int ld, int n_m, int n_k, Span<const T> x, const T *start,
-                      bool add, Span<T> y)
+// rows m to m + M of y in all columns, three at a time; four are two and two
+
+template <typename T, int M, bool ROWS>
+void tiles(int columns, const T *b, int ld, int n_k, Span<const T> x, const T *start, bool add,
+           Span<T> y, int m)
 {
-  constexpr int M = ACCUMULATORS / N;
+  for (int c = 0; c < columns;) {
+    const int left = columns - c;
+    if (left == 1)
+      tile<T, 1, M, ROWS>(b, ld, n_k, x, start, add, y, m);
+    else if (left == 2 || left == 4)
+      tile<T, 2, M, ROWS>(b, ld, n_k, x, start, add, y, m);
+    else
+      tile<T, 3, M, ROWS>(b, ld, n_k, x, start, add, y, m);
+    const int done = left == 1 ? 1 : left == 2 || left == 4 ? 2 : 3;
+    c += done;
+    x.data += done * x.stride;
+    y.data += done * y.stride;
+  }
+}
+
+template <typename T, int M, bool ROWS>
+void multiply_by_tiles(int columns, const T *b, int ld, int n_m, int n_k, Span<const T> x,
+                       const T *start, bool add, Span<T> y)
+{
+  auto at = [&](int m) { return b + (ROWS ? (size_t) m * ld : m); };
   int m = 0;
   for (; m + M <= n_m; m += M)
-    tile<T, N, M, ROWS>(b + (ROWS ? (size_t) m * ld : m), ld, n_k, x, start ? start + m : nullptr,
-                        add, y, m);
+    tiles<T, M, ROWS>(columns, at(m), ld, n_k, x, start ? start + m : nullptr, add, y, m);
   for (; m < n_m; m++)
-    tile<T, N, 1, ROWS>(b + (ROWS ? (size_t) m * ld : m), ld, n_k, x, start ? start + m : nullptr,
-                        add, y, m);
+    tiles<T, 1, ROWS>(columns, at(m), ld, n_k, x, start ? start + m : nullptr, add, y, m);
 }
 
 // b(m, k) is b[m][k] with ROWS, else b[k][m]
@@ -86,10 +106,18 @@ template <typename T, bool ROWS>
 void multiply(int columns, const T *b, int ld, int n_m, int n_k, Span<const T> x, const T *start,
               bool add, Span<T> y)
 {
-  auto function = columns == 1 ? multiply_columns<T, 1, ROWS>
-      : columns == 2           ? multiply_columns<T, 2, ROWS>
-                               : multiply_columns<T, 3, ROWS>;
-  function(b, ld, n_m, n_k, x, start, add, y);
+  constexpr int A = atom_lanes<T>();
+  auto function = columns == 1 ? multiply_by_tiles<T, ACCUMULATORS, ROWS>
+                               : multiply_by_tiles<T, ACCUMULATORS / 3, ROWS>;
+  if (ROWS || n_k == 0) {
+    function(columns, b, ld, n_m, n_k, x, start, add, y);
+    return;
+  }
+  for (int k = 0; k < n_k; k += CHUNK) {
+    function(columns, b + (size_t) k * ld, ld, n_m, smaller(CHUNK, n_k - k), x,
+             k == 0 ? start : nullptr, add || k > 0, y);
+    x.data += CHUNK * x.step * A;
+  }
 }
 
 // where everything lies in a column, in rows

@@ -28,6 +28,18 @@ template <typename T> gaussian_moments::Network<T> network_of(const Parameters &
   return network;
 }
 
+// Memory for a state: that of the last one if nobody holds it any more, because fresh memory
+// costs a page fault per page.
+
+Tensor new_state(int64_t size, const at::TensorOptions &options)
+{
+  thread_local Tensor last;
+  const bool reusable = last.defined() && last.use_count() == 1 && last.numel() >= size &&
+      last.numel() <= 2 * size && last.options().type_equal(options);
+  if (!reusable) last = at::empty({size}, options);
+  return last.narrow(0, 0, size);
+}
+
 // slope of each centre, in the dtype of the arithmetic
 
 template <typename T> std::vector<T> slope_of_centres(const Graph &graph, const Parameters &p)
@@ -84,8 +96,8 @@ std::tuple<Tensor, Tensor, Tensor> evaluate(const Graph &graph, const Tensor &ed
     const auto unit = slope_of_centres<scalar_t>(graph, p);
     std::vector<scalar_t> outputs(graph.n_local);
     features = at::empty({graph.n_local, with_features ? network.n_features() : 0}, options);
-    state = at::empty({functions.state_size(graph.n_local, p.beta.size(2), network, with_features)},
-                      options);
+    state = new_state(
+        functions.state_size(graph.n_local, p.beta.size(2), network, with_features), options);
     scalar_t *of_state = state.mutable_data_ptr<scalar_t>();
     scalar_t *of_features = with_features ? features.mutable_data_ptr<scalar_t>() : nullptr;
     for_atoms<scalar_t>(

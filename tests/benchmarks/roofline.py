@@ -1,0 +1,170 @@
+"""What one step must compute and move, against what this machine can: one core.
+
+python tests/benchmarks/roofline.py [--json FILE]
+
+Operations are counted from the loops of lammps_plugin/kernels (a multiplication and an addition
+are two); bytes are what passes between the kernels once: edges, state, weights, gradients. The
+bound is the larger of operations over the rate of torch's matrix product and bytes over the rate
+of a copy of the same size. A roof of matrix products is generous for the descriptor, whose sums
+are short.
+"""
+
+import itertools
+import time
+from collections.abc import Callable
+
+import ase.io
+import torch
+from common import ALA2, arguments, save, show
+
+from pyubias import (
+    ModelConfig,
+    TrainingConfig,
+    UncertaintyConfig,
+    export,
+    load_campaign,
+    read_frames,
+    train,
+)
+from pyubias.calculator import Model
+from pyubias.potential import n_invariants
+from pyubias.uncertainty import SKETCH_GROUPS
+
+ELEMENTS = ["C", "H", "N", "O"]
+MOMENTS = 20  # unique components of Ψ_0 … Ψ_3
+EXPONENTIAL = 30  # operations of one, with its share of the cutoff function
+
+
+def seconds_of(function: Callable[[], object], repeats: int = 300) -> float:
+    """The best of ten rounds: what the machine can do when nobody disturbs it."""
+    best = float("inf")
+    for _ in range(10):
+        start = time.perf_counter()
+        for _ in range(repeats // 10):
+            function()
+        best = min(best, (time.perf_counter() - start) / (repeats // 10))
+    return best
+
+
+def network_operations(widths: list[int], p: int) -> dict[str, int]:
+    """Per atom: weights forward, sensitivities, both pull-backs; p projections (0: none)."""
+    weights = sum(2 * a * b for a, b in itertools.pairwise(widths))
+    hidden = weights - 2 * widths[0] * widths[1]
+    sketches = 2 * p * sum(widths[1:-1]) * 2 + 2 * p * widths[0] // SKETCH_GROUPS
+    return {
+        "evaluate": weights + hidden + (sketches if p else 0),
+        "gradients": 2 * widths[0] * widths[1] + ((sketches + weights + hidden) if p else 0),
+    }
+
+
+def contraction_operations(n: int) -> int:
+    """Per atom, of the invariants; the pull-back takes about three times as many."""
+    pairs = n * (n + 1) // 2
+    joins = pairs * 6 * (4 * 3 + 4 + 6 * 5)
+    products = 12 * (n * (n + 1) * (n + 2) // 6 + 2 * n * pairs)
+    return pairs * 2 * (3 + 6 + 10) + joins + products + n * n * (3 * 6 * 3 + 6 * n)
+
+
+def step_operations(model: ModelConfig, p: int, n_atoms: int, n_edges: int) -> dict[str, int]:
+    padded = 8 * -(-model.n_radial // 8)
+    radial = model.n_basis * (EXPONENTIAL + 2 * padded)
+    gradients = 2 if p else 1
+    per_edge = radial + 2 * padded * MOMENTS  # forward
+    per_edge += radial + 2 * padded * model.n_basis + gradients * 2 * padded * (MOMENTS + 30)
+    network = network_operations([n_invariants(model.n_radial), *model.hidden, 1], p)
+    contraction = contraction_operations(model.n_radial)
+    return {
+        "edges": n_edges * per_edge,
+        "contractions": n_atoms * contraction * (1 + 3 * gradients),
+        "network": n_atoms * (network["evaluate"] + network["gradients"]),
+    }
+
+
+def main() -> None:
+    options = arguments(str(__doc__)).parse_args()
+    torch.set_num_threads(1)
+    torch._C._jit_set_profiling_executor(False)
+    frames, _ = read_frames(ALA2 / "testset.extxyz", index="::24")
+    atoms = ase.io.read(ALA2 / "c7eq.xyz")
+    paper = load_campaign(ALA2 / "paper.yaml")
+    settings = {
+        "default": (ModelConfig(), UncertaintyConfig()),
+        "paper": (paper.model, paper.uncertainty),
+    }
+    rows, records = [], []
+    for name, (model, uncertainty) in settings.items():
+        trained = train(frames, model, TrainingConfig(epochs=2), uncertainty, elements=ELEMENTS)
+        for dtype in (torch.float64, torch.float32):
+            kind = str(dtype).removeprefix("torch.")
+            path = ALA2.parent / f".roofline-{kind}.pt"
+            try:
+                export(trained, path, kind)
+                module = Model(path)
+            finally:
+                path.unlink(missing_ok=True)
+            matrix, rate, copy = torch.randn(512, 512, dtype=dtype), 0.0, 0.0
+            rate = 2 * 512**3 / seconds_of(lambda m=matrix: m @ m, 50)
+            for p in (0, uncertainty.projections):
+                record = measure(module, atoms, model, p, dtype)
+                copy_of = torch.zeros(record["bytes"] // 2, dtype=torch.uint8)
+                copy = record["bytes"] / seconds_of(copy_of.clone)
+                bound = max(record["operations"] / rate, record["bytes"] / copy)
+                record |= {"name": name, "dtype": kind, "rate": rate, "copy": copy, "bound": bound}
+                records.append(record)
+                rows.append(row_of(record))
+    columns = [
+        "step of alanine dipeptide",
+        "Mflop",
+        "MB",
+        "Gflop/s, GB/s of the machine",
+        "bound, µs",
+        "measured, µs",
+        "of the bound, %",
+    ]
+    show("roofline of the model evaluation, one core", columns, rows)
+    save(options.json, records)
+
+
+def measure(
+    module: Model, atoms: ase.Atoms, model: ModelConfig, p: int, dtype: torch.dtype
+) -> dict:
+    graph = module.graph(atoms)
+    call = (graph.edge_vectors, graph.edge_index, graph.types, graph.n_atoms)
+    with torch.no_grad():
+        _, features, state = module.module.evaluate(*call, p > 0)
+        cotangent = features[0].contiguous() if p else None
+
+        def step() -> None:
+            _, _, new = module.module.evaluate(*call, p > 0)
+            module.module.gradients(*call, new, cotangent)
+
+        seconds = seconds_of(step)
+    operations = step_operations(model, p, graph.n_atoms, len(graph.edge_vectors))
+    weights = sum(x.numel() for x in module.module.potential.parameters())
+    size = torch.empty((), dtype=dtype).element_size()
+    n_gradients = 2 if p else 1
+    moved = size * (2 * state.numel() + 2 * weights)
+    moved += 8 * 3 * len(graph.edge_vectors) * (2 + n_gradients)
+    return {
+        "p": p,
+        "parts": operations,
+        "operations": sum(operations.values()),
+        "bytes": moved,
+        "seconds": seconds,
+    }
+
+
+def row_of(r: dict) -> list[str]:
+    return [
+        f"{r['name']}, {r['dtype']}, {'biased' if r['p'] else 'plain'}",
+        f"{r['operations'] / 1e6:.2f}",
+        f"{r['bytes'] / 1e6:.2f}",
+        f"{r['rate'] / 1e9:.0f}, {r['copy'] / 1e9:.0f}",
+        f"{1e6 * r['bound']:.0f}",
+        f"{1e6 * r['seconds']:.0f}",
+        f"{100 * r['bound'] / r['seconds']:.0f}",
+    ]
+
+
+if __name__ == "__main__":
+    main()
