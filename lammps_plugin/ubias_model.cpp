@@ -118,11 +118,10 @@ class TorchModel : public UbiasModel {
     module.eval();
     for (auto parameter : module.parameters()) parameter.set_requires_grad(false);
     energies_only = module.find_method("atomic_energies");
-    if (const auto method = module.find_method("gradients")) {
-      evaluate = module.get_method("evaluate");
-      gradients = method;
-      total_gradient = module.get_method("total_uncertainty_gradient");
-    }
+    gradients = module.find_method("gradients");
+    evaluate = module.find_method("evaluate");
+    total_gradient = module.find_method("total_uncertainty_gradient");
+    if (!gradients || !evaluate || !total_gradient) gradients = evaluate = total_gradient = {};
   }
 
   const UbiasMetadata &metadata() const override { return info; }

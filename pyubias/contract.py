@@ -58,6 +58,7 @@ from pyubias.kernels import load_kernels
 
 CONTRACT_VERSION = 1
 METADATA_FILE = "pyubias.json"
+WITHOUT_AUTOGRAD = ("evaluate", "gradients", "total_uncertainty_gradient")
 
 __all__ = ["CONTRACT_VERSION", "ContractError", "Metadata", "check_contract", "load", "save"]
 
@@ -274,7 +275,13 @@ def _check_graph(
         if not torch.allclose(energies, result["energies"], rtol=1e-5, atol=1e-8):
             raise ContractError("'atomic_energies' differs from the 'energies' of forward")
 
-    if hasattr(model, "gradients"):
+    there = [name for name in WITHOUT_AUTOGRAD if hasattr(model, name)]
+    if there and len(there) < len(WITHOUT_AUTOGRAD):
+        raise ContractError(
+            f"the model has {' and '.join(there)}, wanted all of {', '.join(WITHOUT_AUTOGRAD)}, "
+            "or none"
+        )
+    if there:
         _check_without_autograd(model, result, edge_vectors, edge_index, types, n_local)
 
     features = result["features"].detach().requires_grad_(True)
@@ -320,6 +327,14 @@ def _check_without_autograd(
                 for each in (state, without):
                     found = _call(model, "gradients", *arguments, each, None)[0]
                     pairs.append((f"gradients: of {name} alone", found, wanted))
+    if n_local:
+        leaf = result["features"].detach().sum(0).requires_grad_(True)
+        u = _call(model, "total_uncertainty", leaf, n_local)
+        found = _call(model, "total_uncertainty_gradient", leaf.detach(), n_local)
+        pairs.append(("total_uncertainty_gradient: u", found[0], u))
+        if u.requires_grad:
+            (wanted,) = torch.autograd.grad(u, leaf)
+            pairs.append(("total_uncertainty_gradient: gradient", found[1], wanted))
     for name, found, wanted in pairs:
         _check_tensor(name, found, tuple(wanted.shape))
         scale = float(wanted.detach().abs().max()) if wanted.numel() else 0.0

@@ -6,7 +6,7 @@ import pytest
 import torch
 from ase.data import chemical_symbols
 from torch import Tensor, nn
-from toys import LennardJones, NotFinite, ThrowsBeyond, Toy, save_toy
+from toys import LennardJones, NotFinite, ThrowsBeyond, Toy, WithoutAutograd, save_toy
 
 from pyubias.contract import METADATA_FILE, ContractError, Metadata, check_contract, load, save
 
@@ -254,3 +254,24 @@ def test_the_hash_of_a_model_changes_with_its_numbers_and_its_code_only(tmp_path
     shifted = Toy()
     shifted.register_buffer("shift", torch.ones(1))
     assert hash_of("number.pt", shifted) != first
+
+
+def test_methods_without_autograd_must_give_what_autograd_gives(tmp_path):
+    scripted = torch.jit.script(WithoutAutograd())
+    save(scripted, tmp_path / "good.pt", METADATA)
+    check_contract(tmp_path / "good.pt")
+    save(torch.jit.script(WithoutAutograd(factor=1.01)), tmp_path / "wrong.pt", METADATA)
+    with pytest.raises(ContractError, match="'gradients: of energies' differs from what autograd"):
+        check_contract(tmp_path / "wrong.pt")
+
+
+class HalfWithoutAutograd(Toy):
+    @torch.jit.export
+    def gradients(self, edge_vectors: Tensor) -> Tensor:
+        return edge_vectors
+
+
+def test_methods_without_autograd_come_together_or_not_at_all(tmp_path):
+    save(torch.jit.script(HalfWithoutAutograd()), tmp_path / "half.pt", METADATA)
+    with pytest.raises(ContractError, match="has gradients, wanted all of evaluate, gradients"):
+        check_contract(tmp_path / "half.pt")

@@ -5,7 +5,7 @@ written down by hand.
 """
 
 from pathlib import Path
-from typing import Dict  # noqa: UP035  (TorchScript knows no `dict[...]` in class bodies)
+from typing import Dict, Optional, Tuple  # noqa: UP035  (what TorchScript knows in class bodies)
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +45,55 @@ class Toy(nn.Module):
     @torch.jit.export
     def atomic_uncertainty(self, features: Tensor) -> Tensor:
         return (features.square().sum(1) + 1e-12).sqrt()
+
+
+class WithoutAutograd(Toy):
+    """Has the optional methods too; `factor` other than one makes the gradients wrong."""
+
+    def __init__(self, cutoff: float = 4.0, factor: float = 1.0) -> None:
+        super().__init__(cutoff)
+        self.factor = factor
+
+    @torch.jit.export
+    def evaluate(
+        self,
+        edge_vectors: Tensor,
+        edge_index: Tensor,
+        types: Tensor,
+        n_local: int,
+        with_features: bool,
+    ) -> Tuple[Tensor, Tensor, Tensor]:  # noqa: UP006
+        result = self.forward(edge_vectors, edge_index, types, n_local)
+        return result["energies"], result["features"], edge_vectors
+
+    @torch.jit.export
+    def gradients(
+        self,
+        edge_vectors: Tensor,
+        edge_index: Tensor,
+        types: Tensor,
+        n_local: int,
+        state: Tensor,
+        of_features: Optional[Tensor],  # noqa: UP045
+    ) -> Tuple[Tensor, Tensor]:  # noqa: UP006
+        r = state.detach().requires_grad_(True)
+        result = self.forward(r, edge_index, types, n_local)
+        energy, by_features = result["energies"].sum(), torch.zeros_like(r)
+        if of_features is not None:
+            scalar = (result["features"] * of_features).sum()
+            found = torch.autograd.grad([scalar], [r], retain_graph=True)[0]
+            if found is not None:
+                by_features = found
+        by_energy = torch.autograd.grad([energy], [r])[0]
+        assert by_energy is not None
+        return self.factor * by_energy, by_features
+
+    @torch.jit.export
+    def total_uncertainty_gradient(
+        self, feature_sum: Tensor, n_atoms: int
+    ) -> Tuple[Tensor, Tensor]:  # noqa: UP006
+        u = self.total_uncertainty(feature_sum, n_atoms)
+        return u, feature_sum / (u * n_atoms * n_atoms)
 
 
 class LennardJones(Toy):
