@@ -132,7 +132,8 @@ class TorchModel : public UbiasModel {
       torch::jit::GraphOptimizerEnabledGuard no_recompilation(false);
       // free the last step's autograd graph
 
-      features = atomic = edge_vectors = energy = energy_gradient_host = torch::Tensor();
+      features = atomic = edge_vectors = energy = state = energy_gradient_host =
+          uncertainty_gradient_host = torch::Tensor();
       n_local = graph.n_local;
       edge_vectors = to_device(graph.edge_vectors.data(), {graph.n_edges, 3}, torch::kFloat64);
       edge_index = to_device(graph.edge_index.data(), {2, graph.n_edges}, torch::kInt64);

@@ -161,3 +161,22 @@ def test_gradients_of_the_compiled_operators_are_those_of_pytorch(
         (prediction,) = model.predict(frames[:1])
         results.append([*exported(prediction), *model.uncertainty_gradient(frames[0])])
     assert_same(*results, 1e-8)
+
+
+def test_results_are_not_overwritten_by_later_ones(model_files, ala2_frames):
+    """The compiled operators use memory again: only what nobody holds any more."""
+    model = Model(model_files["posterior"])
+    graphs = [model.graph(atoms) for atoms in ala2_frames[:3]]
+    calls = [(g.edge_vectors, g.edge_index, g.types, g.n_atoms) for g in graphs]
+
+    def results(call):
+        energies, features, state = model.module.evaluate(*call, True)
+        return [energies, features, *model.module.gradients(*call, state, features[0])]
+
+    held = [results(call) for call in calls]
+    copies = [[x.clone() for x in result] for result in held]
+    for _ in range(5):
+        for call in calls:
+            results(call)
+    for result, copy_ in zip(held, copies, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(result, copy_, strict=True))

@@ -73,8 +73,8 @@ std::pair<Tensor, Tensor> push_forward(const Graph &graph, const Tensor &edge_ve
                                        const Tensor &tangents)
 {
   Tensor moment_tangents = at::empty_like(moments);
-  Tensor result = at::empty({graph.n_local, gaussian_moments::n_invariants(beta.size(2))},
-                            moments.options());
+  Tensor result =
+      at::empty({graph.n_local, gaussian_moments::n_invariants(beta.size(2))}, moments.options());
   AT_DISPATCH_FLOATING_TYPES(edge_vectors.scalar_type(), "gaussian_moments_push_forward", [&] {
     for_atoms<scalar_t>(
         graph, edge_vectors, beta, GRAIN, [&](const auto &problem, int64_t begin, int64_t end) {
@@ -93,14 +93,14 @@ Tensor pull_back_tangent(const Graph &graph, const Tensor &edge_vectors, const T
 {
   Tensor d_beta = at::zeros_like(beta);
   AT_DISPATCH_FLOATING_TYPES(edge_vectors.scalar_type(), "gaussian_moments_pull_back_tangent", [&] {
-    for_atoms<scalar_t>(
-        graph, edge_vectors, beta, graph.n_local, [&](const auto &problem, int64_t begin, int64_t end) {
-          gaussian_moments::functions<scalar_t>().pull_back_tangent(
-              problem, begin, end, moments.const_data_ptr<scalar_t>(),
-              moment_tangents.const_data_ptr<scalar_t>(), tangents.const_data_ptr<scalar_t>(),
-              a.const_data_ptr<scalar_t>(), b.const_data_ptr<scalar_t>(),
-              d_beta.mutable_data_ptr<scalar_t>());
-        });
+    for_atoms<scalar_t>(graph, edge_vectors, beta, graph.n_local,
+                        [&](const auto &problem, int64_t begin, int64_t end) {
+                          gaussian_moments::functions<scalar_t>().pull_back_tangent(
+                              problem, begin, end, moments.const_data_ptr<scalar_t>(),
+                              moment_tangents.const_data_ptr<scalar_t>(),
+                              tangents.const_data_ptr<scalar_t>(), a.const_data_ptr<scalar_t>(),
+                              b.const_data_ptr<scalar_t>(), d_beta.mutable_data_ptr<scalar_t>());
+                        });
   });
   return d_beta;
 }

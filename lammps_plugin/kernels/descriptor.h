@@ -12,7 +12,6 @@
 
 namespace descriptor {
 
-
 void check(const Tensor &edge_vectors, const Tensor &edge_index, const Tensor &types,
            const Tensor &beta);
 

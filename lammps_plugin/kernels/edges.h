@@ -13,12 +13,12 @@ template <typename T> struct Block {
 };
 
 template <typename T>
-inline void geometry(const Problem<T> &p, const int64_t *edges, int n_edges, T prefactor,
-                     Block<T> &block)
+inline void geometry(const Problem<T> &p, int64_t first, int n_edges, T prefactor, Block<T> &block)
 {
   T x[3][W];
   for (int e = 0; e < W; e++)
-    for (int a = 0; a < 3; a++) x[a][e] = e < n_edges ? p.vectors[3 * edges[e] + a] : T(1.0);
+    for (int a = 0; a < 3; a++)
+      x[a][e] = e < n_edges ? p.vectors[3 * p.position(first + e) + a] : T(1.0);
   const T k = M_PI / p.cutoff;
 #pragma GCC ivdep
   for (int e = 0; e < W; e++) {
@@ -178,8 +178,7 @@ template <typename T, int S> class Edges {
 
   // from K sets of cotangents of the moments: the gradients by the edge vectors for each
 
-  template <int K>
-  void pull_back(int64_t i, const T *const *cotangents, T *const *d_vectors)
+  template <int K> void pull_back(int64_t i, const T *const *cotangents, T *const *d_vectors)
   {
     for_edges(i, [&](int64_t edge, int64_t pair, const Block<T> &block, int e) {
       radial_basis<T, true>(p, block, e, gamma, q.data(), dq.data());
@@ -255,9 +254,9 @@ template <typename T, int S> class Edges {
     Block<T> block;
     for (int64_t first = p.first_edge[i]; first < p.first_edge[i + 1]; first += W) {
       const int count = smaller(W, p.first_edge[i + 1] - first);
-      geometry(p, p.edge + first, count, prefactor, block);
+      geometry(p, first, count, prefactor, block);
       for (int e = 0; e < count; e++) {
-        const int64_t edge = p.edge[first + e];
+        const int64_t edge = p.position(first + e);
         function(edge, p.types[i] * p.n_elements + p.types[p.neighbours[edge]], block, e);
       }
     }

@@ -42,11 +42,13 @@ template <typename T> struct Problem {
   double cutoff, r_min;
   int64_t n_local;
   const int64_t *first_edge;    // (n_local + 1): edges of atom i are edge[first_edge[i]] ...
-  const int64_t *edge;          // (n_edges): positions in the arrays below
+  const int64_t *edge;          // (n_edges): positions in the arrays below; null: as they come
   const T *vectors;             // (n_edges, 3)
   const int64_t *neighbours;    // (n_edges)
   const int64_t *types;         // (n_all)
   const T *beta;                // (n_elements, n_elements, n_radial, n_basis)
+
+  int64_t position(int64_t k) const { return edge ? edge[k] : k; }
 };
 
 // A network on top, prepared as layers.h says: layers l = 0 ... n_layers - 1
@@ -56,12 +58,12 @@ constexpr int GROUPS = 8;    // of the sketch of the invariants, as in pyubias/u
 
 template <typename T> struct Network {
   int n_layers;
-  int width[MAX_LAYERS + 1];           // d_0 ... d_L = 1
-  int n_sketches;                      // a multiple of GROUPS; 0: last-layer features
-  const T *first_sketch;               // U_0 (d_0 + GROUPS, n_sketches / GROUPS)
-  const T *inputs[MAX_LAYERS];         // M_l (d_l + 1, d_{l+1} + n_sketches), M_0 without U_0
-  const T *sensitivities[MAX_LAYERS];  // N_l (d_{l+1}, d_l + n_sketches)
-  T gain, bias_scale, last_scale;      // last_scale: 1/sqrt(d_{L-1})
+  int width[MAX_LAYERS + 1];             // d_0 ... d_L = 1
+  int n_sketches;                        // a multiple of GROUPS; 0: last-layer features
+  const T *first_sketch;                 // U_0 (d_0 + GROUPS, n_sketches / GROUPS)
+  const T *inputs[MAX_LAYERS];           // M_l (d_l + 1, d_{l+1} + n_sketches), M_0 without U_0
+  const T *sensitivities[MAX_LAYERS];    // N_l (d_{l+1}, d_l + n_sketches)
+  T gain, bias_scale, last_scale;        // last_scale: 1/sqrt(d_{L-1})
   int columns_of_inputs(int l) const { return width[l + 1] + (l > 0 ? n_sketches : 0); }
   int n_features() const { return n_sketches > 0 ? n_sketches : width[n_layers - 1] + 1; }
 };

@@ -326,8 +326,8 @@ void pull_back_tangent(const Problem<T> &p, int64_t begin, int64_t end, const T 
 }
 
 template <typename T>
-void evaluate(const Problem<T> &p, const Network<T> &net, int64_t begin, int64_t end,
-              const T *unit, T *state, T *outputs, T *features)
+void evaluate(const Problem<T> &p, const Network<T> &net, int64_t begin, int64_t end, const T *unit,
+              T *state, T *outputs, T *features)
 {
   auto function = padded_radial(p.n_radial) == 8 ? evaluate_padded<T, 8> : evaluate_padded<T, 16>;
   function(p, net, begin, end, unit, state, outputs, features);
@@ -339,14 +339,13 @@ void gradients(const Problem<T> &p, const Network<T> &net, int64_t begin, int64_
                int64_t b_stride, T *of_outputs, T *of_features)
 {
   auto function = padded_radial(p.n_radial) == 8 ? gradients_padded<T, 8> : gradients_padded<T, 16>;
-  function(p, net, begin, end, unit, state, with_features, a, b, b_stride, of_outputs,
-           of_features);
+  function(p, net, begin, end, unit, state, with_features, a, b, b_stride, of_outputs, of_features);
 }
 
 template <typename T>
-constexpr Functions<T> all_functions = {
-    invariants<T>,     pull_back<T>,            push_forward<T>, pull_back_tangent<T>,
-    block_of_atoms<T>, state_size<T>, evaluate<T>,     gradients<T>};
+constexpr Functions<T> all_functions = {invariants<T>,        pull_back<T>,      push_forward<T>,
+                                        pull_back_tangent<T>, block_of_atoms<T>, state_size<T>,
+                                        evaluate<T>,          gradients<T>};
 
 }    // namespace
 

@@ -92,7 +92,9 @@ template <typename T, int M, bool ROWS>
 void multiply_by_tiles(int columns, const T *b, int ld, int n_m, int n_k, Span<const T> x,
                        const T *start, bool add, Span<T> y)
 {
-  auto at = [&](int m) { return b + (ROWS ? (size_t) m * ld : m); };
+  auto at = [&](int m) {
+    return b + (ROWS ? (size_t) m * ld : m);
+  };
   int m = 0;
   for (; m + M <= n_m; m += M)
     tiles<T, M, ROWS>(columns, at(m), ld, n_k, x, start ? start + m : nullptr, add, y, m);
@@ -219,8 +221,7 @@ template <typename T> class Layers {
       const int skip = l > 0 ? 0 : net.width[0];    // dz/dG is the pull-back's
       multiply<T, false>(n, net.sensitivities[l] + skip, net.width[l] + net.n_sketches,
                          net.width[l] - skip + p, net.width[l + 1], input(columns, at.delta[l]),
-                         nullptr, false,
-                         span(columns, l > 0 ? at.before_slope[l - 1] : at.q[0]));
+                         nullptr, false, span(columns, l > 0 ? at.before_slope[l - 1] : at.q[0]));
     }
   }
 
@@ -268,8 +269,8 @@ template <typename T> class Layers {
         const int skip = l > 0 ? 0 : net.width[0];
         multiply<T, true>(n, net.sensitivities[l] + skip, net.width[l] + net.n_sketches,
                           net.width[l + 1], net.width[l] - skip + p,
-                          input(work, l > 0 ? at.before_slope[l - 1] : at.q[0]), nullptr,
-                          false, span(work, at.delta[l]));
+                          input(work, l > 0 ? at.before_slope[l - 1] : at.q[0]), nullptr, false,
+                          span(work, at.delta[l]));
         for (int c = 0; c < n; c++) {
           const T *column = columns + c * stride;
           T *d = work + c * stride;
@@ -289,8 +290,8 @@ template <typename T> class Layers {
                row(d, at.slope[l]), row(d, at.h[l + 1]));
         }
       multiply<T, true>(n, net.inputs[l], net.columns_of_inputs(l), net.width[l],
-                        net.width[l + 1] + (l > 0 ? p : 0), input(work, at.h[l + 1]),
-                        nullptr, false, span(work, at.h[l]));
+                        net.width[l + 1] + (l > 0 ? p : 0), input(work, at.h[l + 1]), nullptr,
+                        false, span(work, at.h[l]));
     }
     if (p > 0)
       for_groups([&](const T *u, int ld, int n_inputs, int group) {
@@ -313,7 +314,8 @@ template <typename T> class Layers {
     if (net.n_sketches == 0) {
       T *h = row(d, at.h[last]);
       for (int k = 0; k < net.width[last] * A; k++) h[k] = a[k] * net.last_scale;
-      for (int l = 0; l < last; l++) memset(row(d, at.slope[l]), 0, net.width[l + 1] * A * sizeof(T));
+      for (int l = 0; l < last; l++)
+        memset(row(d, at.slope[l]), 0, net.width[l + 1] * A * sizeof(T));
       return;
     }
     for (int l = 0; l <= last; l++) {

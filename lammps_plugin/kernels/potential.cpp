@@ -28,16 +28,22 @@ template <typename T> gaussian_moments::Network<T> network_of(const Parameters &
   return network;
 }
 
-// Memory for a state: that of the last one if nobody holds it any more, because fresh memory
-// costs a page fault per page.
+// Memory for a result: that of an earlier one which nobody holds any more, because fresh memory
+// costs a page fault per page. A thread keeps a few.
 
-Tensor new_state(int64_t size, const at::TensorOptions &options)
+Tensor recycled(at::IntArrayRef shape, const at::TensorOptions &options)
 {
-  thread_local Tensor last;
-  const bool reusable = last.defined() && last.use_count() == 1 && last.numel() >= size &&
-      last.numel() <= 2 * size && last.options().type_equal(options);
-  if (!reusable) last = at::empty({size}, options);
-  return last.narrow(0, 0, size);
+  constexpr size_t KEPT = 8;
+  thread_local std::vector<Tensor> earlier;
+  const int64_t size = c10::multiply_integers(shape);
+  for (auto &memory : earlier)
+    if (memory.storage().use_count() == 1 && memory.dtype() == options.dtype() &&
+        memory.numel() >= size && memory.numel() <= 2 * size)
+      return memory.narrow(0, 0, size).view(shape);
+  Tensor memory = at::empty({size}, options);
+  if (earlier.size() == KEPT) earlier.erase(earlier.begin());
+  earlier.push_back(memory);
+  return memory.view(shape);
 }
 
 // slope of each centre, in the dtype of the arithmetic
@@ -64,9 +70,8 @@ void check(const Graph &graph, const Tensor &edge_vectors, const Parameters &p)
     const auto &m = p.inputs[l], &n = p.sensitivities[l];
     const int64_t d_in = m.size(0) - 1, d_out = n.size(0);
     const bool fits = m.is_contiguous() && n.is_contiguous() &&
-        m.size(1) == d_out + (l > 0 ? p.n_sketches : 0) &&
-        n.size(1) == d_in + p.n_sketches && m.scalar_type() == p.beta.scalar_type() &&
-        n.scalar_type() == p.beta.scalar_type() &&
+        m.size(1) == d_out + (l > 0 ? p.n_sketches : 0) && n.size(1) == d_in + p.n_sketches &&
+        m.scalar_type() == p.beta.scalar_type() && n.scalar_type() == p.beta.scalar_type() &&
         (l + 1 < n_layers ? p.inputs[l + 1].size(0) == d_out + 1 : d_out == 1);
     TORCH_CHECK(fits, "potential: layer ", l, " has matrices ", m.sizes(), " and ", n.sizes(),
                 " for ", p.n_sketches, " sketches, which do not fit");
@@ -75,12 +80,13 @@ void check(const Graph &graph, const Tensor &edge_vectors, const Parameters &p)
   TORCH_CHECK(d_0 == gaussian_moments::n_invariants(p.beta.size(2)),
               "potential: the first layer takes ", d_0, " invariants, the descriptor has ",
               gaussian_moments::n_invariants(p.beta.size(2)));
-  TORCH_CHECK(p.n_sketches == 0 ||
-                  (p.n_sketches % n_groups == 0 && p.first_sketch.is_contiguous() &&
-                   p.first_sketch.scalar_type() == p.beta.scalar_type() &&
-                   p.first_sketch.sizes() == at::IntArrayRef{d_0 + n_groups, p.n_sketches / n_groups}),
-              "potential: the sketch of the invariants has shape ", p.first_sketch.sizes(), " for ",
-              p.n_sketches, " projections in ", n_groups, " groups");
+  TORCH_CHECK(
+      p.n_sketches == 0 ||
+          (p.n_sketches % n_groups == 0 && p.first_sketch.is_contiguous() &&
+           p.first_sketch.scalar_type() == p.beta.scalar_type() &&
+           p.first_sketch.sizes() == at::IntArrayRef{d_0 + n_groups, p.n_sketches / n_groups}),
+      "potential: the sketch of the invariants has shape ", p.first_sketch.sizes(), " for ",
+      p.n_sketches, " projections in ", n_groups, " groups");
 }
 
 std::tuple<Tensor, Tensor, Tensor> evaluate(const Graph &graph, const Tensor &edge_vectors,
@@ -95,19 +101,19 @@ std::tuple<Tensor, Tensor, Tensor> evaluate(const Graph &graph, const Tensor &ed
     const auto network = network_of<scalar_t>(p);
     const auto unit = slope_of_centres<scalar_t>(graph, p);
     std::vector<scalar_t> outputs(graph.n_local);
-    features = at::empty({graph.n_local, with_features ? network.n_features() : 0}, options);
-    state = new_state(
-        functions.state_size(graph.n_local, p.beta.size(2), network, with_features), options);
+    features = recycled({graph.n_local, with_features ? network.n_features() : 0}, options);
+    state = recycled({functions.state_size(graph.n_local, p.beta.size(2), network, with_features)},
+                     options);
     scalar_t *of_state = state.mutable_data_ptr<scalar_t>();
     scalar_t *of_features = with_features ? features.mutable_data_ptr<scalar_t>() : nullptr;
-    for_atoms<scalar_t>(
-        graph, vectors, p.beta, functions.block_of_atoms(),
-        [&](const auto &problem, int64_t begin, int64_t end) {
-          functions.evaluate(problem, network, begin, end, unit.data(), of_state, outputs.data(),
-                             of_features);
-        });
+    for_atoms<scalar_t>(graph, vectors, p.beta, functions.block_of_atoms(),
+                        [&](const auto &problem, int64_t begin, int64_t end) {
+                          functions.evaluate(problem, network, begin, end, unit.data(), of_state,
+                                             outputs.data(), of_features);
+                        });
     const int64_t *types = graph.types.const_data_ptr<int64_t>();
-    const double *slope = p.slope.const_data_ptr<double>(), *offset = p.offset.const_data_ptr<double>();
+    const double *slope = p.slope.const_data_ptr<double>(),
+                 *offset = p.offset.const_data_ptr<double>();
     double *result = energies.mutable_data_ptr<double>();
     for (int64_t i = 0; i < graph.n_local; i++)
       result[i] = offset[types[i]] + slope[types[i]] * outputs[i];
@@ -124,11 +130,11 @@ std::pair<Tensor, Tensor> gradients(const Graph &graph, const Tensor &edge_vecto
   Tensor a, b, d_energies, d_features;
   if (of_energies.defined()) {
     a = of_energies.to(at::kDouble).contiguous();
-    d_energies = at::empty_like(vectors);
+    d_energies = recycled(vectors.sizes(), vectors.options());
   }
   if (of_features.defined()) {
     b = of_features.to(dtype).contiguous();
-    d_features = at::empty_like(vectors);
+    d_features = recycled(vectors.sizes(), vectors.options());
   }
   AT_DISPATCH_FLOATING_TYPES(dtype, "potential_gradients", [&] {
     const auto &functions = gaussian_moments::functions<scalar_t>();
@@ -141,7 +147,9 @@ std::pair<Tensor, Tensor> gradients(const Graph &graph, const Tensor &edge_vecto
       of_outputs[i] *= a.const_data_ptr<double>()[i];
     const scalar_t *b_data = b.defined() ? b.const_data_ptr<scalar_t>() : nullptr;
     const int64_t b_stride = b.defined() && b.dim() == 2 ? b.size(1) : 0;
-    auto pointer = [](Tensor &d) { return d.defined() ? d.mutable_data_ptr<scalar_t>() : nullptr; };
+    auto pointer = [](Tensor &d) {
+      return d.defined() ? d.mutable_data_ptr<scalar_t>() : nullptr;
+    };
     scalar_t *by_outputs = pointer(d_energies), *by_features = pointer(d_features);
     for_atoms<scalar_t>(graph, vectors, p.beta, functions.block_of_atoms(),
                         [&](const auto &problem, int64_t begin, int64_t end) {

@@ -16,10 +16,10 @@ namespace potential {
 
 struct Parameters {
   Tensor beta;
-  Tensor slope, offset;                          // E_i = offset_Z + slope_Z z_i, in float64
-  Tensor first_sketch;                           // U_0 of layers.h
-  std::vector<Tensor> inputs, sensitivities;     // M_l and N_l
-  int64_t n_sketches;                            // 0: last-layer features
+  Tensor slope, offset;                         // E_i = offset_Z + slope_Z z_i, in float64
+  Tensor first_sketch;                          // U_0 of layers.h
+  std::vector<Tensor> inputs, sensitivities;    // M_l and N_l
+  int64_t n_sketches;                           // 0: last-layer features
   double gain, bias_scale;
 };
 

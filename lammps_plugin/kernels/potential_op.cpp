@@ -38,8 +38,15 @@ struct Call : torch::CustomClassHolder {
   {
     TORCH_CHECK(tensors.size() >= 6 && tensors.size() % 2 == 0, "potential: got ", tensors.size(),
                 " parameters, wanted beta, slope, offset, U_0 and two for each layer");
-    parameters = {tensors[0].contiguous(), tensors[1], tensors[2], tensors[3], {}, {}, n_sketches,
-                  gain, bias_scale};
+    parameters = {tensors[0].contiguous(),
+                  tensors[1],
+                  tensors[2],
+                  tensors[3],
+                  {},
+                  {},
+                  n_sketches,
+                  gain,
+                  bias_scale};
     for (size_t k = 4; k < tensors.size(); k += 2) {
       parameters.inputs.push_back(tensors[k]);
       parameters.sensitivities.push_back(tensors[k + 1]);
@@ -81,7 +88,7 @@ class Differentiable : public torch::autograd::Function<Differentiable> {
   }
 };
 
-#define UBIAS_ARGUMENTS                                                                        \
+#define UBIAS_ARGUMENTS                                                                       \
   const Tensor &edge_vectors, const Tensor &edge_index, const Tensor &types, int64_t n_local, \
       Tensors parameters, double cutoff, double gain, double bias_scale, int64_t n_sketches
 #define UBIAS_PASSED_ON \
@@ -113,15 +120,14 @@ std::tuple<Tensor, Tensor> gradients(UBIAS_ARGUMENTS, const Tensor &state,
 {
   const Call call(UBIAS_PASSED_ON);
   const Tensor ones = at::ones({n_local}, state.options().dtype(at::kDouble));
-  auto [by_energy, by_features] =
-      potential::gradients(call.graph, edge_vectors, call.parameters, state, ones,
-                           of_features.value_or(Tensor()));
+  auto [by_energy, by_features] = potential::gradients(call.graph, edge_vectors, call.parameters,
+                                                       state, ones, of_features.value_or(Tensor()));
   if (!by_features.defined()) by_features = at::empty({0, 3}, by_energy.options());
   return {by_energy, by_features};
 }
 
-#define UBIAS_SCHEMA                                                                              \
-  "(Tensor edge_vectors, Tensor edge_index, Tensor types, int n_local, Tensor[] parameters, "     \
+#define UBIAS_SCHEMA                                                                          \
+  "(Tensor edge_vectors, Tensor edge_index, Tensor types, int n_local, Tensor[] parameters, " \
   "float cutoff, float gain, float bias_scale, int n_sketches, "
 
 }    // namespace

@@ -24,19 +24,22 @@ struct Graph {
   double cutoff;
 };
 
-// positions of the edges of each centre in `order`; returns where those of each begin
+// where the edges of each centre begin in `order`, which stays empty if they come in order
 
 inline std::vector<int64_t> group_by_centre(const Graph &graph, std::vector<int64_t> &order)
 {
   const int64_t n_edges = graph.edge_index.size(1);
   const int64_t *centres = graph.edge_index.const_data_ptr<int64_t>();
   std::vector<int64_t> first(graph.n_local + 1, 0);
+  bool sorted = true;
   for (int64_t e = 0; e < n_edges; e++) {
     TORCH_CHECK_INDEX(centres[e] >= 0 && centres[e] < graph.n_local, "edge ", e, " has centre ",
                       centres[e], ", there are ", graph.n_local, " centres");
     first[centres[e] + 1]++;
+    sorted = sorted && (e == 0 || centres[e] >= centres[e - 1]);
   }
   std::partial_sum(first.begin(), first.end(), first.begin());
+  if (sorted) return first;
   std::vector<int64_t> next(first.begin(), first.end() - 1);
   order.resize(n_edges);
   for (int64_t e = 0; e < n_edges; e++) order[next[centres[e]]++] = e;
@@ -60,7 +63,7 @@ void for_atoms(const Graph &graph, const Tensor &edge_vectors, const Tensor &bet
                                                 R_MIN,
                                                 graph.n_local,
                                                 first.data(),
-                                                order.data(),
+                                                order.empty() ? nullptr : order.data(),
                                                 edge_vectors.const_data_ptr<T>(),
                                                 graph.edge_index.const_data_ptr<int64_t>() +
                                                     graph.edge_index.size(1),

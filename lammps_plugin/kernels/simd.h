@@ -23,8 +23,7 @@ template <typename T, int N> struct Pack {
       REGISTER_BYTES / (int) sizeof(T) < N ? REGISTER_BYTES / (int) sizeof(T) : N;
   static constexpr int PARTS = N / LANES;
   typedef T Register __attribute__((vector_size(LANES * sizeof(T))));
-  typedef T Memory
-      __attribute__((vector_size(LANES * sizeof(T)), aligned(sizeof(T)), may_alias));
+  typedef T Memory __attribute__((vector_size(LANES * sizeof(T)), aligned(sizeof(T)), may_alias));
 
   Register part[PARTS];
 
