@@ -15,6 +15,7 @@ from campaigns import ALA2, metrics, mpirun, shared_commands, tiny
 
 from pyubias.campaign import arms_of, read_structures, run_campaign
 from pyubias.config import load_campaign
+from pyubias.contract import load
 from pyubias.datasets import hash_frames
 from pyubias.errors import UserError
 from pyubias.exploration import load_walks
@@ -212,6 +213,12 @@ def test_the_wall_clock_ends_an_invocation_and_the_next_one_goes_on(
     assert_same_result(folder, uninterrupted)
 
 
+def test_walkers_run_in_the_precision_asked_for(uninterrupted: Path, tmp_path: Path) -> None:
+    folder = run(tmp_path, {"exploration": {"dtype": "float64"}, "stop": {"labels": 10}})
+    found = [load(each / "model.pt")[1].dtype for each in (uninterrupted, folder)]
+    assert found == ["float32", "float64"]
+
+
 def test_a_campaign_ends_at_its_target_error(tmp_path: Path) -> None:
     records = metrics(run(tmp_path, {"stop": {"forces_rmse": 1e3}}))
     assert [(r["n_labels"], r["last"]) for r in records] == [(10, True)]
@@ -363,6 +370,22 @@ def test_ranks_change_no_result_and_may_share_a_walker(uninterrupted: Path, tmp_
         distances = [w.frames()[0].get_all_distances() for w in (a, b)]
         np.testing.assert_allclose(*distances, rtol=0, atol=1e-6)
     assert read_json(runs / "both" / "control" / "config.json")["exploration"]["tau"] == 0.0
+
+
+def test_ranks_may_train_together(tmp_path: Path) -> None:
+    """Replicas of one potential that share each batch; members of an ensemble side by side."""
+    kinds: dict[str, dict[str, Any]] = {
+        "replicas": {"training": {"ranks": 2}},
+        "ensemble": {"uncertainty": {"kind": "ensemble", "members": 2}},
+    }
+    files = [
+        tiny(tmp_path, {**changes, "name": name, "stop": {"labels": 14}}, f"{name}.yaml")
+        for name, changes in kinds.items()
+    ]
+    result = mpirun(2, tmp_path, sys.executable, TESTS / "campaigns.py", *files)
+    assert result.returncode == 0, result.stdout + result.stderr
+    for name in kinds:
+        assert [r["n_labels"] for r in metrics(tmp_path / "runs" / name)] == [10, 14]
 
 
 def test_start_structures_that_cannot_be_read_are_an_error(tmp_path: Path) -> None:
