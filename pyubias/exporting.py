@@ -88,17 +88,11 @@ class FusedPotential(nn.Module):
     def forward(
         self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
     ) -> tuple[Tensor, Tensor]:
+        tensors = self.tensors()
+        # fmt: off
         return torch.ops.pyubias.potential(
-            edge_vectors,
-            edge_index,
-            types,
-            n_local,
-            self.tensors(),
-            self.cutoff,
-            self.gain,
-            self.bias_scale,
-            self.n_sketches,
-            True,
+            edge_vectors, edge_index, types, n_local, tensors,
+            self.cutoff, self.gain, self.bias_scale, self.n_sketches, True,
         )
 
     @torch.jit.export
@@ -110,12 +104,13 @@ class FusedPotential(nn.Module):
         n_local: int,
         with_features: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
+        tensors = self.tensors()
         return torch.ops.pyubias.potential_evaluate(
             edge_vectors,
             edge_index,
             types,
             n_local,
-            self.tensors(),
+            tensors,
             self.cutoff,
             self.gain,
             self.bias_scale,
@@ -133,12 +128,13 @@ class FusedPotential(nn.Module):
         state: Tensor,
         of_features: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
+        tensors = self.tensors()
         return torch.ops.pyubias.potential_gradients(
             edge_vectors,
             edge_index,
             types,
             n_local,
-            self.tensors(),
+            tensors,
             self.cutoff,
             self.gain,
             self.bias_scale,
@@ -146,6 +142,7 @@ class FusedPotential(nn.Module):
             state,
             of_features,
         )
+        # fmt: on
 
 
 def _without_zeros(sketch: Tensor) -> Tensor:
@@ -205,30 +202,23 @@ class ExportedFused(ExportedPotential):
         u, gradient = self.head.total_with_gradient(feature_sum / n_atoms)
         return u, gradient / n_atoms
 
+    # fmt: off
     @torch.jit.export
     def evaluate(
-        self,
-        edge_vectors: Tensor,
-        edge_index: Tensor,
-        types: Tensor,
-        n_local: int,
+        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int,
         with_features: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         return self.potential.evaluate(edge_vectors, edge_index, types, n_local, with_features)
 
     @torch.jit.export
     def gradients(
-        self,
-        edge_vectors: Tensor,
-        edge_index: Tensor,
-        types: Tensor,
-        n_local: int,
-        state: Tensor,
-        of_features: Tensor | None,
+        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int,
+        state: Tensor, of_features: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         return self.potential.gradients(
             edge_vectors, edge_index, types, n_local, state, of_features
         )
+    # fmt: on
 
 
 class ExportedEnsemble(WithHead):

@@ -12,8 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from ase import Atoms
 from rich.console import Console
 from rich.table import Table
+
+from pyubias import ModelConfig, UncertaintyConfig, load_campaign, read_frames
 
 ROOT = Path(__file__).parents[2]
 ALA2 = ROOT / "inputs" / "ala2"
@@ -24,6 +28,23 @@ def arguments(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     return parser
+
+
+def training_and_test(n_training: int, n_test: int = 200) -> tuple[list[Atoms], list[Atoms]]:
+    """Frames of alanine dipeptide over all of (φ, ψ), the same split in every benchmark."""
+    frames, _ = read_frames(ALA2 / "testset.extxyz")
+    shuffled = np.random.default_rng(0).permutation(len(frames))
+    picked = [frames[k] for k in shuffled[: n_training + n_test]]
+    return picked[:n_training], picked[n_training:]
+
+
+def default_and_paper() -> dict[str, tuple[ModelConfig, UncertaintyConfig]]:
+    """Sizes of our default model and of the paper's."""
+    paper = load_campaign(ALA2 / "paper.yaml")
+    return {
+        "default": (ModelConfig(), UncertaintyConfig()),
+        "paper": (paper.model, paper.uncertainty),
+    }
 
 
 def machine() -> str:

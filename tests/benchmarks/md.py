@@ -7,15 +7,12 @@ import tempfile
 from pathlib import Path
 
 import ase.io
-from common import ALA2, arguments, lammps_seconds_per_step, save, show
+from common import ALA2, arguments, default_and_paper, lammps_seconds_per_step, save, show
 from eager import seconds_per_step
 
 from pyubias import (
-    ModelConfig,
     TrainingConfig,
-    UncertaintyConfig,
     export,
-    load_campaign,
     read_frames,
     train,
 )
@@ -58,14 +55,9 @@ def main() -> None:
     options = parser.parse_args()
     frames, _ = read_frames(ALA2 / "testset.extxyz", index="::24")
     atoms = ase.io.read(ALA2 / "c7eq.xyz")
-    paper = load_campaign(ALA2 / "paper.yaml")
-    settings = {
-        "default": (ModelConfig(), UncertaintyConfig()),
-        "paper": (paper.model, paper.uncertainty),
-    }
 
     records = []
-    for name, (model, uncertainty) in settings.items():
+    for name, (model, uncertainty) in default_and_paper().items():
         trained = train(frames, model, TrainingConfig(epochs=2), uncertainty)
         with tempfile.TemporaryDirectory() as folder:
             for dtype in ("float64", "float32"):

@@ -10,8 +10,7 @@ other size beats in both.
 import tempfile
 from pathlib import Path
 
-import numpy as np
-from common import ALA2, arguments, lammps_seconds_per_step, save, show
+from common import ALA2, arguments, lammps_seconds_per_step, save, show, training_and_test
 from md import BIAS, SCRIPT
 
 from pyubias import (
@@ -19,7 +18,6 @@ from pyubias import (
     TrainingConfig,
     UncertaintyConfig,
     export,
-    read_frames,
     train,
 )
 from pyubias.analysis import evaluate
@@ -48,10 +46,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("--steps", type=int, default=1000)
     options = parser.parse_args()
-    frames, _ = read_frames(ALA2 / "testset.extxyz")
-    shuffled = np.random.default_rng(0).permutation(len(frames))
-    training = [frames[k] for k in shuffled[: options.frames]]
-    test = [frames[k] for k in shuffled[options.frames : options.frames + 200]]
+    training, test = training_and_test(options.frames)
 
     records = []
     for variation in VARIATIONS:

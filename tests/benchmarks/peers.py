@@ -18,9 +18,9 @@ from pathlib import Path
 import ase.io
 import numpy as np
 from ase import Atoms
-from common import ALA2, PROGRAMS, arguments, lammps_seconds_per_step, save, show
+from common import PROGRAMS, arguments, lammps_seconds_per_step, save, show, training_and_test
 
-from pyubias import ModelConfig, TrainingConfig, export, read_frames, train
+from pyubias import ModelConfig, TrainingConfig, export, train
 from pyubias.lammps_library import open_lammps
 
 ELEMENTS = ("C", "H", "N", "O")
@@ -180,10 +180,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--steps", type=int, default=1000)
     options = parser.parse_args()
-    frames, _ = read_frames(ALA2 / "testset.extxyz")
-    shuffled = np.random.default_rng(0).permutation(len(frames))
-    training = [frames[k] for k in shuffled[: options.frames]]
-    test = [frames[k] for k in shuffled[options.frames : options.frames + 200]]
+    training, test = training_and_test(options.frames)
 
     rows, records = [], []
     for name, fit in (("ML-SNAP", fit_snap), ("ML-POD", fit_pod), ("pyubias, float32", fit_ours)):

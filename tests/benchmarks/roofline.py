@@ -15,14 +15,12 @@ from collections.abc import Callable
 
 import ase.io
 import torch
-from common import ALA2, arguments, save, show
+from common import ALA2, arguments, default_and_paper, save, show
 
 from pyubias import (
     ModelConfig,
     TrainingConfig,
-    UncertaintyConfig,
     export,
-    load_campaign,
     read_frames,
     train,
 )
@@ -86,13 +84,8 @@ def main() -> None:
     torch._C._jit_set_profiling_executor(False)
     frames, _ = read_frames(ALA2 / "testset.extxyz", index="::24")
     atoms = ase.io.read(ALA2 / "c7eq.xyz")
-    paper = load_campaign(ALA2 / "paper.yaml")
-    settings = {
-        "default": (ModelConfig(), UncertaintyConfig()),
-        "paper": (paper.model, paper.uncertainty),
-    }
     rows, records = [], []
-    for name, (model, uncertainty) in settings.items():
+    for name, (model, uncertainty) in default_and_paper().items():
         trained = train(frames, model, TrainingConfig(epochs=2), uncertainty, elements=ELEMENTS)
         for dtype in (torch.float64, torch.float32):
             kind = str(dtype).removeprefix("torch.")
