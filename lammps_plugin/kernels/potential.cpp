@@ -4,6 +4,7 @@
 
 #include "descriptor.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace potential {
@@ -29,21 +30,29 @@ template <typename T> gaussian_moments::Network<T> network_of(const Parameters &
 }
 
 // Memory for a result: that of an earlier one which nobody holds any more, because fresh memory
-// costs a page fault per page. A thread keeps a few.
+// costs a page fault per page. A thread keeps a few; what a growing system outgrew goes first.
 
 Tensor recycled(at::IntArrayRef shape, const at::TensorOptions &options)
 {
   constexpr size_t KEPT = 8;
-  thread_local std::vector<Tensor> earlier;
+  thread_local std::vector<Tensor> kept;
   const int64_t size = c10::multiply_integers(shape);
-  for (auto &memory : earlier)
-    if (memory.storage().use_count() == 1 && memory.dtype() == options.dtype() &&
-        memory.numel() >= size && memory.numel() <= 2 * size)
+  auto is_free = [&](const Tensor &memory) {
+    return memory.storage().use_count() == 1 && memory.dtype() == options.dtype();
+  };
+  for (const auto &memory : kept)
+    if (is_free(memory) && memory.numel() >= size && memory.numel() <= 2 * size)
       return memory.narrow(0, 0, size).view(shape);
-  Tensor memory = at::empty({size}, options);
-  if (earlier.size() == KEPT) earlier.erase(earlier.begin());
-  earlier.push_back(memory);
-  return memory.view(shape);
+
+  const auto outgrown = std::find_if(kept.begin(), kept.end(), [&](const Tensor &memory) {
+    return is_free(memory) && memory.numel() < size && 2 * memory.numel() >= size;
+  });
+  if (outgrown != kept.end())
+    kept.erase(outgrown);
+  else if (kept.size() == KEPT)
+    kept.erase(kept.begin());
+  kept.push_back(at::empty({size + size / 8}, options));
+  return kept.back().narrow(0, 0, size).view(shape);
 }
 
 // slope of each centre, in the dtype of the arithmetic
