@@ -79,20 +79,29 @@ def train(
     ] = None,
     key: Keys = None,
 ) -> None:
-    """Train, fit the uncertainty, calibrate; write a checkpoint for `pyubias export`."""
+    """Train, fit the uncertainty, calibrate; write a checkpoint for `pyubias export`.
+
+    Under mpirun the ranks share each batch, or the members of an ensemble.
+    """
     from pyubias.datasets import read_frames
+    from pyubias.parallel import Ranks
     from pyubias.training import train as fit
 
-    frames, sentence = read_frames(data, _keys(key))
-    print(sentence)
-    sections = (None, None, None) if config is None else load_training(config)
-    console = Console()
+    ranks = Ranks()
+    frames, sentence = ranks.on_root(lambda: read_frames(data, _keys(key)))
+    sections = ranks.on_root(
+        lambda: (None, None, None) if config is None else load_training(config)
+    )
+    console = Console(quiet=not ranks.is_root)
+    console.print(sentence, highlight=False, soft_wrap=True)
     with console.status("training") as status:
 
         def progress(epoch: int, epochs: int, mae: float) -> None:
             status.update(f"epoch {epoch}/{epochs}, validation forces MAE {1e3 * mae:.1f} meV/Å")
 
-        trained = fit(frames, *sections, progress=progress)
+        trained = ranks.together(lambda: fit(frames, *sections, progress=progress, ranks=ranks))
+    if not ranks.is_root:
+        return
     trained.save(output)
     best = min(trained.history, key=lambda h: h["energy_mae"] + h["forces_mae"], default=None)
     print(

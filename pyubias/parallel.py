@@ -12,12 +12,12 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import ase.parallel
-import torch
-import torch.distributed
-from torch import Tensor
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from torch import Tensor
 
 __all__ = ["Ranks", "Replicas", "own_communicator"]
 
@@ -120,6 +120,8 @@ class Ranks:
         if self.size == 1:
             yield Replicas()
             return
+        import torch.distributed
+
         path = Path(tempfile.gettempdir()) / self.share(f"pyubias-{uuid.uuid4().hex}")
         store = torch.distributed.FileStore(str(path), self.size)  # type: ignore[attr-defined]
         backend = "nccl" if device.startswith("cuda") else "gloo"
@@ -196,10 +198,12 @@ class Replicas:
         """Those of the items, the same on all, that are this rank's."""
         return items[self.rank :: self.size]
 
-    def add_up(self, tensors: Sequence[Tensor | None]) -> None:
+    def add_up(self, tensors: "Sequence[Tensor | None]") -> None:
         """Replace each tensor by its sum over the replicas, the same to the last bit on all."""
         if self.size == 1:
             return
+        import torch.distributed
+
         known = [x for x in tensors if x is not None]
         flat = torch.cat([x.flatten() for x in known])
         torch.distributed.all_reduce(flat)

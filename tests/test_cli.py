@@ -253,3 +253,16 @@ def test_without_arguments_it_lists_its_commands(tmp_path: Path) -> None:
     for name in ("run", "init", "train", "evaluate", "export", "check", "label", "compare"):
         assert re.search(rf"\b{name}\b", command.output)
     assert "Traceback" not in command.output
+
+
+def test_ranks_of_mpirun_train_one_checkpoint_together(tmp_path: Path) -> None:
+    (tmp_path / "settings.yaml").write_text(SMALL)
+    options = (TEST_SET, "--config", "settings.yaml")
+    done = mpirun(2, tmp_path, "pyubias", "train", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("potential.ckpt: trained on") == 1
+    assert (tmp_path / "potential.ckpt").is_file()
+
+    wrong = mpirun(2, tmp_path, "pyubias", "train", "nothing.xyz")
+    assert wrong.returncode == 2
+    assert wrong.stderr.count("data file 'nothing.xyz' does not exist") == 1
