@@ -247,14 +247,15 @@ void PairUbias::compute(int eflag, int vflag)
   const bool want_total = bias_uncertainty == TOTAL || eflag_global;
   const bool want_atomic = bias_uncertainty == ATOMIC || uncertainty_flag;
 
-  std::string message;
-  try {
-    model->forward(graph, want_total || want_atomic);
-    check_energies();
-    if (bias_uncertainty == NONE) check_forces();
-  } catch (const std::exception &e) {
-    message = e.what();
-  }
+  std::string message = std::move(failure);
+  failure.clear();
+  if (message.empty()) try {
+      model->forward(graph, want_total || want_atomic);
+      check_energies();
+      if (bias_uncertainty == NONE) check_forces();
+    } catch (const std::exception &e) {
+      message = e.what();
+    }
 
   compute_uncertainty(want_total, want_atomic, message);
   tally_energy_and_forces();
@@ -351,7 +352,7 @@ void PairUbias::tally_energy_and_forces()
 {
   double **f = atom->f;
   const double *energies = model->energies();
-  const double *gradient = model->energy_gradient();
+  const double *gradient = graph.n_edges > 0 ? model->energy_gradient() : nullptr;
 
   for (int64_t k = 0; k < graph.n_local; k++) {
     const double energy = energies[k] * energy_unit;
@@ -474,8 +475,25 @@ void PairUbias::compute_uncertainty(bool want_total, bool want_atomic, std::stri
     }
     check_forces();    // now, because both gradients together cost less
   } catch (const std::exception &e) {
-    error->one(FLERR, "pair_style ubias: {}", e.what());
+    give_up_gradients(e.what());
   }
+}
+
+// This rank alone knows that its gradients failed, and no collective is left in this step: the
+// next one tells all ranks, or finish() if the run ends here. Until then, a step without forces.
+
+void PairUbias::give_up_gradients(const std::string &message)
+{
+  failure = message;
+  graph.n_edges = 0;
+  tally_uncertainty_gradient(nullptr, 0.0);
+}
+
+void PairUbias::finish()
+{
+  const std::string message = std::move(failure);
+  failure.clear();
+  stop_together(message.empty() ? message : "pair_style ubias: " + message);
 }
 
 void PairUbias::tally_uncertainty_gradient(const double *gradient, double scale)

@@ -19,6 +19,7 @@ class PairUbias : public Pair {
   double init_one(int, int) override;
   void *extract(const char *, int &) override;
   void *extract_peratom(const char *, int &) override;
+  void finish() override;
   double memory_usage() override;
 
   // what fix ubias asks for, and what it finds after compute()
@@ -43,7 +44,8 @@ class PairUbias : public Pair {
   void *model_library;
   UbiasModel *model;
   UbiasGraph graph;
-  double energy_unit;    // LAMMPS energy units per eV
+  std::string failure;    // of this rank's gradients, until the next collective
+  double energy_unit;     // LAMMPS energy units per eV
 
   // pairs within cutoff + skin, flat; rebuilt when the neighbor list is
 
@@ -65,6 +67,7 @@ class PairUbias : public Pair {
   void pack_edges();
   void check_energies();
   void check_forces();
+  void give_up_gradients(const std::string &);
   void tally_energy_and_forces();
   void compute_uncertainty(bool want_total, bool want_atomic, std::string message);
   void tally_uncertainty_gradient(const double *gradient, double scale);

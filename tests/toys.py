@@ -133,6 +133,13 @@ class Infinite(Toy):
         return (1.0 - r / self.cutoff).pow(3) / (r > 1.0).double()
 
 
+class UndefinedForce(Toy):
+    """Finite energies whose gradient is nan where a neighbour has type 1: on some ranks only."""
+
+    def pair_energy(self, r: Tensor, types_i: Tensor, types_j: Tensor) -> Tensor:
+        return (1.0 - r / self.cutoff).pow(3) + (0.0 * r + (1.0 - types_j)).sqrt()
+
+
 class UndefinedUncertainty(Toy):
     """Uncertainties that are nan wherever features are not zero."""
 

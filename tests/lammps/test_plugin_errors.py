@@ -409,3 +409,24 @@ def test_exception_on_one_rank_ends_all_ranks_with_one_message(folder, ranks):
     )
     assert "this toy refuses atoms of type 1" in run.error()
     assert run.text.count("this toy refuses atoms of type 1") == 1
+
+
+@pytest.mark.parametrize("fix", ["", "fix b all ubias tau 1"], ids=["plain", "biased"])
+@pytest.mark.parametrize("steps", [0, 3])
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_force_that_is_not_finite_ends_all_ranks_with_one_message(folder, ranks, steps, fix):
+    """A biased step knows its forces after its collective: the next one, or the end, tells all."""
+    atoms = random_atoms("Ar", [9.0, 9.0, 9.0], 16, seed=1)
+    atoms.symbols[5] = "Ne"
+    write_data(folder / "one.data", atoms, ["Ar", "Ne"])
+    toys.save_toy(folder / "undefined-force.pt", toys.UndefinedForce())
+    run = run_with(
+        folder,
+        ranks,
+        atoms="atom_style atomic\nread_data ../one.data",
+        pair_coeff="pair_coeff * * ../undefined-force.pt Ar Ne",
+        fix=fix,
+        run=f"run {steps}",
+    )
+    assert re.fullmatch(r"(pair_style ubias: )?force on atom \d+ is -?nan at step 0.*", run.error())
+    assert run.text.count("force on atom") == 1
