@@ -42,16 +42,52 @@ class PortablePotential(nn.Module):
         return self.potential(edge_vectors, edge_index, types, n_local)
 
 
-class FusedPotential(nn.Module):
-    """The same in one compiled operator, for the CPU.
+class WithHead(nn.Module):
+    """The methods of the contract that are functions of features."""
 
-    The operator takes the weights and sketches of a layer side by side (lammps_plugin/kernels/
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    @torch.jit.export
+    def total_uncertainty(self, feature_sum: Tensor, n_atoms: int) -> Tensor:
+        return self.head.total(feature_sum / n_atoms)
+
+    @torch.jit.export
+    def atomic_uncertainty(self, features: Tensor) -> Tensor:
+        return self.head.atomic(features)
+
+
+class ExportedPortable(WithHead):
+    """The contract around one potential with gradient features."""
+
+    def __init__(self, potential: nn.Module, head: nn.Module) -> None:
+        super().__init__(head)
+        self.potential = potential
+
+    def forward(
+        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
+    ) -> dict[str, Tensor]:
+        energies, features = self.potential(edge_vectors, edge_index, types, n_local)
+        return {"energies": energies, "features": features}
+
+    @torch.jit.export
+    def atomic_energies(
+        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
+    ) -> Tensor:
+        return self.potential.energies(edge_vectors, edge_index, types, n_local)
+
+
+class ExportedFused(WithHead):
+    """The same in compiled operators, for the CPU, with the methods that do without autograd.
+
+    The operators take the weights and sketches of a layer side by side (lammps_plugin/kernels/
     layers.h): M_l = [W_lᵀ/√d | U_l/√p] with the bias slot as last row, N_l = [W_l/√d | V_l].
     U_0 stands apart.
     """
 
-    def __init__(self, potential: Potential, features: nn.Module) -> None:
-        super().__init__()
+    def __init__(self, potential: Potential, features: nn.Module, head: nn.Module) -> None:
+        super().__init__(head)
         self.cutoff = potential.cutoff
         self.gain = potential.network.gain
         self.bias_scale = BIAS_SCALE
@@ -87,13 +123,20 @@ class FusedPotential(nn.Module):
 
     def forward(
         self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
-    ) -> tuple[Tensor, Tensor]:
-        tensors = self.tensors()
-        # fmt: off
-        return torch.ops.pyubias.potential(
-            edge_vectors, edge_index, types, n_local, tensors,
-            self.cutoff, self.gain, self.bias_scale, self.n_sketches, True,
+    ) -> dict[str, Tensor]:
+        energies, features = torch.ops.pyubias.potential(
+            edge_vectors,
+            edge_index,
+            types,
+            n_local,
+            self.tensors(),
+            self.cutoff,
+            self.gain,
+            self.bias_scale,
+            self.n_sketches,
+            True,
         )
+        return {"energies": energies, "features": features}
 
     @torch.jit.export
     def evaluate(
@@ -104,13 +147,12 @@ class FusedPotential(nn.Module):
         n_local: int,
         with_features: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        tensors = self.tensors()
         return torch.ops.pyubias.potential_evaluate(
             edge_vectors,
             edge_index,
             types,
             n_local,
-            tensors,
+            self.tensors(),
             self.cutoff,
             self.gain,
             self.bias_scale,
@@ -128,13 +170,12 @@ class FusedPotential(nn.Module):
         state: Tensor,
         of_features: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        tensors = self.tensors()
         return torch.ops.pyubias.potential_gradients(
             edge_vectors,
             edge_index,
             types,
             n_local,
-            tensors,
+            self.tensors(),
             self.cutoff,
             self.gain,
             self.bias_scale,
@@ -142,58 +183,6 @@ class FusedPotential(nn.Module):
             state,
             of_features,
         )
-        # fmt: on
-
-
-def _without_zeros(sketch: Tensor) -> Tensor:
-    """The sketch of the descriptor (d + 1, p) as rows of its groups: (d + groups, p/groups)."""
-    by_group = sketch.view(len(sketch), SKETCH_GROUPS, -1)
-    inputs = torch.arange(len(sketch) - 1)
-    return torch.cat([by_group[inputs, inputs % SKETCH_GROUPS], by_group[-1]])
-
-
-class WithHead(nn.Module):
-    """The methods of the contract that are functions of features."""
-
-    def __init__(self, head: nn.Module) -> None:
-        super().__init__()
-        self.head = head
-
-    @torch.jit.export
-    def total_uncertainty(self, feature_sum: Tensor, n_atoms: int) -> Tensor:
-        return self.head.total(feature_sum / n_atoms)
-
-    @torch.jit.export
-    def atomic_uncertainty(self, features: Tensor) -> Tensor:
-        return self.head.atomic(features)
-
-
-class ExportedPotential(WithHead):
-    """The contract around one potential with gradient features."""
-
-    def __init__(self, potential: nn.Module, head: nn.Module) -> None:
-        super().__init__(head)
-        self.potential = potential
-
-    def forward(
-        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
-    ) -> dict[str, Tensor]:
-        energies, features = self.potential(edge_vectors, edge_index, types, n_local)
-        return {"energies": energies, "features": features}
-
-
-class ExportedPortable(ExportedPotential):
-    """With the method that steps without uncertainty call."""
-
-    @torch.jit.export
-    def atomic_energies(
-        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
-    ) -> Tensor:
-        return self.potential.energies(edge_vectors, edge_index, types, n_local)
-
-
-class ExportedFused(ExportedPotential):
-    """With the methods that do without autograd."""
 
     @torch.jit.export
     def total_uncertainty_gradient(
@@ -202,23 +191,12 @@ class ExportedFused(ExportedPotential):
         u, gradient = self.head.total_with_gradient(feature_sum / n_atoms)
         return u, gradient / n_atoms
 
-    # fmt: off
-    @torch.jit.export
-    def evaluate(
-        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int,
-        with_features: bool,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        return self.potential.evaluate(edge_vectors, edge_index, types, n_local, with_features)
 
-    @torch.jit.export
-    def gradients(
-        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int,
-        state: Tensor, of_features: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
-        return self.potential.gradients(
-            edge_vectors, edge_index, types, n_local, state, of_features
-        )
-    # fmt: on
+def _without_zeros(sketch: Tensor) -> Tensor:
+    """The sketch of the descriptor (d + 1, p) as rows of its groups: (d + groups, p/groups)."""
+    by_group = sketch.view(len(sketch), SKETCH_GROUPS, -1)
+    inputs = torch.arange(len(sketch) - 1)
+    return torch.cat([by_group[inputs, inputs % SKETCH_GROUPS], by_group[-1]])
 
 
 class ExportedEnsemble(WithHead):
@@ -271,7 +249,7 @@ def export(
     else:
         features = copy.deepcopy(trained.features).to(precision)
         if fused:
-            module = ExportedFused(FusedPotential(members[0], features), head)
+            module = ExportedFused(members[0], features, head)
         else:
             module = ExportedPortable(PortablePotential(members[0], features), head)
         n_features = int(features.n_features)

@@ -10,8 +10,10 @@ are short.
 """
 
 import itertools
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import ase.io
 import torch
@@ -89,13 +91,10 @@ def main() -> None:
         trained = train(frames, model, TrainingConfig(epochs=2), uncertainty, elements=ELEMENTS)
         for dtype in (torch.float64, torch.float32):
             kind = str(dtype).removeprefix("torch.")
-            path = ALA2.parent / f".roofline-{kind}.pt"
-            try:
-                export(trained, path, kind)
-                module = Model(path)
-            finally:
-                path.unlink(missing_ok=True)
-            matrix, rate, copy = torch.randn(512, 512, dtype=dtype), 0.0, 0.0
+            with tempfile.TemporaryDirectory() as folder:
+                export(trained, Path(folder) / "model.pt", kind)
+                module = Model(Path(folder) / "model.pt")
+            matrix = torch.randn(512, 512, dtype=dtype)
             rate = 2 * 512**3 / seconds_of(lambda m=matrix: m @ m, 50)
             for p in (0, uncertainty.projections):
                 record = measure(module, atoms, model, p, dtype)
@@ -133,7 +132,7 @@ def measure(
 
         seconds = seconds_of(step)
     operations = step_operations(model, p, graph.n_atoms, len(graph.edge_vectors))
-    weights = sum(x.numel() for x in module.module.potential.parameters())
+    weights = sum(x.numel() for x in module.module.parameters())
     size = torch.empty((), dtype=dtype).element_size()
     n_gradients = 2 if p else 1
     moved = size * (2 * state.numel() + 2 * weights)
