@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 import ase.parallel
 
@@ -89,19 +89,18 @@ class Ranks:
 
     def together(self, function: Callable[[], Result]) -> Result:
         """Run on every rank; if it fails on one, its exception everywhere."""
+        if self.size == 1:
+            return function()
+        result, failure = None, None
         try:
-            outcome: tuple[bool, Any] = (True, function())
+            result = function()
         except Exception as error:
-            outcome = (False, error)
-        if self.size == 1 and not outcome[0]:
-            raise outcome[1]
+            failure = error
         self.wait_for_all()
-        for good, value in self.communicator.allgather(
-            (outcome[0], None if outcome[0] else outcome[1])
-        ):
-            if not good:
-                self.fail(value)
-        return outcome[1]
+        for each in self.communicator.allgather(failure):
+            if each is not None:
+                self.fail(each)
+        return cast(Result, result)
 
     def first(self, n: int) -> "Ranks | None":
         """The first n ranks as a group of their own; None on the others."""

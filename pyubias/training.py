@@ -17,7 +17,7 @@ from pyubias.datasets import Sample, collate, hash_frames, make_sample, split_fr
 from pyubias.errors import UserError
 from pyubias.fitting import Progress, fit, set_reference
 from pyubias.objective import predict
-from pyubias.parallel import Ranks, Replicas, own_communicator
+from pyubias.parallel import Ranks, Replicas
 from pyubias.potential import Potential, n_invariants
 from pyubias.uncertainty import (
     DistanceHead,
@@ -28,6 +28,10 @@ from pyubias.uncertainty import (
 )
 
 __all__ = ["Trained", "load_trained", "train"]
+
+# 2: sparse sketch of the descriptor. A checkpoint holds what was fitted to features, not the
+# projections that features are made of.
+CHECKPOINT_VERSION = 2
 
 
 @dataclass
@@ -70,6 +74,7 @@ class Trained:
         path = Path(path)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         state = {
+            "version": CHECKPOINT_VERSION,
             "elements": self.elements,
             "model": self.model.model_dump(),
             "uncertainty": self.uncertainty.model_dump(),
@@ -101,6 +106,12 @@ def load_trained(path: str | Path) -> Trained:
         state = torch.load(path, weights_only=True)
         model = ModelConfig(**state["model"])
         uncertainty = UncertaintyConfig(**state["uncertainty"])
+        version = state.get("version", 1)
+        if version != CHECKPOINT_VERSION:
+            raise UserError(
+                f"checkpoint '{path}' has version {version}, wanted {CHECKPOINT_VERSION}: another "
+                "pyubias wrote it, whose features differ; train again"
+            )
         members = [_new_potential(state["elements"], model, 0) for _ in state["members"]]
         for member, values in zip(members, state["members"], strict=True):
             member.load_state_dict(values)
@@ -108,6 +119,8 @@ def load_trained(path: str | Path) -> Trained:
         head = _empty_head(uncertainty, state["head"])
         head.load_state_dict(state["head"])
         return Trained(members, features, head, model, uncertainty, **state["facts"])
+    except UserError:
+        raise
     except (RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"'{path}' is not a pyubias checkpoint: {reason}") from error
@@ -170,9 +183,11 @@ def train(
     previous_threads = torch.get_num_threads()
     torch.set_num_threads(training.threads)
     try:
-        ranks = ranks or Ranks(own_communicator())
-        if uncertainty.kind == "ensemble":
-            fitted = ranks.share_out(lambda k: fit_member(k, None), uncertainty.members)
+        n_members = uncertainty.members if uncertainty.kind == "ensemble" else 1
+        if ranks is None:
+            fitted = [fit_member(k, None) for k in range(n_members)]
+        elif n_members > 1:
+            fitted = ranks.share_out(lambda k: fit_member(k, None), n_members)
         else:
             with ranks.replicas(training.device) as replicas:
                 fitted = [fit_member(0, replicas)]

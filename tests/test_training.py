@@ -264,6 +264,15 @@ def test_a_checkpoint_gives_back_what_was_saved(trained, kind, tmp_path):
         assert torch.equal(ours(*arguments), theirs(*arguments))
 
 
+def test_a_checkpoint_of_other_features_is_refused(trained, tmp_path):
+    trained["posterior"].save(tmp_path / "new.ckpt")
+    state = torch.load(tmp_path / "new.ckpt")
+    del state["version"]
+    torch.save(state, tmp_path / "old.ckpt")
+    with pytest.raises(UserError, match=r"old.ckpt' has version 1, wanted 2: .*; train again"):
+        load_trained(tmp_path / "old.ckpt")
+
+
 def test_a_checkpoint_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"checkpoint '.*none.ckpt' does not exist"):
         load_trained(tmp_path / "none.ckpt")
