@@ -22,6 +22,14 @@ from pyubias import ModelConfig, UncertaintyConfig, load_campaign, read_frames
 ROOT = Path(__file__).parents[2]
 ALA2 = ROOT / "inputs" / "ala2"
 PROGRAMS = Path(sys.executable).parent
+# environment of programs that are to use one core; DeePMD-kit reads the last three
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "TF_INTRA_OP_PARALLELISM_THREADS",
+    "DP_INTRA_OP_PARALLELISM_THREADS",
+    "DP_INTER_OP_PARALLELISM_THREADS",
+)
+ONE_THREAD = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1")}
 
 
 def arguments(description: str) -> argparse.ArgumentParser:
@@ -71,14 +79,16 @@ def save(path: Path | None, records: Any) -> None:
         path.write_text(json.dumps({"machine": machine(), "records": records}, indent=1) + "\n")
 
 
-def lammps_seconds_per_step(script: str, folder: Path, ranks: int = 1) -> float:
+def lammps_seconds_per_step(
+    script: str, folder: Path, ranks: int = 1, programs: Path = PROGRAMS
+) -> float:
     """Loop time over steps of the last run of a script, in plain `lmp`."""
     (folder / "in.benchmark").write_text(script)
-    launch = [str(PROGRAMS / "mpirun"), "-n", str(ranks)] if ranks > 1 else []
+    launch = [str(programs / "mpirun"), "-n", str(ranks)] if ranks > 1 else []
     done = subprocess.run(
-        [*launch, str(PROGRAMS / "lmp"), "-in", "in.benchmark", "-log", "none", "-nocite"],
+        [*launch, str(programs / "lmp"), "-in", "in.benchmark", "-log", "none", "-nocite"],
         cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env=ONE_THREAD,
         capture_output=True,
         text=True,
     )

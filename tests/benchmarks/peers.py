@@ -1,30 +1,43 @@
 """Accuracy and speed beside what a user would pick instead, in the same LAMMPS.
 
-python tests/benchmarks/peers.py [--frames 200] [--steps 1000] [--json FILE]
+python tests/benchmarks/peers.py [--frames 200] [--steps 1000] [--deepmd VENV] [--json FILE]
 
 All learn the same frames of alanine dipeptide and are tested on others: ML-SNAP (linear least
-squares on its bispectrum components), ML-POD (its own `fitpod`), and the default model of this
-package. One core, atoms times steps per second of plain dynamics; biased dynamics is what only
-this package does.
+squares on its bispectrum components), ML-POD (its own `fitpod`), DeePMD-kit's se_e2_a, and the
+default model of this package. One core, atoms times steps per second of plain dynamics; biased
+dynamics is what only this package does.
+
+DeePMD-kit brings its own LAMMPS of the same release, so it lives in a virtual environment of its
+own: `python -m venv VENV && VENV/bin/pip install 'deepmd-kit[cpu,lmp]'`.
 """
 
-import contextlib
+import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import ase.io
 import numpy as np
 from ase import Atoms
-from common import PROGRAMS, arguments, lammps_seconds_per_step, save, show, training_and_test
+from common import (
+    ONE_THREAD,
+    PROGRAMS,
+    arguments,
+    lammps_seconds_per_step,
+    save,
+    show,
+    training_and_test,
+)
 
 from pyubias import ModelConfig, TrainingConfig, export, train
 from pyubias.lammps_library import open_lammps
 
 ELEMENTS = ("C", "H", "N", "O")
 MASSES = (12.011, 1.008, 14.007, 15.999)
+OURS = "pyubias, float32"
 BOX = 30.0  # Å, larger than any molecule and its cutoff: no atom sees an image
 
 SETUP = """\
@@ -79,15 +92,52 @@ randomize_training_data_set 0
 """
 
 
+DEEPMD: dict[str, Any] = {
+    "model": {
+        "type_map": list(ELEMENTS),
+        "descriptor": {
+            "type": "se_e2_a",
+            "sel": [8, 14, 4, 4],
+            "rcut": 5.0,
+            "rcut_smth": 0.5,
+            "neuron": [25, 50, 100],
+            "axis_neuron": 16,
+            "seed": 1,
+        },
+        "fitting_net": {"neuron": [100, 100, 100], "seed": 1},
+    },
+    "learning_rate": {"type": "exp", "start_lr": 1e-3, "stop_lr": 1e-6, "decay_steps": 500},
+    "loss": {
+        "type": "ener",
+        "start_pref_e": 0.02,
+        "limit_pref_e": 1,
+        "start_pref_f": 1000,
+        "limit_pref_f": 1,
+    },
+}
+
+
+def in_box(atoms: Atoms) -> np.ndarray:
+    """Positions, the molecule in the middle of the box."""
+    return atoms.positions - atoms.positions.mean(0) + 0.5 * BOX
+
+
 def setup(atoms: Atoms) -> str:
-    """The structure in the middle of the box, as LAMMPS commands."""
-    shift = 0.5 * BOX - atoms.positions.mean(0)
+    """The structure as LAMMPS commands."""
     lines = [
         f"create_atoms {ELEMENTS.index(s) + 1} single {x:.12f} {y:.12f} {z:.12f}"
-        for s, (x, y, z) in zip(atoms.get_chemical_symbols(), atoms.positions + shift, strict=True)
+        for s, (x, y, z) in zip(atoms.get_chemical_symbols(), in_box(atoms), strict=True)
     ]
     masses = "\n".join(f"mass {k} {m}" for k, m in enumerate(MASSES, 1))
     return SETUP.format(box=BOX, masses=masses, atoms="\n".join(lines))
+
+
+def run(program: Path, arguments: Sequence[str], folder: Path) -> None:
+    done = subprocess.run(
+        [program, *arguments], cwd=folder, env=ONE_THREAD, capture_output=True, text=True
+    )
+    if done.returncode != 0:
+        raise SystemExit(f"{program} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
 
 
 # --- fits ----------------------------------------------------------------------------------
@@ -131,8 +181,7 @@ def fit_pod(frames: Sequence[Atoms], folder: Path) -> str:
     (folder / "train").mkdir()
     boxed = []
     for atoms in frames:
-        positions = atoms.positions - atoms.positions.mean(0) + 0.5 * BOX
-        copy = Atoms(atoms.numbers, positions=positions, cell=[BOX] * 3, pbc=True)
+        copy = Atoms(atoms.numbers, positions=in_box(atoms), cell=[BOX] * 3, pbc=True)
         copy.info["energy"] = atoms.info["REF_energy"]
         copy.arrays["forces"] = atoms.arrays["REF_forces"]
         boxed.append(copy)
@@ -140,15 +189,8 @@ def fit_pod(frames: Sequence[Atoms], folder: Path) -> str:
     (folder / "ala2.pod").write_text(POD)
     (folder / "data.pod").write_text(POD_DATA)
     (folder / "in.fit").write_text("units metal\nfitpod ala2.pod data.pod\n")
-    done = subprocess.run(
-        [PROGRAMS / "lmp", "-in", "in.fit", "-log", "none"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
-    coefficients = next(folder.glob("*coefficients.pod"), None)
-    if done.returncode != 0 or coefficients is None:
-        raise SystemExit("fitpod failed:\n" + done.stdout[-2000:] + done.stderr[-2000:])
+    run(PROGRAMS / "lmp", ["-in", "in.fit", "-log", "none"], folder)
+    coefficients = next(folder.glob("*coefficients.pod"))
     return f"pair_style pod\npair_coeff * * ala2.pod {coefficients.name} C H N O\n"
 
 
@@ -158,45 +200,83 @@ def fit_ours(frames: Sequence[Atoms], folder: Path) -> str:
     return "pair_style ubias\npair_coeff * * model.pt C H N O\n"
 
 
+def fit_deepmd(frames: Sequence[Atoms], folder: Path, programs: Path, n_steps: int) -> str:
+    data = folder / "data" / "set.000"
+    data.mkdir(parents=True)
+    types = [ELEMENTS.index(s) for s in frames[0].get_chemical_symbols()]
+    np.savetxt(data.parent / "type.raw", types, fmt="%d")
+    (data.parent / "type_map.raw").write_text("\n".join(ELEMENTS) + "\n")
+    np.save(data / "coord.npy", [in_box(atoms).ravel() for atoms in frames])
+    np.save(data / "box.npy", [(BOX * np.eye(3)).ravel() for _ in frames])
+    np.save(data / "energy.npy", [[atoms.info["REF_energy"]] for atoms in frames])
+    np.save(data / "force.npy", [atoms.arrays["REF_forces"].ravel() for atoms in frames])
+    training = {"training_data": {"systems": ["data"], "batch_size": 4}, "numb_steps": n_steps}
+    (folder / "input.json").write_text(json.dumps({**DEEPMD, "training": training}))
+    run(programs / "dp", ["train", "input.json"], folder)
+    run(programs / "dp", ["freeze", "-o", "graph.pb"], folder)
+    return "pair_style deepmd graph.pb\npair_coeff * * C H N O\n"
+
+
 # --- measurements --------------------------------------------------------------------------
 
 
-def force_error(potential: str, frames: Sequence[Atoms], folder: Path) -> float:
-    """Root mean square error of force components, eV/Å."""
-    errors = []
-    with contextlib.chdir(folder), open_lammps() as lmp:
-        for atoms in frames:
-            lmp.command("clear")
-            lmp.commands_string(setup(atoms) + potential)
-            lmp.command("run 0")
-            order = np.argsort(lmp.numpy.extract_atom("id")[: len(atoms)])
-            forces = lmp.numpy.extract_atom("f")[: len(atoms)][order]
-            errors.append(forces - atoms.arrays["REF_forces"])
-    return float(np.sqrt(np.mean(np.square(errors))))
+def force_error(potential: str, frames: Sequence[Atoms], folder: Path, programs: Path) -> float:
+    """Root mean square error of force components, eV/Å; all frames hold the same molecule."""
+    with (folder / "frames.dump").open("w") as file:
+        for k, atoms in enumerate(frames):
+            file.write(f"ITEM: TIMESTEP\n{k}\nITEM: NUMBER OF ATOMS\n{len(atoms)}\n")
+            file.write("ITEM: BOX BOUNDS pp pp pp\n" + f"0 {BOX}\n" * 3 + "ITEM: ATOMS id x y z\n")
+            np.savetxt(file, np.column_stack([np.arange(len(atoms)) + 1, in_box(atoms)]), "%.12g")
+    (folder / "in.test").write_text(
+        f"{setup(frames[0])}{potential}"
+        "dump forces all custom 1 forces.dump id fx fy fz\n"
+        "dump_modify forces sort id format float %.12g\n"
+        "rerun frames.dump dump x y z\n"
+    )
+    run(programs / "lmp", ["-in", "in.test", "-log", "none"], folder)
+    lines = (folder / "forces.dump").read_text().splitlines()
+    rows = [line.split()[1:] for line in lines if len(line.split()) == 4 and "ITEM" not in line]
+    wanted = np.concatenate([atoms.arrays["REF_forces"] for atoms in frames])
+    return float(np.sqrt(np.mean(np.square(np.array(rows, dtype=float) - wanted))))
 
 
 def main() -> None:
     parser = arguments(str(__doc__))
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--deepmd", type=Path, help="virtual environment with DeePMD-kit")
+    parser.add_argument("--deepmd-steps", type=int, default=5000, help="training steps of it")
     options = parser.parse_args()
     training, test = training_and_test(options.frames)
 
+    peers: list[tuple[str, Path, Callable[[Path], str]]] = [
+        ("ML-SNAP", PROGRAMS, lambda folder: fit_snap(training, folder)),
+        ("ML-POD", PROGRAMS, lambda folder: fit_pod(training, folder)),
+        (OURS, PROGRAMS, lambda folder: fit_ours(training, folder)),
+    ]
+    if options.deepmd is not None:
+        programs = options.deepmd.absolute() / "bin"
+        steps = options.deepmd_steps
+        peers.insert(
+            2, ("DeePMD-kit", programs, lambda f: fit_deepmd(training, f, programs, steps))
+        )
+
     rows, records = [], []
-    for name, fit in (("ML-SNAP", fit_snap), ("ML-POD", fit_pod), ("pyubias, float32", fit_ours)):
+    for name, programs, fit in peers:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             start = time.perf_counter()
-            potential = fit(training, folder)
+            potential = fit(folder)
             fit_seconds = time.perf_counter() - start
-            error = force_error(potential, test, folder)
+            error = force_error(potential, test, folder, programs)
             modes = {name: ""}
-            if fit is fit_ours:
+            if name == OURS:
                 modes[f"{name}, biased"] = "fix bias all ubias tau 0.25 weight H 0.0"
             for label, bias in modes.items():
                 script = setup(test[0]) + potential
                 script += DYNAMICS.format(bias=bias, steps=options.steps)
-                rate = len(test[0]) / lammps_seconds_per_step(script, folder)
+                seconds = lammps_seconds_per_step(script, folder, programs=programs)
+                rate = len(test[0]) / seconds
                 records.append({"name": label, "error": error, "rate": rate, "fit_s": fit_seconds})
                 rows.append([label, f"{1e3 * error:.0f}", f"{rate:,.0f}", f"{fit_seconds:.0f}"])
     columns = ["potential", "force RMSE, meV/Å", "atoms·steps/s", "fit, s"]
