@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from structures import ELEMENTS, crystal, molecule
@@ -96,6 +100,57 @@ def test_compiled_derivatives_are_those_of_pytorch(n_radial, dtype):
     assert_equal_to_rounding(moments.pull_back(a.detach()), gradient.detach())
     assert_equal_to_rounding(moments.push_forward(t), tangent)
     assert_equal_to_rounding(moments.embedding_gradient(a.detach(), b), of_beta)
+
+
+@pytest.fixture
+def set_threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@built
+@every_dtype
+def test_results_are_the_same_to_the_bit_on_any_number_of_threads(set_threads, dtype):
+    descriptor, _ = two_paths(5, dtype)
+
+    def results(n_threads):
+        set_threads(n_threads)
+        moments = compiled(descriptor, dtype)
+        a, b = cotangents(moments.invariants), cotangents(moments.invariants, seed=2)
+        t = moments.push_forward(cotangents(moments.pull_back(a), seed=1))
+        by_autograd = first_derivatives(descriptor, dtype)
+        return [moments.pull_back(a), t, moments.embedding_gradient(a, b), *by_autograd]
+
+    for one, three in zip(results(1), results(3), strict=True):
+        assert one.any()
+        assert torch.equal(one, three)
+
+
+COUNT_THREADS = """
+import os, sys
+import torch
+from pyubias import kernels
+torch.set_num_threads(3)
+assert kernels.load_kernels()
+torch.manual_seed(0)
+edges = torch.stack([torch.arange(300), torch.arange(300).roll(1)])
+types = torch.zeros(300, dtype=torch.int64)
+before = len(os.listdir("/proc/self/task"))
+vectors, beta = torch.rand(300, 3), torch.rand(1, 1, 5, 7)
+torch.ops.pyubias.gaussian_moments(vectors, edges, types, beta, 300, 4.0)
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+@built
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts threads in /proc")
+def test_atoms_are_shared_between_threads():
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT_THREADS], env=environment, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "2", done.stderr
 
 
 @built

@@ -7,7 +7,7 @@
 
 namespace descriptor {
 
-constexpr int64_t GRAIN = 64;    // atoms that are worth a thread
+constexpr int64_t GRAIN = 16;    // atoms that are worth a thread
 
 void check(const Tensor &edge_vectors, const Tensor &edge_index, const Tensor &types,
            const Tensor &beta)
@@ -46,7 +46,27 @@ std::pair<Tensor, Tensor> invariants(const Graph &graph, const Tensor &edge_vect
   return {moments, result};
 }
 
-// Threads would add to one d_beta in any order: work that wants it stays in one thread.
+// Calls function(problem, begin, end, d_beta) on slabs of atoms with a d_beta of each slab's own,
+// and sums these in order: the result does not depend on the number of threads.
+
+template <typename T, typename Function>
+Tensor sum_over_slabs(const Graph &graph, const Tensor &edge_vectors, const Tensor &beta,
+                      Function &&function)
+{
+  constexpr int64_t MAX_SLABS = 16;
+  const int64_t slab =
+      std::max(GRAIN, ((graph.n_local + MAX_SLABS - 1) / MAX_SLABS + GRAIN - 1) / GRAIN * GRAIN);
+  const int64_t n_slabs = std::max<int64_t>(1, (graph.n_local + slab - 1) / slab);
+  Tensor parts = at::zeros({n_slabs, beta.numel()}, beta.options().requires_grad(false));
+  T *of_slab = parts.mutable_data_ptr<T>();
+  for_atoms<T>(graph, edge_vectors, beta, slab,
+               [&](const auto &problem, int64_t begin, int64_t end) {
+                 for (int64_t first = begin; first < end; first += slab)
+                   function(problem, first, std::min(first + slab, end),
+                            of_slab + first / slab * beta.numel());
+               });
+  return parts.sum(0).view(beta.sizes());
+}
 
 std::pair<Tensor, Tensor> pull_back(const Graph &graph, const Tensor &edge_vectors,
                                     const Tensor &beta, const Tensor &moments,
@@ -54,16 +74,20 @@ std::pair<Tensor, Tensor> pull_back(const Graph &graph, const Tensor &edge_vecto
 {
   Tensor d_vectors, d_beta;
   if (want_vectors) d_vectors = at::empty_like(edge_vectors);
-  if (want_beta) d_beta = at::zeros_like(beta);
   AT_DISPATCH_FLOATING_TYPES(edge_vectors.scalar_type(), "gaussian_moments_pull_back", [&] {
-    for_atoms<scalar_t>(graph, edge_vectors, beta, want_beta ? graph.n_local : GRAIN,
-                        [&](const auto &problem, int64_t begin, int64_t end) {
-                          gaussian_moments::functions<scalar_t>().pull_back(
-                              problem, begin, end, moments.const_data_ptr<scalar_t>(),
-                              cotangents.const_data_ptr<scalar_t>(),
-                              want_vectors ? d_vectors.mutable_data_ptr<scalar_t>() : nullptr,
-                              want_beta ? d_beta.mutable_data_ptr<scalar_t>() : nullptr);
-                        });
+    auto slab = [&](const auto &problem, int64_t begin, int64_t end, scalar_t *of_beta) {
+      gaussian_moments::functions<scalar_t>().pull_back(
+          problem, begin, end, moments.const_data_ptr<scalar_t>(),
+          cotangents.const_data_ptr<scalar_t>(),
+          want_vectors ? d_vectors.mutable_data_ptr<scalar_t>() : nullptr, of_beta);
+    };
+    if (want_beta)
+      d_beta = sum_over_slabs<scalar_t>(graph, edge_vectors, beta, slab);
+    else
+      for_atoms<scalar_t>(graph, edge_vectors, beta, GRAIN,
+                          [&](const auto &problem, int64_t begin, int64_t end) {
+                            slab(problem, begin, end, nullptr);
+                          });
   });
   return {d_vectors, d_beta};
 }
@@ -91,16 +115,16 @@ Tensor pull_back_tangent(const Graph &graph, const Tensor &edge_vectors, const T
                          const Tensor &moments, const Tensor &moment_tangents,
                          const Tensor &tangents, const Tensor &a, const Tensor &b)
 {
-  Tensor d_beta = at::zeros_like(beta);
+  Tensor d_beta;
   AT_DISPATCH_FLOATING_TYPES(edge_vectors.scalar_type(), "gaussian_moments_pull_back_tangent", [&] {
-    for_atoms<scalar_t>(graph, edge_vectors, beta, graph.n_local,
-                        [&](const auto &problem, int64_t begin, int64_t end) {
-                          gaussian_moments::functions<scalar_t>().pull_back_tangent(
-                              problem, begin, end, moments.const_data_ptr<scalar_t>(),
-                              moment_tangents.const_data_ptr<scalar_t>(),
-                              tangents.const_data_ptr<scalar_t>(), a.const_data_ptr<scalar_t>(),
-                              b.const_data_ptr<scalar_t>(), d_beta.mutable_data_ptr<scalar_t>());
-                        });
+    d_beta = sum_over_slabs<scalar_t>(
+        graph, edge_vectors, beta,
+        [&](const auto &problem, int64_t begin, int64_t end, scalar_t *of_beta) {
+          gaussian_moments::functions<scalar_t>().pull_back_tangent(
+              problem, begin, end, moments.const_data_ptr<scalar_t>(),
+              moment_tangents.const_data_ptr<scalar_t>(), tangents.const_data_ptr<scalar_t>(),
+              a.const_data_ptr<scalar_t>(), b.const_data_ptr<scalar_t>(), of_beta);
+        });
   });
   return d_beta;
 }
