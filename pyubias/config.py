@@ -109,6 +109,13 @@ class StartConfig(Section):
     perturb: NonNegativeFloat = Field(0.02, description="largest displacement of a coordinate, Å")
 
 
+MAX_FORCE = Field(100.0, description="labels with larger |F_i| fail, eV/Å")
+Supercell = tuple[PositiveInt, PositiveInt, PositiveInt]
+SUPERCELL = Field(
+    (1, 1, 1), description="copies of each frame that the method sees, for cells it finds too small"
+)
+
+
 class LammpsReference(Section):
     """A LAMMPS input script with a classical force field that ends in `run 0`.
 
@@ -118,7 +125,8 @@ class LammpsReference(Section):
     kind: Literal["lammps"]
     input: Path
     variables: dict[str, Scalar] = {}
-    max_force: PositiveFloat = Field(100.0, description="labels with larger |F_i| fail, eV/Å")
+    max_force: PositiveFloat = MAX_FORCE
+    supercell: Supercell = SUPERCELL
 
 
 class AseReference(Section):
@@ -128,7 +136,8 @@ class AseReference(Section):
     calculator: str = Field(description="import path, such as tblite.ase.TBLite")
     file: Path | None = Field(None, description="Python file that defines the calculator")
     arguments: dict[str, Any] = {}
-    max_force: PositiveFloat = Field(100.0, description="labels with larger |F_i| fail, eV/Å")
+    max_force: PositiveFloat = MAX_FORCE
+    supercell: Supercell = SUPERCELL
 
 
 Reference = Annotated[LammpsReference | AseReference, Field(discriminator="kind")]

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import importlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
@@ -59,11 +60,11 @@ def open_reference(config: LammpsReference | AseReference) -> Iterator[Reference
         ReferenceMethodError: the method cannot be set up.
     """
     if isinstance(config, AseReference):
-        yield _AseMethod(config)
+        yield _of_supercell(_AseMethod(config), config.supercell)
         return
     try:
         with open_lammps(variables={"here": config.input.parent, **config.variables}) as instance:
-            yield _LammpsMethod(config, instance)
+            yield _of_supercell(_LammpsMethod(config, instance), config.supercell)
     except LammpsError as error:
         raise ReferenceMethodError(f"reference '{config.input}': {error}") from error
 
@@ -108,6 +109,29 @@ def _find_calculator(config: AseReference) -> Callable[..., Any]:
             f"reference calculator '{config.calculator}'{where} cannot be imported: {error}"
         ) from error
     return factory
+
+
+def _of_supercell(method: Reference, supercell: tuple[int, int, int]) -> Reference:
+    return method if supercell == (1, 1, 1) else _SupercellMethod(method, supercell)
+
+
+class _SupercellMethod:
+    """Another method, which sees copies of each frame side by side."""
+
+    def __init__(self, method: Reference, supercell: tuple[int, int, int]) -> None:
+        self.method = method
+        self.max_force = method.max_force
+        self.supercell = supercell
+
+    def __call__(self, atoms: Atoms) -> Label:
+        if not all(atoms.pbc[np.array(self.supercell) > 1]):
+            raise ReferenceMethodError(
+                f"reference.supercell {list(self.supercell)} repeats a direction that is not "
+                f"periodic in the structure (pbc {atoms.pbc.tolist()})"
+            )
+        label = self.method(atoms.repeat(self.supercell))
+        energy = label.energy / math.prod(self.supercell)
+        return Label(energy, label.forces[: len(atoms)], label.stress)
 
 
 class _AseMethod:

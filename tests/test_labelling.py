@@ -14,6 +14,7 @@ from ase.calculators.lj import LennardJones
 from ase.io.lammpsdata import write_lammps_data
 from ase.neighborlist import neighbor_list
 from campaigns import ALA2
+from structures import copper
 from test_inputs_ala2 import conformations
 
 from pyubias.config import AseReference, LammpsReference, load_reference
@@ -262,3 +263,22 @@ def test_a_mistake_in_a_calculator_file_is_one_line(tmp_path: Path) -> None:
         open_reference(config),
     ):
         pass
+
+
+def test_a_supercell_gives_the_labels_of_one_cell() -> None:
+    (frame,) = copper(1)
+    config = AseReference(kind="ase", calculator="ase.calculators.emt.EMT", supercell=(1, 2, 3))
+    with open_reference(config) as method:
+        label = label_frame(method, frame)
+    assert label.energy == pytest.approx(frame.info["REF_energy"], abs=1e-9)
+    np.testing.assert_allclose(label.forces, frame.arrays["REF_forces"], atol=1e-10)
+    np.testing.assert_allclose(label.stress, frame.info["REF_stress"], atol=1e-12)
+
+
+def test_a_supercell_of_a_molecule_is_refused(c7eq: Atoms) -> None:
+    config = AseReference(kind="ase", calculator="ase.calculators.emt.EMT", supercell=(1, 1, 2))
+    with (
+        open_reference(config) as method,
+        pytest.raises(ReferenceMethodError, match="a direction that is not periodic"),
+    ):
+        label_frame(method, c7eq)
