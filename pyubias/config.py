@@ -72,6 +72,9 @@ class TrainingConfig(Section):
     validation: Fraction = Field(0.1, description="fraction of frames that picks the checkpoint")
     calibration: Fraction = Field(0.1, description="fraction of frames that calibrates, only that")
     validate_every: PositiveInt = Field(5, description="epochs between looks at the validation set")
+    patience: PositiveInt | None = Field(
+        None, description="epochs without a better checkpoint that end training; null: none do"
+    )
     seed: int = 0
     threads: PositiveInt = 1
     ranks: PositiveInt = Field(

@@ -54,7 +54,8 @@ def fit(
     """Adam with learning rates that fall linearly to zero; keeps the best checkpoint.
 
     Best is the smallest sum of energy MAE (eV/atom) and forces MAE (eV/Å) on the validation set;
-    without one, the last parameters are kept.
+    without one, the last parameters are kept. `config.patience` epochs without a better one end
+    the training early.
 
     Args:
         replicas: ranks with the same arguments, which share the structures of each batch and end
@@ -84,7 +85,7 @@ def fit(
     order = np.random.default_rng(config.seed)
     start = time.perf_counter()
     history: list[dict[str, float]] = []
-    best, best_state = float("inf"), None
+    best, best_state, best_epoch = float("inf"), None, 0
 
     for epoch in range(1, n_epochs + 1):
         shuffled = order.permutation(len(training_set))
@@ -108,8 +109,11 @@ def fit(
             )
             if energy_mae + forces_mae < best:
                 best, best_state = energy_mae + forces_mae, copy.deepcopy(potential.state_dict())
+                best_epoch = epoch
         if progress is not None:
             progress(epoch, n_epochs, history[-1]["forces_mae"] if history else float("nan"))
+        if best_state and config.patience and epoch - best_epoch >= config.patience:
+            break
 
     if best_state is not None:
         potential.load_state_dict(best_state)

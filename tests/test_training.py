@@ -122,6 +122,15 @@ def test_the_best_checkpoint_on_the_validation_frames_is_kept():
     assert energy_mae + forces_mae == pytest.approx(min(history), rel=1e-4)
 
 
+def test_patience_ends_a_training_that_no_longer_improves():
+    wild = TrainingConfig(epochs=60, validate_every=1, weights_rate=3.0, embedding_rate=3.0)
+    whole = quick(copper(12), wild).history
+    cut = quick(copper(12), wild.model_copy(update={"patience": 4})).history
+    error = [h["energy_mae"] + h["forces_mae"] for h in cut]
+    assert [h["forces_mae"] for h in cut] == [h["forces_mae"] for h in whole][: len(cut)]
+    assert len(cut) == int(np.argmin(error)) + 1 + 4 < len(whole)
+
+
 def test_calibration_frames_are_used_for_the_factors_and_nothing_else():
     frames, other = copper(12), copper(12)
     for atoms in other[8:]:

@@ -38,6 +38,8 @@ VARIATIONS = [
     {"projections": 256},
     {"projections": 512},
     {"projections": 0},
+    {"n_radial": 7, "n_basis": 12},
+    {"hidden": [512, 512], "n_radial": 7, "n_basis": 9, "projections": 512},  # the paper's
 ]
 
 
