@@ -31,8 +31,9 @@ using namespace FixConst;
 /* ---------------------------------------------------------------------- */
 
 FixUbias::FixUbias(LAMMPS *lmp, int narg, char **arg) :
-    Fix(lmp, narg, arg), pair(nullptr), tau(0.0), tau_stress(0.0), window(100),
-    uncertainty_kind(PairUbias::TOTAL), rho_force(0.0), rho_stress(0.0), pending_step(-1)
+    Fix(lmp, narg, arg), pair(nullptr), tau(0.0), tau_stress(0.0), max_force(INFINITY),
+    max_stress(INFINITY), window(100), uncertainty_kind(PairUbias::TOTAL), rho_force(0.0),
+    rho_stress(0.0), pending_step(-1)
 {
   scalar_flag = 1;
   vector_flag = 1;
@@ -88,6 +89,10 @@ void FixUbias::read_keywords(int narg, char **arg)
     } else if (keyword == "stress") {
       tau_stress = non_negative(1);
       strength_given = true;
+    } else if (keyword == "max_force") {
+      max_force = non_negative(1);
+    } else if (keyword == "max_stress") {
+      max_stress = non_negative(1);
     } else if (keyword == "window") {
       window = utils::inumeric(FLERR, value(1), false, lmp);
       if (window < 0)
@@ -104,8 +109,8 @@ void FixUbias::read_keywords(int narg, char **arg)
       uncertainty_kind = kind == "total" ? PairUbias::TOTAL : PairUbias::ATOMIC;
     } else {
       error->all(FLERR, iarg,
-                 "fix ubias: unknown keyword '{}', wanted tau, stress, window, weight or "
-                 "uncertainty",
+                 "fix ubias: unknown keyword '{}', wanted tau, stress, window, weight, "
+                 "uncertainty, max_force or max_stress",
                  keyword);
     }
     iarg += nargs;
@@ -200,13 +205,26 @@ void FixUbias::post_force(int vflag)
   const double scale = tau * rho_force;
   for (int i = 0; i < atom->nlocal; i++) {
     if (!(atom->mask[i] & groupbit)) continue;
-    const double w = scale * weight_of_type[atom->type[i]];
-    for (int a = 0; a < 3; a++) f[i][a] += w * gradient[i][a];
+    const double *g = gradient[i];
+    double w = scale * weight_of_type[atom->type[i]];
+    const double size = w * std::sqrt(g[0] * g[0] + g[1] * g[1] + g[2] * g[2]);
+    if (size > max_force) w *= max_force / size;
+    for (int a = 0; a < 3; a++) f[i][a] += w * g[a];
   }
 
-  if (vflag_global)
-    for (int a = 0; a < 6; a++)
-      virial[a] = tau_stress * rho_stress * pair->uncertainty_strain_gradient[a];
+  if (vflag_global) {
+    const double factor = stress_scale();
+    for (int a = 0; a < 6; a++) virial[a] = factor * pair->uncertainty_strain_gradient[a];
+  }
+}
+
+// The norm of a sum over ranks is known for the step before: that step decides about the cap.
+
+double FixUbias::stress_scale() const
+{
+  const double scale = tau_stress * rho_stress;
+  const double size = scale * std::sqrt(norms_of(pair->global_sums).stress_bias2) * force->nktv2p;
+  return size > max_stress ? scale * max_stress / size : scale;
 }
 
 // The pair style has summed the norms of the step before over the ranks. A step that is

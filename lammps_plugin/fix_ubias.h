@@ -38,6 +38,7 @@ class FixUbias : public Fix {
 
   class PairUbias *pair;
   double tau, tau_stress;
+  double max_force, max_stress;    // caps, force and pressure units; infinite without
   int window;
   int uncertainty_kind;
   std::map<std::string, double> weight_of_element;
@@ -54,6 +55,7 @@ class FixUbias : public Fix {
   void complete_pending_step();
   void rescale();
   void sum_norms();
+  double stress_scale() const;
   Norms norms_of(const double *) const;
   Norms window_norms();
 };

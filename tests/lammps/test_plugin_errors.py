@@ -136,7 +136,7 @@ MISTAKES = {
     ),
     "unknown keyword of the fix": (
         {"fix": "fix b all ubias tua 0.25"},
-        "fix ubias: unknown keyword 'tua', wanted tau, stress, window, weight or uncertainty",
+        "fix ubias: unknown keyword 'tua', wanted tau, stress, window, weight, ",
     ),
     "keyword of the fix without value": (
         {"fix": "fix b all ubias tau"},
