@@ -240,7 +240,7 @@ class _Campaign:
         return [(key, atoms) for key, atoms in keyed if key not in known]
 
     def _perturbed_start(self) -> list[Atoms]:
-        """Copies of the start structures, coordinates displaced by up to ±perturb."""
+        """Copies of the start structures, displaced by up to ±perturb and strained by ±strain."""
         start, training = self.config.start, self.config.training
         generator = np.random.default_rng([self.config.seed, 0])
         n = min(start.count, self.config.stop.labels)
@@ -248,6 +248,10 @@ class _Campaign:
         frames = []
         for k in range(n):
             atoms = self.start[k % len(self.start)].copy()
+            if atoms.pbc.all():
+                strain = generator.uniform(-start.strain, start.strain, (3, 3))
+                strain = np.eye(3) + 0.5 * (strain + strain.T)
+                atoms.set_cell(atoms.cell @ strain, scale_atoms=True)
             atoms.positions += generator.uniform(-1, 1, atoms.positions.shape) * start.perturb
             atoms.info = {"iteration": 0, "split": splits[k], "walker": -1}
             frames.append(atoms)

@@ -110,6 +110,9 @@ class StartConfig(Section):
     structures: Path = Field(description="file with one or more structures")
     count: PositiveInt = Field(16, description="perturbed copies that are labelled first")
     perturb: NonNegativeFloat = Field(0.02, description="largest displacement of a coordinate, Å")
+    strain: NonNegativeFloat = Field(
+        0.0, lt=1.0, description="largest component of a random strain of periodic structures"
+    )
 
 
 MAX_FORCE = Field(100.0, description="labels with larger |F_i| fail, eV/Å")
@@ -147,6 +150,17 @@ Reference = Annotated[LammpsReference | AseReference, Field(discriminator="kind"
 KINDS_OF_REFERENCE = ("lammps", "ase")
 
 
+class GuardConfig(Section):
+    """Limits of frames that are trusted; a walker's frames end where the first one breaks one."""
+
+    distance: PositiveFloat = Field(
+        0.5, description="smallest distance of two atoms over the sum of their covalent radii"
+    )
+    volume_ratio: Annotated[float, Field(gt=1.0)] = Field(
+        3.0, description="largest factor between the volumes of start and frame"
+    )
+
+
 class ExplorationConfig(Section):
     """Walkers: a LAMMPS script that is run `walkers` times in every iteration.
 
@@ -166,6 +180,7 @@ class ExplorationConfig(Section):
         "float32", description="arithmetic inside the models; float64 is half as fast"
     )
     variables: dict[str, Scalar | list[Scalar]] = {}
+    guard: GuardConfig = GuardConfig()
 
 
 class SelectionConfig(Section):

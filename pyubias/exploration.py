@@ -11,6 +11,7 @@ from ase.io.lammpsdata import write_lammps_data
 from numpy.typing import NDArray
 
 from pyubias.config import ExplorationConfig
+from pyubias.guards import first_untrusted
 from pyubias.lammps_library import LammpsError, open_lammps
 
 __all__ = ["Walk", "load_walk", "load_walks", "run_walker", "write_structure"]
@@ -158,16 +159,21 @@ def run_walker(
 
     positions, cells, timesteps = _read_dump(trajectory, structure)
     last, last_cell, last_step = _read_dump(crossing, structure)
-    # a run that failed may have left half a frame; what was read before it is sound
-    keep = np.isfinite(positions).all(axis=(1, 2)) & (np.abs(positions) < 1e6).all(axis=(1, 2))
+    positions = np.concatenate([positions, last[:1]])
+    cells = np.concatenate([cells, last_cell[:1]])
+    timesteps = np.concatenate([timesteps, last_step[:1]])
+    n, reason = first_untrusted(structure, positions, cells, config.guard)
+    if reason:
+        cut = f"cut back from step {timesteps[n]}, where {reason}"
+        failure = f"{cut}; {failure}" if failure else cut
     return Walk(
         numbers=structure.numbers,
         pbc=structure.pbc,
-        positions=np.concatenate([positions[keep], last[:1]]),
-        cells=np.concatenate([cells[keep], last_cell[:1]]),
-        timesteps=np.concatenate([timesteps[keep], last_step[:1]]),
+        positions=positions[:n],
+        cells=cells[:n],
+        timesteps=timesteps[:n],
         steps=steps,
-        crossed=len(last) > 0,
+        crossed=len(last) > 0 and not reason,
         failure=failure,
     )
 

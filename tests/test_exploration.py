@@ -192,6 +192,31 @@ def test_a_periodic_walker_keeps_cells_and_elements(tmp_path: Path) -> None:
     assert prediction.energy == pytest.approx(energy, rel=1e-9)
 
 
+def test_a_walker_that_leaves_its_guard_is_cut_back_and_reported(tmp_path: Path) -> None:
+    save_toy(tmp_path / "toy.pt", LennardJones())
+    (tmp_path / "npt.in").write_text(SCRIPT)
+    argon = bulk("Ar", a=5.0) * 3
+    whole, cut = (
+        run_walker(
+            config(input=tmp_path / "npt.in", steps=200, every=20, guard={"volume_ratio": ratio}),
+            0,
+            tmp_path / "toy.pt",
+            ["Ar", "Ne"],
+            argon,
+            1,
+            tmp_path,
+        )
+        for ratio in (3.0, 1.02)
+    )
+    assert whole.failure == ""
+    ratios = np.abs(np.linalg.det(whole.cells)) / argon.get_volume()
+    n = int(np.argmax((ratios > 1.02) | (ratios < 1 / 1.02)))
+    assert 0 < n < len(ratios)
+    assert cut.failure.startswith(f"cut back from step {20 * n}, where the volume is ")
+    np.testing.assert_array_equal(cut.positions, whole.positions[:n])
+    assert cut.steps == 200
+
+
 @pytest.mark.parametrize("periodic", [False, True])
 def test_a_data_file_holds_the_structure_in_the_order_of_the_elements(
     tmp_path: Path, c7eq: Atoms, periodic: bool

@@ -12,7 +12,7 @@ import pyubias
 PACKAGE = Path(pyubias.__file__).parent
 GROUPS = [
     "errors plugin kernels contract config parallel",
-    "graphs datasets selection calibration",
+    "graphs guards datasets selection calibration",
     "potential uncertainty",
     "objective",
     "fitting",
