@@ -31,6 +31,7 @@ __all__ = [
     "hash_frames",
     "make_sample",
     "read_frames",
+    "read_structures",
     "split_frames",
 ]
 
@@ -124,6 +125,21 @@ def _set_label(atoms: Atoms, name: str, value: object) -> None:
         if stress.size == 9:
             stress = full_3x3_to_voigt_6_stress(stress.reshape(3, 3))
         atoms.info[STRESS] = stress.reshape(6)
+
+
+def read_structures(path: Path) -> list[Atoms]:
+    """Structures without labels, from any file that ASE reads.
+
+    Raises:
+        UserError: it cannot be read, or holds none.
+    """
+    try:
+        frames = ase.io.read(path, index=":")
+    except Exception as error:
+        raise UserError(f"start structures '{path}' cannot be read: {error}") from error
+    if not frames:
+        raise UserError(f"start structures '{path}': the file holds none")
+    return [Atoms(a.numbers, positions=a.positions, cell=a.cell, pbc=a.pbc) for a in frames]
 
 
 def _describe(path: Path, used: dict[str, dict[str, int]], n: int) -> str:

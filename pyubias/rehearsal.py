@@ -10,9 +10,9 @@ from ase import Atoms
 from rich.console import Console
 from rich.table import Table
 
-from pyubias.campaign import arms_of, read_structures
+from pyubias.campaign import arms_of
 from pyubias.config import CampaignConfig
-from pyubias.datasets import read_frames
+from pyubias.datasets import read_frames, read_structures
 from pyubias.errors import UserError
 from pyubias.exploration import run_walker
 from pyubias.exporting import export

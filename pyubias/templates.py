@@ -6,7 +6,7 @@ from string import Template
 import ase.io
 from ase import Atoms
 
-from pyubias.campaign import read_structures
+from pyubias.datasets import read_structures
 from pyubias.errors import UserError
 
 __all__ = ["start_system"]

@@ -13,10 +13,10 @@ from ase.build import molecule
 from ase.calculators.emt import EMT
 from campaigns import ALA2, metrics, mpirun, shared_commands, tiny
 
-from pyubias.campaign import arms_of, read_structures, run_campaign
+from pyubias.campaign import arms_of, run_campaign
 from pyubias.config import load_campaign
 from pyubias.contract import load
-from pyubias.datasets import hash_frames
+from pyubias.datasets import hash_frames, read_structures
 from pyubias.errors import UserError
 from pyubias.exploration import load_walks
 from pyubias.state import LabelledFrame, LabelStore, read_json

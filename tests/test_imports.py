@@ -19,7 +19,7 @@ GROUPS = [
     "training exporting",
     "lammps_library calculator exploration labelling",
     "state analysis progress",
-    "records campaign figures report comparison relabelling rehearsal templates doctor",
+    "stages records campaign figures report comparison relabelling rehearsal templates doctor",
     "cli",
 ]
 RANK = {name: rank for rank, group in enumerate(GROUPS) for name in group.split()}
