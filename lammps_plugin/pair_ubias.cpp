@@ -241,8 +241,8 @@ void PairUbias::compute(int eflag, int vflag)
 {
   ev_init(eflag, vflag);
   if (atom->nmax > nmax) grow_atom_arrays();
-  if (neighbor->ago == 0) rebuild_pairs();
-  pack_edges();
+  if (neighbor->ago == 0) graph.rebuild_pairs(*list, atom->type, map, atom->nlocal + atom->nghost);
+  graph.pack_edges(atom->x, model->metadata().cutoff);
 
   const bool want_total = bias_uncertainty == TOTAL || eflag_global;
   const bool want_atomic = bias_uncertainty == ATOMIC || uncertainty_flag;
@@ -261,78 +261,13 @@ void PairUbias::compute(int eflag, int vflag)
   tally_energy_and_forces();
 }
 
-// Pairs of the full neighbor list, in graph indices: centres first, ghosts as they appear.
-// An atom whose type is NULL is in no list of this pair style.
-
-void PairUbias::rebuild_pairs()
-{
-  const int nall = atom->nlocal + atom->nghost;
-  const int *type = atom->type;
-
-  graph_index.assign(nall, -1);
-  lammps_index.clear();
-  pair_centre.clear();
-  pair_neighbour.clear();
-  graph.types.clear();
-
-  auto add_atom = [&](int i) {
-    graph_index[i] = lammps_index.size();
-    lammps_index.push_back(i);
-    graph.types.push_back(map[type[i]]);
-  };
-
-  for (int ii = 0; ii < list->inum; ii++)
-    if (map[type[list->ilist[ii]]] >= 0) add_atom(list->ilist[ii]);
-  graph.n_local = lammps_index.size();
-
-  for (int centre = 0; centre < graph.n_local; centre++) {
-    const int i = lammps_index[centre];
-    for (int jj = 0; jj < list->numneigh[i]; jj++) {
-      const int j = list->firstneigh[i][jj] & NEIGHMASK;
-      if (map[type[j]] < 0) continue;
-      if (graph_index[j] < 0) add_atom(j);
-      pair_centre.push_back(centre);
-      pair_neighbour.push_back(graph_index[j]);
-    }
-  }
-  graph.n_all = lammps_index.size();
-}
-
-void PairUbias::pack_edges()
-{
-  const double cutoff = model->metadata().cutoff;
-  double **x = atom->x;
-
-  const size_t npairs = pair_centre.size();
-  graph.edge_vectors.resize(3 * npairs);
-  edge_pair.resize(npairs);
-  int64_t n = 0;
-  for (size_t p = 0; p < npairs; p++) {
-    const double *xi = x[lammps_index[pair_centre[p]]];
-    const double *xj = x[lammps_index[pair_neighbour[p]]];
-    const double dx = xj[0] - xi[0], dy = xj[1] - xi[1], dz = xj[2] - xi[2];
-    if (dx * dx + dy * dy + dz * dz >= cutoff * cutoff) continue;
-    graph.edge_vectors[3 * n] = dx;
-    graph.edge_vectors[3 * n + 1] = dy;
-    graph.edge_vectors[3 * n + 2] = dz;
-    edge_pair[n++] = p;
-  }
-  graph.n_edges = n;
-
-  graph.edge_index.resize(2 * n);
-  for (int64_t e = 0; e < n; e++) {
-    graph.edge_index[e] = pair_centre[edge_pair[e]];
-    graph.edge_index[n + e] = pair_neighbour[edge_pair[e]];
-  }
-}
-
 void PairUbias::check_energies()
 {
   const double *energies = model->energies();
   for (int64_t k = 0; k < graph.n_local; k++)
     if (!std::isfinite(energies[k]))
       throw std::runtime_error(fmt::format("energy of atom {} is {} at step {}",
-                                           atom->tag[lammps_index[k]], energies[k],
+                                           atom->tag[graph.lammps_index[k]], energies[k],
                                            update->ntimestep));
 }
 
@@ -342,8 +277,8 @@ void PairUbias::check_forces()
   for (int64_t k = 0; k < 3 * graph.n_edges; k++)
     if (!std::isfinite(g[k]))
       throw std::runtime_error(fmt::format("force on atom {} is {} at step {}",
-                                           atom->tag[lammps_index[graph.edge_index[k / 3]]], g[k],
-                                           update->ntimestep));
+                                           atom->tag[graph.lammps_index[graph.edge_index[k / 3]]],
+                                           g[k], update->ntimestep));
 }
 
 // F_i += g_e, F_j -= g_e with g_e = dE/dr_e, and the virial -r_e x g_e per edge
@@ -357,13 +292,13 @@ void PairUbias::tally_energy_and_forces()
   for (int64_t k = 0; k < graph.n_local; k++) {
     const double energy = energies[k] * energy_unit;
     if (eflag_global) eng_vdwl += energy;
-    if (eflag_atom) eatom[lammps_index[k]] += energy;
+    if (eflag_atom) eatom[graph.lammps_index[k]] += energy;
   }
 
   std::fill_n(energy_strain_gradient, 6, 0.0);
   for (int64_t e = 0; e < graph.n_edges; e++) {
-    const int i = lammps_index[graph.edge_index[e]];
-    const int j = lammps_index[graph.edge_index[graph.n_edges + e]];
+    const int i = graph.lammps_index[graph.edge_index[e]];
+    const int j = graph.lammps_index[graph.edge_index[graph.n_edges + e]];
     const double *r = &graph.edge_vectors[3 * e];
     const double g[3] = {gradient[3 * e] * energy_unit, gradient[3 * e + 1] * energy_unit,
                          gradient[3 * e + 2] * energy_unit};
@@ -428,9 +363,9 @@ void PairUbias::compute_uncertainty(bool want_total, bool want_atomic, std::stri
         for (int64_t k = 0; k < graph.n_local; k++) {
           if (!std::isfinite(u[k]))
             throw std::runtime_error(fmt::format("uncertainty of atom {} is {} at step {}",
-                                                 atom->tag[lammps_index[k]], u[k],
+                                                 atom->tag[graph.lammps_index[k]], u[k],
                                                  update->ntimestep));
-          atomic_uncertainty[lammps_index[k]] = u[k] * energy_unit;
+          atomic_uncertainty[graph.lammps_index[k]] = u[k] * energy_unit;
           send_buffer[ATOMIC_SUM] += u[k];
         }
       }
@@ -504,14 +439,14 @@ void PairUbias::tally_uncertainty_gradient(const double *gradient, double scale)
   std::fill_n(uncertainty_strain_gradient, 6, 0.0);
 
   for (int64_t e = 0; e < graph.n_edges; e++) {
-    double *gi = uncertainty_gradient[lammps_index[graph.edge_index[e]]];
-    double *gj = uncertainty_gradient[lammps_index[graph.edge_index[graph.n_edges + e]]];
+    double *gi = uncertainty_gradient[graph.lammps_index[graph.edge_index[e]]];
+    double *gj = uncertainty_gradient[graph.lammps_index[graph.edge_index[graph.n_edges + e]]];
     const double g[3] = {gradient[3 * e] * scale, gradient[3 * e + 1] * scale,
                          gradient[3 * e + 2] * scale};
     if (!std::isfinite(g[0] + g[1] + g[2]))
       throw std::runtime_error(
           fmt::format("uncertainty gradient at atom {} is not finite at step {}",
-                      atom->tag[lammps_index[graph.edge_index[e]]], update->ntimestep));
+                      atom->tag[graph.lammps_index[graph.edge_index[e]]], update->ntimestep));
     for (int a = 0; a < 3; a++) {
       gi[a] -= g[a];
       gj[a] += g[a];
@@ -574,7 +509,5 @@ void PairUbias::grow_atom_arrays()
 
 double PairUbias::memory_usage()
 {
-  return Pair::memory_usage() + 4.0 * nmax * sizeof(double) +
-      (pair_centre.capacity() + pair_neighbour.capacity() + edge_pair.capacity()) * sizeof(int) +
-      (graph.edge_vectors.capacity() + graph.edge_index.capacity()) * sizeof(double);
+  return Pair::memory_usage() + 4.0 * nmax * sizeof(double) + graph.memory_usage();
 }

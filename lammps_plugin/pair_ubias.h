@@ -4,6 +4,7 @@
 #define LMP_PAIR_UBIAS_H
 
 #include "pair.h"
+#include "lammps_graph.h"
 #include "ubias_model.h"
 
 namespace LAMMPS_NS {
@@ -43,16 +44,9 @@ class PairUbias : public Pair {
   int n_threads;
   void *model_library;
   UbiasModel *model;
-  UbiasGraph graph;
+  LammpsGraph graph;
   std::string failure;    // of this rank's gradients, until the next collective
   double energy_unit;     // LAMMPS energy units per eV
-
-  // pairs within cutoff + skin, flat; rebuilt when the neighbor list is
-
-  std::vector<int> pair_centre, pair_neighbour;    // graph indices
-  std::vector<int> lammps_index;                   // graph index -> index in atom arrays
-  std::vector<int> graph_index;                    // and back, -1 for atoms of no graph
-  std::vector<int> edge_pair;                      // edge of this step -> pair
 
   int uncertainty_flag;    // raised by fix pair on the steps on which it reads u_i
   double *atomic_uncertainty;
@@ -63,8 +57,6 @@ class PairUbias : public Pair {
   void load_model(const std::string &path);
   void log_model(const std::string &path);
   void grow_atom_arrays();
-  void rebuild_pairs();
-  void pack_edges();
   void check_energies();
   void check_forces();
   void give_up_gradients(const std::string &);
