@@ -12,13 +12,16 @@ from pyubias.analysis import Errors
 from pyubias.config import CollectiveVariable
 
 __all__ = [
+    "autocorrelation_figure",
     "calibration_figure",
+    "error_by_volume_figure",
     "learning_figure",
     "parity_figure",
     "png",
     "time_figure",
     "uncertainty_figure",
     "visited_figure",
+    "volume_figure",
 ]
 
 Array = NDArray[np.float64]
@@ -73,14 +76,16 @@ def _axis_label(variable: CollectiveVariable) -> str:
 
 
 def learning_figure(records: Mapping[str, Records]) -> Figure:
-    """Coverage, energy and force error on the test set against the number of labels."""
-    figure = Figure(figsize=(13, 3.8))
-    panels = (
+    """Coverage and errors on the test set against the number of labels."""
+    panels = [
         ("coverage", 1.0, "coverage of the collective variables"),
         ("energy_rmse", 1e3, "energy RMSE (meV/atom)"),
         ("forces_rmse", 1e3, "forces RMSE (meV/Å)"),
-    )
-    for axis, (key, factor, label) in zip(figure.subplots(1, 3), panels, strict=True):
+    ]
+    if any(r.get("stress_rmse") is not None for rows in records.values() for r in rows):
+        panels.append(("stress_rmse", 1e3, "stress RMSE (meV/Å³)"))
+    figure = Figure(figsize=(4.4 * len(panels), 3.8))
+    for axis, (key, factor, label) in zip(figure.subplots(1, len(panels)), panels, strict=True):
         for k, (arm, rows) in enumerate(records.items()):
             points = [(r["n_labels"], factor * r[key]) for r in rows if r.get(key) is not None]
             if points:
@@ -174,4 +179,65 @@ def time_figure(records: Mapping[str, Records]) -> Figure:
         axis.set_xlabel("iteration")
         axis.set_ylabel("seconds")
     axes[-1].legend(frameon=False, fontsize=8)
+    return figure
+
+
+def volume_figure(volumes: Mapping[str, Sequence[tuple[Array, Array]]]) -> Figure:
+    """Volume per atom of all walkers over the campaign, and its histogram.
+
+    Args:
+        volumes: for each arm and walk, the time in iterations and the volume in Å³ per atom.
+    """
+    figure = Figure(figsize=(11, 3.8))
+    course, histogram = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
+    for k, (arm, walks) in enumerate(volumes.items()):
+        color = _color(arm, k)
+        for times, values in walks:
+            course.plot(times, values, "-", lw=0.5, alpha=0.7, color=color)
+        everything = np.concatenate([v for _, v in walks]) if walks else np.zeros(0)
+        histogram.hist(
+            everything, bins=60, orientation="horizontal", histtype="step", color=color, label=arm
+        )
+    course.set_xlabel("iteration")
+    course.set_ylabel("volume per atom (Å³)")
+    histogram.set_xlabel("frames")
+    histogram.legend(frameon=False)
+    figure.tight_layout()
+    return figure
+
+
+def autocorrelation_figure(
+    curves: Mapping[str, Mapping[str, tuple[Array, Array, Array]]],
+) -> Figure:
+    """Autocorrelation functions, shaded by the spread over walkers.
+
+    Args:
+        curves: for each quantity and arm: lags in MD steps, mean, standard deviation.
+    """
+    figure = Figure(figsize=(4.6 * len(curves), 3.6))
+    axes = figure.subplots(1, len(curves), squeeze=False)[0]
+    for axis, (quantity, arms) in zip(axes, curves.items(), strict=True):
+        for k, (arm, (lags, mean, spread)) in enumerate(arms.items()):
+            color = _color(arm, k)
+            axis.plot(lags, mean, color=color, label=arm)
+            axis.fill_between(lags, mean - spread, mean + spread, color=color, alpha=0.2, lw=0)
+        axis.axhline(0.0, color="k", lw=0.6)
+        axis.set_title(quantity)
+        axis.set_xlabel("lag (MD steps)")
+        axis.set_ylabel("autocorrelation")
+        axis.legend(frameon=False)
+    figure.tight_layout()
+    return figure
+
+
+def error_by_volume_figure(errors: Mapping[str, tuple[Array, Array]]) -> Figure:
+    """Errors on the test set over the volume per atom (Å³); the keys are their labels."""
+    figure = Figure(figsize=(4.4 * len(errors), 3.4))
+    axes = figure.subplots(1, len(errors), squeeze=False)[0]
+    for axis, (label, (centres, rmse)) in zip(axes, errors.items(), strict=True):
+        axis.plot(centres, rmse, "o-", ms=4, color="#55a868")
+        axis.set_ylim(bottom=0.0)
+        axis.set_xlabel("volume per atom (Å³)")
+        axis.set_ylabel(label)
+    figure.tight_layout()
     return figure

@@ -112,6 +112,8 @@ def describe(record: Record, seconds_left: float) -> str:
         parts.append(f"E {1e3 * record['energy_rmse']:.2f} meV/atom")
     if record["forces_rmse"] is not None:
         parts.append(f"F {1e3 * record['forces_rmse']:.1f} meV/Å")
+    if record["stress_rmse"] is not None:
+        parts.append(f"stress {1e3 * record['stress_rmse']:.2f} meV/Å³")
     if record["conformal_coverage"] is not None:
         parts.append(f"conformal coverage of the next batch {record['conformal_coverage']:.3f}")
     parts.append(f"{record['md_steps']} MD steps")

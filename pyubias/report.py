@@ -23,6 +23,7 @@ from pyubias.analysis import (
 )
 from pyubias.calculator import Model
 from pyubias.campaign import Arm, arms_of
+from pyubias.cell_report import errors_over_volume, volumes_and_memory
 from pyubias.config import CampaignConfig
 from pyubias.datasets import read_frames
 from pyubias.exploration import Walk, load_walks
@@ -115,6 +116,9 @@ def _rows(results: Sequence[ArmResult], with_coverage: bool) -> list[list[str]]:
         "next-batch calibration",
         "time",
     ]
+    with_stress = any(r.records[-1].get("stress_rmse") is not None for r in results)
+    if with_stress:
+        header[5:5] = ["stress RMSE meV/Å³"]
     if with_coverage:
         header[3:3] = ["coverage", f"coverage at {common:,} steps"]
     rows = [header]
@@ -132,6 +136,8 @@ def _rows(results: Sequence[ArmResult], with_coverage: bool) -> list[list[str]]:
             f"{np.mean(calibrations):.3f}" if calibrations else "–",
             duration(last["wall_s"]),
         ]
+        if with_stress:
+            row[5:5] = [_milli(last["stress_rmse"], 3)]
         if with_coverage:
             row[3:3] = [f"{result.coverage():.3f}", f"{result.coverage(common):.3f}"]
         rows.append(row)
@@ -152,6 +158,8 @@ def _page(
     sections: list[tuple[str, str]] = []
     if map_of_visits is not None:
         sections.append(("What the walkers visited", _image(map_of_visits)))
+    cells = volumes_and_memory({r.arm.name: r.walks for r in results})
+    sections += [(title, _image(figure)) for title, figure in cells]
     sections.append(("Learning", _image(figures.learning_figure(records))))
     sections += _test_sections(config, results[0])
     alpha = config.uncertainty.alpha
@@ -166,9 +174,13 @@ def _page(
         )
     )
     sections.append(("Time per stage", _image(figures.time_figure(records))))
-    failures = _failures(results)
-    if failures:
-        sections.append(("Failed labels", failures))
+    for title, found in (
+        ("Failed labels", _failed_labels(results)),
+        ("Walkers that failed", _failed_walkers(results)),
+    ):
+        if found:
+            lines = "".join(f"<li>{html.escape(line)}</li>" for line in found)
+            sections.append((title, f"<ul>{lines}</ul>"))
     body = "".join(f"<h2>{html.escape(title)}</h2>{content}" for title, content in sections)
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
@@ -213,17 +225,27 @@ def _test_sections(config: CampaignConfig, result: ArmResult) -> list[tuple[str,
             f"{summary['atomic_coverage'] or 0:.1%} of the atomic force errors are covered.</p>"
             + _image(figures.uncertainty_figure(residuals)),
         ),
+        *((title, _image(f)) for title, f in errors_over_volume(frames, predictions)),
     ]
 
 
-def _failures(results: Sequence[ArmResult]) -> str:
-    lines = [
-        f"<li>{html.escape(r.arm.name)} {frame.key}: {html.escape(frame.reason)}</li>"
+def _failed_labels(results: Sequence[ArmResult]) -> list[str]:
+    return [
+        f"{r.arm.name} {frame.key}: {frame.reason}"
         for r in results
         for frame in LabelStore(r.arm.folder / "labels.db").frames()
         if frame.failed
     ]
-    return f"<ul>{''.join(lines)}</ul>" if lines else ""
+
+
+def _failed_walkers(results: Sequence[ArmResult]) -> list[str]:
+    return [
+        f"{r.arm.name}, iteration {k}, walker {w}: {walk.failure}"
+        for r in results
+        for k, walkers in enumerate(r.walks)
+        for w, walk in enumerate(walkers)
+        if walk.failure
+    ]
 
 
 def _image(figure: Figure) -> str:

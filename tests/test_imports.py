@@ -18,8 +18,9 @@ GROUPS = [
     "fitting",
     "training exporting",
     "lammps_library calculator exploration labelling",
-    "state analysis progress",
-    "stages records campaign figures report comparison relabelling rehearsal templates doctor",
+    "state analysis cells progress",
+    "stages records campaign figures cell_report report comparison relabelling rehearsal "
+    "templates doctor",
     "cli",
 ]
 RANK = {name: rank for rank, group in enumerate(GROUPS) for name in group.split()}

@@ -1,0 +1,89 @@
+"""The sections of a report that periodic systems have: volumes, their memory, errors over them."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from ase import Atoms
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from pyubias import figures
+from pyubias.calculator import Prediction
+from pyubias.cells import mean_autocorrelation, rmse_by_volume, unstrained, volumes
+from pyubias.exploration import Walk
+
+__all__ = ["errors_over_volume", "volumes_and_memory"]
+
+Array = NDArray[np.float64]
+Walks = Sequence[Sequence[Walk]]  # for each iteration and walker
+
+
+def volumes_and_memory(walks: Mapping[str, Walks]) -> list[tuple[str, Figure]]:
+    """Titles and pictures of what the walkers of each arm did; none if no cell is periodic."""
+    periodic = {arm: of_arm for arm, of_arm in walks.items() if _is_periodic(of_arm)}
+    if not periodic:
+        return []
+    courses = {arm: _courses(of_arm) for arm, of_arm in periodic.items()}
+    sections = [("Volumes of the walkers", figures.volume_figure(courses))]
+    quantities = {"volume": volumes, "positions in the mean cell": unstrained}
+    curves = {
+        quantity: {
+            arm: _memory([of_walk(w) for walkers in of_arm for w in walkers], _interval(of_arm))
+            for arm, of_arm in periodic.items()
+        }
+        for quantity, of_walk in quantities.items()
+    }
+    sections.append(("How long walkers remember", figures.autocorrelation_figure(curves)))
+    return sections
+
+
+def _is_periodic(walks: Walks) -> bool:
+    return any(len(w.cells) > 0 and w.pbc.all() for walkers in walks for w in walkers)
+
+
+def _courses(walks: Walks) -> list[tuple[Array, Array]]:
+    """Of each walk: the time in iterations, and the volume per atom."""
+    longest = max((w.steps for walkers in walks for w in walkers), default=0) or 1
+    return [
+        (k + w.timesteps / longest, volumes(w) / len(w.numbers))
+        for k, walkers in enumerate(walks)
+        for w in walkers
+        if len(w.cells)
+    ]
+
+
+def _interval(walks: Walks) -> int:
+    """MD steps between two frames."""
+    steps = [int(np.diff(w.timesteps)[0]) for x in walks for w in x if len(w.timesteps) > 1]
+    return steps[0] if steps else 1
+
+
+def _memory(series: Sequence[Array], interval: int) -> tuple[Array, Array, Array]:
+    mean, spread = mean_autocorrelation(series)
+    return interval * np.arange(len(mean), dtype=float), mean, spread
+
+
+def errors_over_volume(
+    frames: Sequence[Atoms], predictions: Sequence[Prediction]
+) -> list[tuple[str, Figure]]:
+    """Errors on the test set over volume, as a title and a picture; none without cells."""
+    both = [(a, p) for a, p in zip(frames, predictions, strict=True) if a.pbc.all()]
+    if len({round(a.get_volume() / len(a), 6) for a, _ in both}) < 2:
+        return []
+    residuals: dict[str, list[tuple[Atoms, Array]]] = {
+        "energy RMSE (meV/atom)": [
+            (a, 1e3 * np.array([(p.energy - a.info["REF_energy"]) / len(a)])) for a, p in both
+        ],
+        "forces RMSE (meV/Å)": [
+            (a, 1e3 * (p.forces - a.arrays["REF_forces"]))
+            for a, p in both
+            if "REF_forces" in a.arrays
+        ],
+        "stress RMSE (meV/Å³)": [
+            (a, 1e3 * (p.stress - a.info["REF_stress"]))
+            for a, p in both
+            if "REF_stress" in a.info and p.stress is not None
+        ],
+    }
+    curves = {label: rmse_by_volume(pairs) for label, pairs in residuals.items() if pairs}
+    return [("Errors on the test set over volume", figures.error_by_volume_figure(curves))]

@@ -1,0 +1,83 @@
+"""What walkers did with a periodic cell: its volume, their memory of it, and errors over it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from pyubias.exploration import Walk
+
+__all__ = ["autocorrelation", "mean_autocorrelation", "rmse_by_volume", "unstrained", "volumes"]
+
+Array = NDArray[np.float64]
+
+
+def volumes(walk: Walk) -> Array:
+    """(frames,), Å³."""
+    return np.abs(np.linalg.det(walk.cells)) if len(walk.cells) else np.zeros(0)
+
+
+def unstrained(walk: Walk) -> Array:
+    """Positions (frames, n, 3), Å, in the mean cell: what atoms do apart from the cell."""
+    if not len(walk.cells):
+        return walk.positions
+    scaled = np.einsum("fnx,fxy->fny", walk.positions, np.linalg.inv(walk.cells))
+    scaled -= scaled.mean(1, keepdims=True)  # the drift of the whole
+    return np.asarray(scaled @ walk.cells.mean(0))
+
+
+def autocorrelation(series: Array) -> Array:
+    """C(t) = ⟨δx(0)·δx(t)⟩ / ⟨|δx|²⟩ with δx = x - ⟨x⟩; nan for a series that does not vary.
+
+    Args:
+        series: (frames, …), at equal distances in time; products are summed over the other axes.
+
+    Returns:
+        (frames // 2,): lags of which half of the series or more knows something.
+    """
+    n = len(series)
+    if n < 2:
+        return np.zeros(0)
+    x = np.asarray(series, dtype=float).reshape(n, -1)
+    x = x - x.mean(0)
+    if not np.square(x).sum() > 0.0:
+        return np.full(n // 2, np.nan)
+    power = np.abs(np.fft.rfft(x, 2 * n, axis=0)) ** 2
+    products = np.fft.irfft(power.sum(1), 2 * n)[: n // 2] / (n - np.arange(n // 2))
+    return np.asarray(products / products[0])
+
+
+def mean_autocorrelation(series: Sequence[Array]) -> tuple[Array, Array]:
+    """Mean and standard deviation over walkers, to the median of their lengths: (lags,) each."""
+    curves = [c for c in map(autocorrelation, series) if len(c) and np.isfinite(c).all()]
+    if not curves:
+        return np.zeros(0), np.zeros(0)
+    n = int(np.median([len(c) for c in curves]))
+    padded = np.full((len(curves), n), np.nan)
+    for row, curve in zip(padded, curves, strict=True):
+        row[: len(curve)] = curve[:n]
+    return np.nanmean(padded, axis=0), np.nanstd(padded, axis=0)
+
+
+def rmse_by_volume(
+    residuals: Sequence[tuple[Atoms, Array]], n_bins: int = 8
+) -> tuple[Array, Array]:
+    """Root mean square residual over volume.
+
+    Args:
+        residuals: periodic structures, each with any number of residuals.
+        n_bins: intervals of equal width between the smallest and the largest volume.
+
+    Returns:
+        centres of the intervals, Å³ per atom, and the errors, nan where there is no frame.
+    """
+    per_atom = np.array([atoms.get_volume() / len(atoms) for atoms, _ in residuals])
+    edges = np.linspace(per_atom.min(), per_atom.max(), n_bins + 1)
+    chosen = np.clip(np.digitize(per_atom, edges) - 1, 0, n_bins - 1)
+    rmse = np.full(n_bins, np.nan)
+    for k in range(n_bins):
+        inside = [np.ravel(r) for (_, r), c in zip(residuals, chosen, strict=True) if c == k]
+        if inside:
+            rmse[k] = np.sqrt(np.mean(np.square(np.concatenate(inside))))
+    return 0.5 * (edges[:-1] + edges[1:]), rmse
