@@ -25,6 +25,7 @@ from pyubias.lammps_library import (
     open_lammps,
     symbols_of,
 )
+from pyubias.parallel import without_launcher
 
 __all__ = ["Label", "LabelError", "ReferenceMethodError", "label_frame", "open_reference"]
 
@@ -140,7 +141,8 @@ class _AseMethod:
     def __init__(self, config: AseReference) -> None:
         self.max_force = config.max_force
         try:
-            self.calculator = _find_calculator(config)(**config.arguments)
+            with without_launcher():
+                self.calculator = _find_calculator(config)(**config.arguments)
         except ReferenceMethodError:
             raise
         except Exception as error:
@@ -152,8 +154,9 @@ class _AseMethod:
     def __call__(self, atoms: Atoms) -> Label:
         atoms = atoms.copy()
         atoms.calc = self.calculator
-        stress = atoms.get_stress() if atoms.pbc.all() else None
-        return Label(atoms.get_potential_energy(), atoms.get_forces(), stress)
+        with without_launcher():
+            stress = atoms.get_stress() if atoms.pbc.all() else None
+            return Label(atoms.get_potential_energy(), atoms.get_forces(), stress)
 
 
 class _LammpsMethod:

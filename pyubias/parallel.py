@@ -19,7 +19,7 @@ import ase.parallel
 if TYPE_CHECKING:  # torch takes seconds to import
     from torch import Tensor
 
-__all__ = ["Ranks", "Replicas", "own_communicator"]
+__all__ = ["Ranks", "Replicas", "own_communicator", "without_launcher"]
 
 # ASE would otherwise make every file and database access a collective of all ranks
 ase.parallel.world.comm = ase.parallel.DummyMPI()
@@ -27,6 +27,8 @@ ase.parallel.world.comm = ase.parallel.DummyMPI()
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 POLL = 0.01  # s
+# of MPICH's Hydra, Open MPI and SLURM
+LAUNCHER_VARIABLES = ("PMI_", "PMIX_", "MPI_LOCAL", "MPIR_", "HYDI_", "HYDRA_", "OMPI_", "SLURM_")
 
 
 class Ranks:
@@ -208,6 +210,22 @@ class Replicas:
         torch.distributed.all_reduce(flat)
         for tensor, part in zip(known, flat.split([x.numel() for x in known]), strict=True):
             tensor.copy_(part.view_as(tensor))
+
+
+@contextlib.contextmanager
+def without_launcher() -> Iterator[None]:
+    """An environment in which programs that are started do not take themselves for a rank.
+
+    MPI's launchers tell a rank who it is by environment variables, which a program that it starts
+    inherits; one with an MPI of its own would wait for the other ranks, or join them.
+    """
+    hidden = {k: v for k, v in os.environ.items() if k.startswith(LAUNCHER_VARIABLES)}
+    for name in hidden:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def own_communicator() -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from pyubias.config import LammpsReference
+from pyubias.config import LammpsReference, load_campaign
 from pyubias.labelling import Label, label_frame, open_reference
 
 INPUTS = Path(__file__).parents[1] / "inputs" / "mil53"
@@ -141,3 +141,20 @@ def test_labels_are_those_of_the_example_of_lammps(builder, tmp_path):
     assert found.energy == pytest.approx(wanted.energy, abs=1e-8)
     np.testing.assert_allclose(found.forces, wanted.forces, atol=1e-6)
     np.testing.assert_allclose(found.stress, wanted.stress, atol=1e-9)
+
+
+def test_the_three_campaigns_differ_in_what_drives_the_walkers_only():
+    biased, unbiased, metadynamics = (
+        load_campaign(INPUTS / f"{name}.yaml").model_dump(mode="json")
+        for name in ("biased", "unbiased", "metadynamics")
+    )
+    assert biased["exploration"]["tau"] > 0.0
+    assert biased["exploration"]["variables"].pop("tau_stress") > 0.0
+    for other, script in ((unbiased, "explore.in"), (metadynamics, "metadynamics.in")):
+        assert other["exploration"].pop("tau") == 0.0
+        assert Path(other["exploration"].pop("input")) == INPUTS / script
+    biased["exploration"].pop("tau")
+    biased["exploration"].pop("input")
+    for campaign in (biased, unbiased, metadynamics):
+        campaign.pop("name")
+    assert biased == unbiased == metadynamics

@@ -1,5 +1,6 @@
 """Labels are those of the method itself, in eV and Å, whatever its units, cell and order."""
 
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -282,3 +283,28 @@ def test_a_supercell_of_a_molecule_is_refused(c7eq: Atoms) -> None:
         pytest.raises(ReferenceMethodError, match="a direction that is not periodic"),
     ):
         label_frame(method, c7eq)
+
+
+PROGRAM = """
+import subprocess, sys
+from ase.calculators.lj import LennardJones
+COMMAND = [sys.executable, "-c", "import os; print(*(k for k in os.environ if 'MPI_' in k or 'PMI_' in k))"]
+class Program(LennardJones):
+    def calculate(self, *arguments):
+        seen = subprocess.run(COMMAND, capture_output=True, text=True).stdout.split()
+        if seen:
+            raise RuntimeError("a program would take itself for a rank: " + " ".join(seen))
+        super().calculate(*arguments)
+"""
+
+
+def test_programs_of_a_reference_do_not_take_themselves_for_ranks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    monkeypatch.setenv("PMI_RANK", "3")
+    monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "3")
+    config = AseReference(kind="ase", calculator="program.Program", file=tmp_path / "program.py")
+    with open_reference(config) as method:
+        label_frame(method, molecule("H2O"))
+    assert os.environ["PMI_RANK"] == os.environ["OMPI_COMM_WORLD_RANK"] == "3"
