@@ -288,7 +288,8 @@ def test_a_supercell_of_a_molecule_is_refused(c7eq: Atoms) -> None:
 PROGRAM = """
 import subprocess, sys
 from ase.calculators.lj import LennardJones
-COMMAND = [sys.executable, "-c", "import os; print(*(k for k in os.environ if 'MPI_' in k or 'PMI_' in k))"]
+LIST = "import os; print(*(k for k in os.environ if 'MPI_' in k or 'PMI_' in k))"
+COMMAND = [sys.executable, "-c", LIST]
 class Program(LennardJones):
     def calculate(self, *arguments):
         seen = subprocess.run(COMMAND, capture_output=True, text=True).stdout.split()
