@@ -132,8 +132,8 @@ class TorchModel : public UbiasModel {
       torch::jit::GraphOptimizerEnabledGuard no_recompilation(false);
       // free the last step's autograd graph
 
-      features = atomic = edge_vectors = energy = state = energy_gradient_host =
-          uncertainty_gradient_host = torch::Tensor();
+      features = edge_vectors = energy = state = energy_gradient_host = uncertainty_gradient_host =
+          torch::Tensor();
       n_local = graph.n_local;
       edge_vectors = to_device(graph.edge_vectors.data(), {graph.n_edges, 3}, torch::kFloat64);
       edge_index = to_device(graph.edge_index.data(), {2, graph.n_edges}, torch::kInt64);
@@ -184,10 +184,8 @@ class TorchModel : public UbiasModel {
   const double *atomic_uncertainty() override
   {
     return translate_errors("atomic uncertainty failed", [&] {
-      torch::jit::GraphOptimizerEnabledGuard no_recompilation(false);
-      atomic = module.get_method("atomic_uncertainty")({features}).toTensor();
-      check_shape("atomic_uncertainty", atomic, {n_local});
-      atomic_host = to_host(atomic.detach());
+      const torch::NoGradGuard no_gradient;
+      atomic_host = to_host(atomic_of_features());
       return atomic_host.data_ptr<double>();
     });
   }
@@ -232,10 +230,11 @@ class TorchModel : public UbiasModel {
   const double *atomic_uncertainty_gradient() override
   {
     return translate_errors("uncertainty gradient failed", [&] {
+      const auto sum = atomic_of_features().sum();
       if (evaluate)
-        both_gradients(torch::autograd::grad({atomic.sum()}, {features})[0]);
+        both_gradients(torch::autograd::grad({sum}, {features})[0]);
       else
-        uncertainty_gradient_host = to_host(gradient_of(atomic.sum(), true));
+        uncertainty_gradient_host = to_host(gradient_of(sum, true));
       return uncertainty_gradient_host.data_ptr<double>();
     });
   }
@@ -262,9 +261,9 @@ class TorchModel : public UbiasModel {
   UbiasMetadata info;
   int64_t n_local = 0;
 
-  // of the graph evaluated last; energy, features and atomic keep the autograd graph alive
+  // of the graph evaluated last; energy and features keep the autograd graph alive
 
-  torch::Tensor edge_vectors, edge_index, types, energy, features, feature_gradient, atomic, state;
+  torch::Tensor edge_vectors, edge_index, types, energy, features, feature_gradient, state;
   torch::Tensor energies_host, energy_gradient_host, feature_sum_host, atomic_host,
       uncertainty_gradient_host;
 
@@ -272,6 +271,14 @@ class TorchModel : public UbiasModel {
   {
     return torch::from_blob(const_cast<void *>(data), shape, torch::TensorOptions(dtype))
         .to(device);
+  }
+
+  torch::Tensor atomic_of_features()
+  {
+    torch::jit::GraphOptimizerEnabledGuard no_recompilation(false);
+    const auto u = module.get_method("atomic_uncertainty")({features}).toTensor();
+    check_shape("atomic_uncertainty", u, {n_local});
+    return u;
   }
 
   static torch::Tensor to_host(const torch::Tensor &t)
