@@ -19,6 +19,7 @@ MEASURES = {
     "coverage": ("coverage", 1.0, "{:.3f}"),
     "energy_rmse": ("E RMSE meV/atom", 1e3, "{:.2f}"),
     "forces_rmse": ("F RMSE meV/Å", 1e3, "{:.1f}"),
+    "stress_rmse": ("stress RMSE meV/Å³", 1e3, "{:.2f}"),
     "conformal_coverage": ("next-batch calibration", 1.0, "{:.3f}"),
     "md_steps": ("MD steps", 1.0, "{:,.0f}"),
     "wall_s": ("time s", 1.0, "{:.0f}"),
@@ -40,13 +41,15 @@ def compare_runs(folders: Sequence[Path], picture: Path) -> list[dict[str, Any]]
         for arm, runs in groups.items()
         for budget in sorted({r["n_labels"] for run in runs for r in run})
     ]
+    # a measure that no run has is no column
+    shown = {k: m for k, m in MEASURES.items() if any(r[k] is not None for r in records)}
     table = Table(title="mean ± spread over seeds")
-    for k, column in enumerate(["arm", "labels", "seeds", *(m[0] for m in MEASURES.values())]):
+    for k, column in enumerate(["arm", "labels", "seeds", *(m[0] for m in shown.values())]):
         table.add_column(column, justify="right" if k else "left", no_wrap=not k)
     common = _common_budgets(groups)
     for record in records:
         if record["n_labels"] in common:
-            cells = [_cell(record[key], *MEASURES[key][1:]) for key in MEASURES]
+            cells = [_cell(record[key], *measure[1:]) for key, measure in shown.items()]
             table.add_row(record["arm"], str(record["n_labels"]), str(record["seeds"]), *cells)
     Console(width=max(140, Console().width)).print(table)
     _draw(groups, records).savefig(picture, dpi=120, bbox_inches="tight")
