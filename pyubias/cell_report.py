@@ -28,7 +28,9 @@ def volumes_and_memory(walks: Mapping[str, Walks]) -> list[tuple[str, Figure]]:
     quantities = {"volume": volumes, "positions in the mean cell": unstrained}
     curves = {
         quantity: {
-            arm: _memory([of_walk(w) for walkers in of_arm for w in walkers], _interval(of_arm))
+            arm: _memory(
+                [of_walk(w)[_regular(w)] for walkers in of_arm for w in walkers], _interval(of_arm)
+            )
             for arm, of_arm in periodic.items()
         }
         for quantity, of_walk in quantities.items()
@@ -54,8 +56,13 @@ def _courses(walks: Walks) -> list[tuple[Array, Array]]:
 
 def _interval(walks: Walks) -> int:
     """MD steps between two frames."""
-    steps = [int(np.diff(w.timesteps)[0]) for x in walks for w in x if len(w.timesteps) > 1]
-    return steps[0] if steps else 1
+    steps = [np.diff(w.timesteps) for walkers in walks for w in walkers]
+    return int(np.median(np.concatenate(steps))) if any(map(len, steps)) else 1
+
+
+def _regular(walk: Walk) -> slice:
+    """Its frames without the one that crossed, which comes at any time."""
+    return slice(0, len(walk.positions) - walk.crossed)
 
 
 def _memory(series: Sequence[Array], interval: int) -> tuple[Array, Array, Array]:

@@ -40,9 +40,9 @@ def autocorrelation(series: Array) -> Array:
     if n < 2:
         return np.zeros(0)
     x = np.asarray(series, dtype=float).reshape(n, -1)
-    x = x - x.mean(0)
-    if not np.square(x).sum() > 0.0:
+    if np.ptp(x, axis=0).max() <= 1e-10 * np.abs(x).max():
         return np.full(n // 2, np.nan)
+    x = x - x.mean(0)
     power = np.abs(np.fft.rfft(x, 2 * n, axis=0)) ** 2
     products = np.fft.irfft(power.sum(1), 2 * n)[: n // 2] / (n - np.arange(n // 2))
     return np.asarray(products / products[0])

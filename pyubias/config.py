@@ -63,6 +63,9 @@ class TrainingConfig(Section):
     )
     batch_size: PositiveInt = 4
     energy_weight: NonNegativeFloat = Field(1.0, description="of Σ ΔE², eV⁻²")
+    energy_ramp: PositiveFloat = Field(
+        30.0, description="factor by which the energy weight grows, geometrically, over the epochs"
+    )
     forces_weight: NonNegativeFloat = Field(4.0, description="of Σ |ΔF|², Å²/eV²")
     stress_weight: NonNegativeFloat = Field(0.01, description="of Σ |V Δσ|², eV⁻²")
     weights_rate: PositiveFloat = Field(0.03, description="learning rate of weights and biases")
@@ -73,7 +76,7 @@ class TrainingConfig(Section):
     calibration: Fraction = Field(0.1, description="fraction of frames that calibrates, only that")
     validate_every: PositiveInt = Field(5, description="epochs between looks at the validation set")
     patience: PositiveInt | None = Field(
-        None, description="epochs without a better checkpoint that end training; null: none do"
+        None, description="epochs without a better checkpoint that end training, of those looked at"
     )
     seed: int = 0
     threads: PositiveInt = 1

@@ -54,7 +54,8 @@ def fit(
     """Adam with learning rates that fall linearly to zero; keeps the best checkpoint.
 
     Best is the smallest sum of energy MAE (eV/atom) and forces MAE (eV/Å) on the validation set;
-    without one, the last parameters are kept. `config.patience` epochs without a better one end
+    without one, the last parameters are kept. The weight of energies grows by `energy_ramp`: they
+    gain most when the forces are nearly right. `config.patience` epochs without a better one end
     the training early.
 
     Args:
@@ -89,9 +90,11 @@ def fit(
 
     for epoch in range(1, n_epochs + 1):
         shuffled = order.permutation(len(training_set))
+        weight = config.energy_weight * config.energy_ramp ** (epoch / n_epochs)
+        stage = config.model_copy(update={"energy_weight": weight})
         for chosen in np.array_split(shuffled, n_batches):
             mine = [training_set[k] for k in replicas.part(chosen.tolist())]
-            set_gradient(potential, mine, len(chosen), config, device)
+            set_gradient(potential, mine, len(chosen), stage, device)
             replicas.add_up([p.grad for p in potential.parameters()])
             optimiser.step()
             schedule.step()
@@ -110,9 +113,10 @@ def fit(
             if energy_mae + forces_mae < best:
                 best, best_state = energy_mae + forces_mae, copy.deepcopy(potential.state_dict())
                 best_epoch = epoch
+            last = last or bool(config.patience and epoch - best_epoch >= config.patience)
         if progress is not None:
             progress(epoch, n_epochs, history[-1]["forces_mae"] if history else float("nan"))
-        if best_state and config.patience and epoch - best_epoch >= config.patience:
+        if last:
             break
 
     if best_state is not None:

@@ -140,23 +140,31 @@ class _AseMethod:
 
     def __init__(self, config: AseReference) -> None:
         self.max_force = config.max_force
+        self.config = config
+        self.calculator: Any = self._make()
+
+    def _make(self) -> Any:
         try:
             with without_launcher():
-                self.calculator = _find_calculator(config)(**config.arguments)
+                return _find_calculator(self.config)(**self.config.arguments)
         except ReferenceMethodError:
             raise
         except Exception as error:
             raise ReferenceMethodError(
-                f"reference calculator '{config.calculator}' refused its arguments "
-                f"{config.arguments}: {error}"
+                f"reference calculator '{self.config.calculator}' refused its arguments "
+                f"{self.config.arguments}: {error}"
             ) from error
 
     def __call__(self, atoms: Atoms) -> Label:
+        # what a failure leaves of a calculator may fail for every frame after it
+        self.calculator = self.calculator or self._make()
         atoms = atoms.copy()
-        atoms.calc = self.calculator
+        atoms.calc, self.calculator = self.calculator, None
         with without_launcher():
             stress = atoms.get_stress() if atoms.pbc.all() else None
-            return Label(atoms.get_potential_energy(), atoms.get_forces(), stress)
+            label = Label(atoms.get_potential_energy(), atoms.get_forces(), stress)
+        self.calculator = atoms.calc
+        return label
 
 
 class _LammpsMethod:

@@ -27,8 +27,11 @@ ase.parallel.world.comm = ase.parallel.DummyMPI()
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 POLL = 0.01  # s
-# of MPICH's Hydra, Open MPI and SLURM
-LAUNCHER_VARIABLES = ("PMI_", "PMIX_", "MPI_LOCAL", "MPIR_", "HYDI_", "HYDRA_", "OMPI_", "SLURM_")
+# which rank one is, in MPICH's Hydra, Open MPI and SLURM; not where ranks may run
+LAUNCHER_VARIABLES = (
+    *("PMI_", "PMIX_", "MPI_LOCAL", "HYDI_", "OMPI_COMM_WORLD_", "OMPI_MCA_"),
+    *("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID", "SLURM_GTIDS", "SLURM_STEP"),
+)
 
 
 class Ranks:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pyubias.campaign import arms_of
-from pyubias.config import CampaignConfig
+from pyubias.config import CampaignConfig, GuardConfig
 from pyubias.datasets import read_frames, read_structures
 from pyubias.errors import UserError
 from pyubias.exploration import run_walker
@@ -118,9 +118,14 @@ def _try_train(config: CampaignConfig, frames: list[Atoms], folder: Path) -> flo
 
 
 def _try_walk(config: CampaignConfig, atoms: Atoms, folder: Path) -> float:
-    """Seconds per MD step. The threshold is out of reach: an untrained model is unsure."""
+    """Seconds per MD step. An untrained model is unsure, and may tear the structure apart: the
+    threshold is out of reach, and so are the limits of what is trusted."""
     exploration = config.exploration.model_copy(
-        update={"steps": REHEARSED_STEPS, "threshold": 1e12}
+        update={
+            "steps": REHEARSED_STEPS,
+            "threshold": 1e12,
+            "guard": GuardConfig(distance=1e-12, volume_ratio=1e12),
+        }
     )
 
     def walk(steps: int) -> float:

@@ -104,7 +104,7 @@ class Stages:
         frames = []
         for k in range(n):
             atoms = self.start[k % len(self.start)].copy()
-            if atoms.pbc.all():
+            if start.strain > 0.0 and atoms.pbc.all():
                 strain = generator.uniform(-start.strain, start.strain, (3, 3))
                 strain = np.eye(3) + 0.5 * (strain + strain.T)
                 atoms.set_cell(atoms.cell @ strain, scale_atoms=True)
@@ -262,9 +262,7 @@ class Stages:
                     pool.append(atoms)
         if not pool:
             failures = sorted({w.failure for w in walks if w.failure})
-            raise UserError(
-                "the walkers wrote no frame" + (f"; LAMMPS said: {failures[0]}" if failures else "")
-            )
+            raise UserError("; ".join(["the walkers wrote no frame", *failures[:1]]))
         return pool
 
 

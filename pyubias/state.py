@@ -151,6 +151,11 @@ def check_settings(path: Path, settings: dict[str, Any], free: set[str]) -> None
     for key in sorted(set(before) | set(now)):
         if key.split(".")[0] in free or before.get(key) == now.get(key):
             continue
+        if key not in before:
+            raise UserError(
+                f"{path.parent} was made by a pyubias without the setting {key}; finish it with "
+                "that version, or give the campaign another name"
+            )
         raise UserError(
             f"{path.parent} was made with {key} = {before.get(key)!r}, now it is "
             f"{now.get(key)!r}; give the campaign another name, or remove the folder"

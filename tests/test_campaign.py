@@ -307,7 +307,7 @@ def test_a_walker_that_fails_is_reported_and_the_others_go_on(tmp_path: Path) ->
 
 def test_walkers_that_all_fail_end_the_campaign_with_what_lammps_said(tmp_path: Path) -> None:
     exploration = {"input": script_that_fails(tmp_path), "variables": {"broken": 1}}
-    message = "the walkers wrote no frame; LAMMPS said: Invalid run command N value: -1"
+    message = "the walkers wrote no frame; Invalid run command N value: -1"
     with pytest.raises(UserError, match=message):
         run(tmp_path, {"exploration": exploration})
 

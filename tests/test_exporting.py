@@ -11,6 +11,7 @@ from pyubias.config import ModelConfig, TrainingConfig, UncertaintyConfig
 from pyubias.contract import check_contract
 from pyubias.datasets import collate, make_sample
 from pyubias.exporting import export
+from pyubias.graphs import build_graph
 from pyubias.training import features_of, predict, train
 
 KINDS = ["posterior", "posterior, last layer", "distance", "ensemble"]
@@ -68,6 +69,36 @@ def test_only_files_that_are_not_portable_call_the_compiled_operators(trained, t
         export(potential, path, portable=portable)
         calls[portable] = "pyubias::" in str(Model(path).module.inlined_graph)
     assert calls == {True: False, False: potential.members[0].descriptor.fused}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_many_atoms_give_the_same_to_the_bit_on_any_number_of_threads(
+    trained, ala2_frames, tmp_path, dtype
+):
+    path = tmp_path / "model.pt"
+    export(trained["posterior"], path, dtype)
+    atoms = ala2_frames[0].copy()
+    for k, frame in enumerate(ala2_frames[1:14], start=1):
+        copied = frame.copy()
+        copied.positions += [30.0 * k, 0.0, 0.0]
+        atoms += copied
+    results = []
+    before = torch.get_num_threads()
+    try:
+        for n_threads in (1, 3):
+            torch.set_num_threads(n_threads)
+            module = Model(path).module
+            graph = build_graph(atoms, trained["posterior"].cutoff, ["C", "H", "N", "O"])
+            inputs = (graph.edge_vectors, graph.edge_index, graph.types, graph.n_atoms)
+            energies, features, state = module.evaluate(*inputs, True)
+            weights = torch.linspace(-1.0, 1.0, features.shape[1], dtype=torch.float64)
+            results.append([energies, features, *module.gradients(*inputs, state, weights)])
+    finally:
+        torch.set_num_threads(before)
+    assert graph.n_atoms == 308
+    for one, three in zip(*results, strict=True):
+        assert one.any()
+        assert torch.equal(one, three)
 
 
 @every_kind

@@ -20,6 +20,7 @@ from test_inputs_ala2 import conformations
 
 from pyubias.config import AseReference, LammpsReference, load_reference
 from pyubias.labelling import LabelError, ReferenceMethodError, label_frame, open_reference
+from pyubias.parallel import without_launcher
 
 EPSILON, SIGMA, CUTOFF = 0.0103, 3.4, 4.0
 AMBER = LammpsReference(kind="lammps", input=ALA2 / "reference.in", max_force=1e9)
@@ -288,7 +289,7 @@ def test_a_supercell_of_a_molecule_is_refused(c7eq: Atoms) -> None:
 PROGRAM = """
 import subprocess, sys
 from ase.calculators.lj import LennardJones
-LIST = "import os; print(*(k for k in os.environ if 'MPI_' in k or 'PMI_' in k))"
+LIST = "import os; print(*(k for k in os.environ if 'PMI_' in k or 'OMPI_C' in k))"
 COMMAND = [sys.executable, "-c", LIST]
 class Program(LennardJones):
     def calculate(self, *arguments):
@@ -308,4 +309,7 @@ def test_programs_of_a_reference_do_not_take_themselves_for_ranks(
     config = AseReference(kind="ase", calculator="program.Program", file=tmp_path / "program.py")
     with open_reference(config) as method:
         label_frame(method, molecule("H2O"))
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    with without_launcher():
+        assert os.environ["SLURM_JOB_ID"] == "17"
     assert os.environ["PMI_RANK"] == os.environ["OMPI_COMM_WORLD_RANK"] == "3"
