@@ -156,8 +156,10 @@ KINDS_OF_REFERENCE = ("lammps", "ase")
 class GuardConfig(Section):
     """Limits of frames that are trusted; a walker's frames end where the first one breaks one."""
 
-    distance: PositiveFloat = Field(
-        0.5, description="smallest distance of two atoms over the sum of their covalent radii"
+    distance: float = Field(
+        0.5,
+        ge=0.01,
+        description="smallest distance of two atoms over the sum of their covalent radii",
     )
     volume_ratio: Annotated[float, Field(gt=1.0)] = Field(
         3.0, description="largest factor between the volumes of start and frame"

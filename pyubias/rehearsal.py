@@ -124,7 +124,7 @@ def _try_walk(config: CampaignConfig, atoms: Atoms, folder: Path) -> float:
         update={
             "steps": REHEARSED_STEPS,
             "threshold": 1e12,
-            "guard": GuardConfig(distance=1e-12, volume_ratio=1e12),
+            "guard": GuardConfig(distance=0.01, volume_ratio=1e12),
         }
     )
 
