@@ -153,8 +153,8 @@ def check_settings(path: Path, settings: dict[str, Any], free: set[str]) -> None
             continue
         if key not in before:
             raise UserError(
-                f"{path.parent} was made by a pyubias without the setting {key}; finish it with "
-                "that version, or give the campaign another name"
+                f"{path.parent} was made without {key}, now it is {now[key]!r}; give the campaign "
+                "another name, or finish it with the settings and the pyubias that it was made with"
             )
         raise UserError(
             f"{path.parent} was made with {key} = {before.get(key)!r}, now it is "

@@ -139,6 +139,6 @@ def test_a_changed_setting_is_refused_and_a_free_one_is_not(tmp_path: Path) -> N
     message = r"was made with model\.hidden = \[8\], now it is \[8, 8\]; give the campaign another"
     with pytest.raises(UserError, match=message):
         check_settings(path, other, {"stop"})
-    with pytest.raises(UserError, match="made by a pyubias without the setting extra"):
+    with pytest.raises(UserError, match="made without extra, now it is 1; give"):
         check_settings(path, settings | {"extra": 1}, {"stop"})
     assert read_json(path)["model"] == {"hidden": [8], "cutoff": 5.0}
