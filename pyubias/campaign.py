@@ -18,11 +18,7 @@ from pyubias.parallel import Ranks
 from pyubias.progress import Progress, live_table, wants_live_table
 from pyubias.records import Bookkeeper, describe
 from pyubias.stages import Stages
-from pyubias.state import (
-    check_settings,
-    read_json,
-    write_json,
-)
+from pyubias.state import check_settings, read_json, write_json
 
 __all__ = ["Arm", "arms_of", "run_campaign"]
 

@@ -211,9 +211,6 @@ class Stages:
             walk if self.ranks.size > 1 else None,
         )
 
-    def _walks(self, folder: Path) -> list[Walk]:
-        return load_walks(folder / "walkers")
-
     # --- select --------------------------------------------------------------------------
 
     def select(self, folder: Path, iteration: int, frames: list[Any]) -> None:
@@ -225,7 +222,7 @@ class Stages:
         if output.is_file():
             return
         config = self.config.selection
-        pool = self._pool(self._walks(folder))
+        pool = self._pool(load_walks(folder / "walkers"))
         self.progress.stage("select", f"iteration {iteration}: from {len(pool)} frames")
         model = Model(folder / "model.pt")
         picked = select(
