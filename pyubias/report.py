@@ -1,6 +1,5 @@
 """The report of a finished (or running) campaign: one table, and one HTML file with pictures."""
 
-import base64
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from pyubias.cell_report import errors_over_volume, volumes_and_memory
 from pyubias.config import CampaignConfig
 from pyubias.datasets import read_frames
 from pyubias.exploration import Walk, load_walks
+from pyubias.pages import image, items, page, table
 from pyubias.progress import duration
 from pyubias.state import LabelStore, read_json, write_with
 
@@ -90,17 +90,17 @@ def write_report(config: CampaignConfig, folder: Path) -> None:
     results = [collect(arm) for arm in arms_of(config, folder)]
     results = [r for r in results if r.records]
     rows = _rows(results, bool(config.evaluation.collective_variables))
-    table = Table(title=f"{config.name}")
+    shown = Table(title=f"{config.name}")
     for k, column in enumerate(rows[0]):
-        table.add_column(column, justify="right" if k else "left")
+        shown.add_column(column, justify="right" if k else "left")
     for row in rows[1:]:
-        table.add_row(*row)
-    Console(width=max(130, Console().width)).print(table)
+        shown.add_row(*row)
+    Console(width=max(130, Console().width)).print(shown)
     map_of_visits = _map_of_visits(config, results)
     if map_of_visits is not None:
         write_with(folder / "visited.png", lambda p: p.write_bytes(figures.png(map_of_visits)))
-    page = _page(config, results, rows, map_of_visits)
-    write_with(folder / "report.html", lambda p: p.write_text(page))
+    text = _page(config, results, rows, map_of_visits)
+    write_with(folder / "report.html", lambda p: p.write_text(text))
     print(f"report: {folder / 'report.html'}\nmodel:  {folder / 'model.pt'}")
 
 
@@ -157,10 +157,10 @@ def _page(
     records = {r.arm.name: r.records for r in results}
     sections: list[tuple[str, str]] = []
     if map_of_visits is not None:
-        sections.append(("What the walkers visited", _image(map_of_visits)))
+        sections.append(("What the walkers visited", image(map_of_visits)))
     cells = volumes_and_memory({r.arm.name: r.walks for r in results})
-    sections += [(title, _image(figure)) for title, figure in cells]
-    sections.append(("Learning", _image(figures.learning_figure(records))))
+    sections += [(title, image(figure)) for title, figure in cells]
+    sections.append(("Learning", image(figures.learning_figure(records))))
     sections += _test_sections(config, results[0])
     alpha = config.uncertainty.alpha
     sections.append(
@@ -170,27 +170,17 @@ def _page(
             f"uncertainty covered; the line is 1 − α = {1 - alpha:.2f}. The batch is chosen "
             "where the model is least certain, so that it is not exchangeable with the "
             "calibration split, and the fraction may lie below the line.</p>"
-            + _image(figures.calibration_figure(records, alpha)),
+            + image(figures.calibration_figure(records, alpha)),
         )
     )
-    sections.append(("Time per stage", _image(figures.time_figure(records))))
+    sections.append(("Time per stage", image(figures.time_figure(records))))
     for title, found in (
         ("Failed labels", _failed_labels(results)),
         ("Walkers that failed", _failed_walkers(results)),
     ):
         if found:
-            lines = "".join(f"<li>{html.escape(line)}</li>" for line in found)
-            sections.append((title, f"<ul>{lines}</ul>"))
-    body = "".join(f"<h2>{html.escape(title)}</h2>{content}" for title, content in sections)
-    return (
-        "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
-        f"<title>{html.escape(config.name)}</title><style>"
-        "body{font:15px/1.45 sans-serif;max-width:70em;margin:2em auto;padding:0 1em}"
-        "table{border-collapse:collapse}td,th{padding:.25em .7em;text-align:right;"
-        "border-bottom:1px solid #ddd}td:first-child,th:first-child{text-align:left}"
-        "img{max-width:100%}</style></head><body>"
-        f"<h1>{html.escape(config.name)}</h1>{_html_table(rows)}{body}</body></html>\n"
-    )
+            sections.append((title, items(found)))
+    return page(config.name, table(rows), sections)
 
 
 def _map_of_visits(config: CampaignConfig, results: Sequence[ArmResult]) -> Figure | None:
@@ -218,14 +208,14 @@ def _test_sections(config: CampaignConfig, result: ArmResult) -> list[tuple[str,
     summary = summarise(residuals)
     words = f"<p>Final model of the {result.arm.name} arm; {html.escape(sentence)}.</p>"
     return [
-        ("Parity on the test set", words + _image(figures.parity_figure(true, predicted))),
+        ("Parity on the test set", words + image(figures.parity_figure(true, predicted))),
         (
             "Predicted uncertainty against true error",
             f"<p>On the test set, {summary['total_coverage']:.1%} of the energy errors and "
             f"{summary['atomic_coverage'] or 0:.1%} of the atomic force errors are covered.</p>"
-            + _image(figures.uncertainty_figure(residuals)),
+            + image(figures.uncertainty_figure(residuals)),
         ),
-        *((title, _image(f)) for title, f in errors_over_volume(frames, predictions)),
+        *((title, image(f)) for title, f in errors_over_volume(frames, predictions)),
     ]
 
 
@@ -246,16 +236,3 @@ def _failed_walkers(results: Sequence[ArmResult]) -> list[str]:
         for w, walk in enumerate(walkers)
         if walk.failure
     ]
-
-
-def _image(figure: Figure) -> str:
-    data = base64.b64encode(figures.png(figure)).decode()
-    return f"<img src='data:image/png;base64,{data}'>"
-
-
-def _html_table(rows: list[list[str]]) -> str:
-    head, *body = rows
-    cells = "".join(f"<th>{html.escape(c)}</th>" for c in head)
-    lines = [f"<tr>{cells}</tr>"]
-    lines += ["<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in body]
-    return f"<table>{''.join(lines)}</table>"

@@ -19,7 +19,7 @@ GROUPS = [
     "training exporting",
     "lammps_library calculator exploration labelling",
     "state analysis cells progress",
-    "stages records campaign figures cell_report report comparison relabelling rehearsal "
+    "stages records campaign figures pages cell_report report comparison relabelling rehearsal "
     "templates doctor",
     "cli",
 ]
