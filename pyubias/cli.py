@@ -1,4 +1,4 @@
-"""The command line: `pyubias run|init|train|evaluate|export|check|label|compare|doctor|schema`."""
+"""The command line: what `pyubias --help` lists."""
 
 import json
 import sys
@@ -15,7 +15,9 @@ from pyubias.config import (
     load_campaign,
     load_training,
 )
+from pyubias.diversity.commands import app as diversity
 from pyubias.errors import UserError
+from pyubias.options import Json, Keys, Output, check_folder, keys_of
 
 app = typer.Typer(
     help="Training data for machine-learned potentials from uncertainty-biased dynamics.",
@@ -24,21 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-
-def _check_folder(path: Path | None) -> Path | None:
-    """An output that cannot be written is an error now, not after the work."""
-    if path is not None and not path.absolute().parent.is_dir():
-        raise UserError(f"cannot write '{path}': folder '{path.absolute().parent}' does not exist")
-    return path
-
-
-Json = Annotated[
-    Path | None,
-    typer.Option("--json", help="also write the numbers to this file", callback=_check_folder),
-]
-Output = typer.Option("--output", "-o", callback=_check_folder)
-
-Keys = Annotated[list[str] | None, typer.Option(help="name of a label, as energy=dft_energy")]
+app.add_typer(diversity, name="diversity")
 
 
 @app.command()
@@ -73,7 +61,7 @@ def run(
 @app.command()
 def train(
     data: Annotated[Path, typer.Argument(help="labelled structures, any format of ASE")],
-    output: Annotated[Path, Output] = Path("potential.ckpt"),
+    output: Annotated[Path, Output()] = Path("potential.ckpt"),
     config: Annotated[
         Path | None, typer.Option(help="YAML with model, training, uncertainty sections")
     ] = None,
@@ -88,7 +76,7 @@ def train(
     from pyubias.training import train as fit
 
     ranks = Ranks()
-    frames, sentence = ranks.on_root(lambda: read_frames(data, _keys(key)))
+    frames, sentence = ranks.on_root(lambda: read_frames(data, keys_of(key)))
     sections = ranks.on_root(
         lambda: (None, None, None) if config is None else load_training(config)
     )
@@ -123,7 +111,7 @@ def train(
 @app.command()
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="from pyubias train")],
-    output: Annotated[Path, typer.Argument(help="model file", callback=_check_folder)] = Path(
+    output: Annotated[Path, typer.Argument(help="model file", callback=check_folder)] = Path(
         "model.pt"
     ),
     dtype: Annotated[str, typer.Option(help="float64 or float32")] = "float64",
@@ -166,7 +154,7 @@ def evaluate(
     from pyubias.calculator import Model
     from pyubias.datasets import read_frames
 
-    frames, sentence = read_frames(data, _keys(key))
+    frames, sentence = read_frames(data, keys_of(key))
     print(sentence)
     loaded = Model(model)
     result = measure(loaded, frames)
@@ -193,7 +181,7 @@ def evaluate(
 def label(
     structures: Annotated[Path, typer.Argument(help="any format of ASE, or a LAMMPS dump")],
     reference: Annotated[Path, typer.Argument(help="campaign file, or YAML of a reference")],
-    output: Annotated[Path, Output] = Path("labelled.extxyz"),
+    output: Annotated[Path, Output()] = Path("labelled.extxyz"),
 ) -> None:
     """Label structures with a reference method; failures are listed and left out."""
     from pyubias.relabelling import label_file
@@ -209,9 +197,7 @@ def label(
 @app.command()
 def compare(
     folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="run folders")],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="picture", callback=_check_folder)
-    ] = Path("compare.png"),
+    output: Annotated[Path, Output(help="picture")] = Path("compare.png"),
     json_file: Json = None,
 ) -> None:
     """Several campaigns (arms, seeds) in one table and one picture, at equal label budgets."""
@@ -248,16 +234,6 @@ def doctor() -> None:
 def schema() -> None:
     """Print the JSON schema of campaign files, for editors."""
     print(json.dumps(CampaignConfig.model_json_schema(), indent=1, ensure_ascii=False))
-
-
-def _keys(pairs: list[str] | None) -> dict[str, str]:
-    keys = {}
-    for pair in pairs or []:
-        name, equals, value = pair.partition("=")
-        if not equals or not value:
-            raise UserError(f"--key wants NAME=KEY such as energy=dft_energy, got '{pair}'")
-        keys[name] = value
-    return keys
 
 
 def _describe(metadata: Any) -> str:

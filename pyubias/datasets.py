@@ -43,7 +43,10 @@ class DatasetError(UserError):
 
 
 def read_frames(
-    path: str | Path, keys: Mapping[str, str] | None = None, index: str = ":"
+    path: str | Path,
+    keys: Mapping[str, str] | None = None,
+    index: str = ":",
+    need_energy: bool = True,
 ) -> tuple[list[Atoms], str]:
     """Read labelled structures from any file that ASE reads.
 
@@ -54,6 +57,7 @@ def read_frames(
         path: file.
         keys: names of the labels in the file, for example ``{"energy": "dft_energy"}``.
         index: frames to read, as in ASE.
+        need_energy: whether a structure without an energy is an error.
 
     Returns:
         the structures with the names of this module, and a sentence that says which names
@@ -95,7 +99,7 @@ def read_frames(
         labelled.append(clean)
 
     have_energy = sum(used["energy"].values())
-    if have_energy < len(labelled):
+    if need_energy and have_energy < len(labelled):
         raise DatasetError(
             f"data file '{path}': {len(labelled) - have_energy} of {len(labelled)} structures have "
             f"no energy; looked for {keys.get('energy', ENERGY)} and for calculator results "

@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
 from pyubias import figures
 from pyubias.analysis import (
@@ -26,6 +24,7 @@ from pyubias.cell_report import errors_over_volume, volumes_and_memory
 from pyubias.config import CampaignConfig
 from pyubias.datasets import read_frames
 from pyubias.exploration import Walk, load_walks
+from pyubias.options import print_table
 from pyubias.pages import image, items, page, table
 from pyubias.progress import duration
 from pyubias.state import LabelStore, read_json, write_with
@@ -90,12 +89,7 @@ def write_report(config: CampaignConfig, folder: Path) -> None:
     results = [collect(arm) for arm in arms_of(config, folder)]
     results = [r for r in results if r.records]
     rows = _rows(results, bool(config.evaluation.collective_variables))
-    shown = Table(title=f"{config.name}")
-    for k, column in enumerate(rows[0]):
-        shown.add_column(column, justify="right" if k else "left")
-    for row in rows[1:]:
-        shown.add_row(*row)
-    Console(width=max(130, Console().width)).print(shown)
+    print_table(config.name, rows)
     map_of_visits = _map_of_visits(config, results)
     if map_of_visits is not None:
         write_with(folder / "visited.png", lambda p: p.write_bytes(figures.png(map_of_visits)))

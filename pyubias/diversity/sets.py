@@ -1,0 +1,33 @@
+"""Data sets by name, from files."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ase import Atoms
+
+from pyubias.datasets import read_frames
+from pyubias.errors import UserError
+
+__all__ = ["read_sets"]
+
+
+def read_sets(paths: Sequence[Path], keys: Mapping[str, str]) -> dict[str, list[Atoms]]:
+    """One set for each file, named by it; a file with ``split`` in ``info`` gives one per split.
+
+    Args:
+        paths: of structures, labelled or not.
+        keys: names of labels, as for `read_frames`.
+
+    Raises:
+        UserError: two files have one name.
+    """
+    sets: dict[str, list[Atoms]] = {}
+    for path in paths:
+        frames, _ = read_frames(path, keys, need_energy=False)
+        for atoms in frames:
+            split = atoms.info.get("split")
+            name = f"{path.stem} {split}" if split is not None else path.stem
+            sets.setdefault(name, []).append(atoms)
+    if len({path.stem for path in paths}) < len(paths):
+        raise UserError(f"two files are called '{paths[0].stem}': give each set a name of its own")
+    return sets
