@@ -269,13 +269,13 @@ def load_campaign(path: str | Path) -> CampaignConfig:
         ConfigError: with one line that says what to change.
     """
     path = Path(path)
-    config = validate(CampaignConfig, _read_yaml(path), str(path))
+    config = validate(CampaignConfig, read_yaml(path), str(path))
     folder = path.parent.resolve()
-    absolute: CampaignConfig = _absolute(config, folder)
+    absolute: CampaignConfig = absolute_paths(config, folder)
     if config.control is None:
         return absolute
     # checked here, not after an hour, and with paths that no longer depend on the file
-    control: CampaignConfig = _absolute(control_arm(config), folder)
+    control: CampaignConfig = absolute_paths(control_arm(config), folder)
     fields = control.model_dump(mode="json", exclude={"control"})
     return absolute.model_copy(update={"control": fields})
 
@@ -293,7 +293,7 @@ def load_training(path: str | Path) -> tuple[ModelConfig, TrainingConfig, Uncert
     A campaign file is one such file; its other sections are not looked at.
     """
     others = set(CampaignConfig.model_fields) - set(_TrainingFile.model_fields)
-    fields = {k: v for k, v in _read_yaml(Path(path)).items() if k not in others}
+    fields = {k: v for k, v in read_yaml(Path(path)).items() if k not in others}
     file: _TrainingFile = validate(_TrainingFile, fields, str(path))
     return file.model, file.training, file.uncertainty
 
@@ -301,12 +301,12 @@ def load_training(path: str | Path) -> tuple[ModelConfig, TrainingConfig, Uncert
 def load_reference(path: str | Path) -> LammpsReference | AseReference:
     """The reference of a campaign file, or of a YAML file that holds nothing else."""
     path = Path(path)
-    fields = _read_yaml(path)
+    fields = read_yaml(path)
     config = validate(_ReferenceFile, {"reference": fields.get("reference", fields)}, str(path))
-    return _absolute(config, path.parent.resolve()).reference
+    return absolute_paths(config, path.parent.resolve()).reference
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ConfigError(f"file '{path}' does not exist")
     try:
@@ -382,7 +382,7 @@ def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _absolute(config: Any, folder: Path) -> Any:
+def absolute_paths(config: Any, folder: Path) -> Any:
     """All paths of the file, made absolute; a file that is not there is an error now."""
 
     def resolve(value: Any, key: str) -> Any:

@@ -19,12 +19,34 @@ GROUPS = [
     "training exporting",
     "lammps_library calculator exploration labelling",
     "state analysis cells progress",
-    "stages records campaign figures pages cell_report report comparison relabelling rehearsal "
+    "stages records campaign figures options pages cell_report report comparison relabelling rehearsal "
     "templates doctor",
     "cli",
 ]
-RANK = {name: rank for rank, group in enumerate(GROUPS) for name in group.split()}
+DIVERSITY = [
+    "molecules measures scores",
+    "geometry conformers",
+    "census",
+    "overlap domain allocation sets config",
+    "plan",
+    "figures findings arms walkers",
+    "report study_report pool applicability",
+    "study",
+    "commands",
+]
+
+
+def ranks(groups):
+    return {name: rank for rank, group in enumerate(groups) for name in group.split()}
+
+
+RANK, DIVERSITY_RANK = ranks(GROUPS), ranks(DIVERSITY)
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+DIVERSITY_MODULES = sorted(
+    f"diversity/{path.stem}"
+    for path in (PACKAGE / "diversity").glob("*.py")
+    if path.stem != "__init__"
+)
 
 
 def imported(statements):
@@ -65,14 +87,34 @@ def test_a_module_imports_only_groups_to_its_left(module):
     names = [name.split(".") for name in imported(parsed(module))]
     ours = {name[1] for name in names if name[0] == "pyubias" and len(name) > 1}
     assert {name for name in ours & set(RANK) if RANK[name] > RANK[module]} == set()
-    assert ours <= {*RANK, "__version__"}
+    assert ours <= {*RANK, "diversity", "__version__"}
+    # the campaign knows molecules, and nothing else of the second strand
+    theirs = {name[2] for name in names if name[:2] == ["pyubias", "diversity"] and len(name) > 2}
+    assert theirs <= {"commands"} if module == "cli" else theirs <= {"molecules"}
+
+
+@pytest.mark.parametrize("module", DIVERSITY_MODULES)
+def test_a_module_of_diversity_imports_only_groups_to_its_left(module):
+    name = module.removeprefix("diversity/")
+    assert name in DIVERSITY_RANK, "a new module wants a place in DIVERSITY"
+    names = [found.split(".") for found in imported(parsed(module))]
+    theirs = {found[2] for found in names if found[:2] == ["pyubias", "diversity"] if found[2:]}
+    assert {t for t in theirs if DIVERSITY_RANK[t] > DIVERSITY_RANK[name]} == set()
+    assert not {"campaign", "stages", "report", "cli"} & {
+        found[1] for found in names if found[0] == "pyubias" and found[1:]
+    }
+
+
+def test_only_molecules_and_conformers_know_rdkit():
+    knowing = {m for m in DIVERSITY_MODULES if "rdkit" in top_levels(parsed(m))}
+    assert knowing == {"diversity/molecules", "diversity/conformers"}
 
 
 def test_only_parallel_knows_mpi4py():
     assert [m for m in MODULES if "mpi4py" in top_levels(parsed(m))] == ["parallel"]
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", [*MODULES, *DIVERSITY_MODULES])
 def test_lammps_and_mpi4py_are_not_imported_at_module_level(module):
     assert not {"lammps", "mpi4py"} & top_levels(at_module_level(module))
 
