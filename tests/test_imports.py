@@ -19,8 +19,8 @@ GROUPS = [
     "training exporting",
     "lammps_library calculator exploration labelling",
     "state analysis cells progress",
-    "stages records campaign figures options pages cell_report report comparison relabelling rehearsal "
-    "templates doctor",
+    "stages records campaign figures options pages cell_report report comparison "
+    "relabelling rehearsal templates doctor",
     "cli",
 ]
 DIVERSITY = [

@@ -19,7 +19,7 @@ def judge(
     model: Path,
     training: Sequence[Atoms],
     new: Sequence[Atoms],
-    calibration: Sequence[Atoms] | None,
+    calibration: Sequence[Atoms] | None = None,
 ) -> dict[str, Any]:
     """Novelty and energy error bar of each structure.
 
@@ -41,9 +41,13 @@ def judge(
         errors = _residuals(loaded, calibration)
         if not np.isfinite(errors).all():
             raise UserError("structures for --calibration want energies; some have none")
-        seen = [found.seen for found in novelty(calibration, census)]
-        alpha = loaded.metadata.alpha or 0.05
-        factors = fit_factors(errors, _uncertainties(loaded, calibration), seen, alpha)
+        known_molecules = [found.seen for found in novelty(calibration, census)]
+        factors = fit_factors(
+            errors,
+            _uncertainties(loaded, calibration),
+            known_molecules,
+            loaded.metadata.alpha or 0.05,
+        )
     found = novelty(new, census)
     seen = np.array([n.seen for n in found])
     bars = factors.of(seen) * _uncertainties(loaded, new)
