@@ -24,7 +24,7 @@ class Gaussians:
 
         B(V) = Σ_k h exp(-(V - V_k)² / (2 w²))
 
-    h is `height`, w is `width`; V_k, the `centres`, are the volumes at the `stride`-th steps so far.
+    h is `height`, w is `width`; V_k are the volumes at every `stride`-th step so far, `centres`.
     """
 
     def __init__(self, config: MetadynamicsConfig) -> None:
