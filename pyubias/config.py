@@ -166,12 +166,20 @@ class GuardConfig(Section):
     )
 
 
+class MetadynamicsConfig(Section):
+    """Gaussians of the cell volume that drive a walker: the conventional bias, to compare with."""
+
+    height: PositiveFloat = Field(description="of one Gaussian, eV")
+    width: PositiveFloat = Field(description="its standard deviation, Å³")
+    stride: PositiveInt = Field(description="MD steps between two of them")
+
+
 class ExplorationConfig(Section):
     """Walkers: a LAMMPS script that is run `walkers` times in every iteration.
 
     The script gets as variables: model, structure, elements, seed, steps, every, tau, threshold,
-    trajectory, crossing, here (its own folder), and everything under `variables`; a list there
-    is cycled over the walkers.
+    metadynamics (yes or no), trajectory, crossing, here (its own folder), and everything under
+    `variables`; a list there is cycled over the walkers.
     """
 
     input: Path
@@ -186,6 +194,15 @@ class ExplorationConfig(Section):
     )
     variables: dict[str, Scalar | list[Scalar]] = {}
     guard: GuardConfig = GuardConfig()
+    metadynamics: MetadynamicsConfig | None = Field(
+        None, description="Gaussians of the volume in place of a bias by uncertainty"
+    )
+
+    @model_validator(mode="after")
+    def _one_bias(self) -> "ExplorationConfig":
+        if self.metadynamics is not None and self.tau > 0.0:
+            raise ValueError("metadynamics takes the place of the other bias: set tau to 0")
+        return self
 
 
 class SelectionConfig(Section):

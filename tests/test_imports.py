@@ -17,7 +17,7 @@ GROUPS = [
     "objective",
     "fitting",
     "training exporting",
-    "lammps_library calculator exploration labelling",
+    "lammps_library calculator metadynamics exploration labelling",
     "state analysis cells progress",
     "stages records campaign figures options pages cell_report report comparison "
     "relabelling rehearsal templates doctor",
