@@ -37,7 +37,7 @@ def embed(smiles: str, n: int, seed: int = 0) -> list[Atoms]:
     Raises:
         ConformerError: RDKit cannot embed it.
     """
-    return Conformers(smiles, seed).basins(n)
+    return Conformers(smiles, seed, starts=max(12, 2 * n)).basins(n)
 
 
 class Conformers:
@@ -46,12 +46,13 @@ class Conformers:
     Args:
         smiles: of the molecule.
         seed: of everything that is random.
+        starts: geometries that are embedded, relaxed, and begun from.
 
     Raises:
         ConformerError: RDKit cannot embed it, or has no force field for it.
     """
 
-    def __init__(self, smiles: str, seed: int = 0) -> None:
+    def __init__(self, smiles: str, seed: int = 0, starts: int = 12) -> None:
         chem = chemistry()
         from rdkit.Chem import rdDistGeom
 
@@ -64,7 +65,7 @@ class Conformers:
         parameters: Any = rdDistGeom.ETKDGv3()
         parameters.randomSeed = seed % 2**31
         parameters.pruneRmsThresh = 0.1
-        found = list(rdDistGeom.EmbedMultipleConfs(self.molecule, 12, parameters))
+        found = list(rdDistGeom.EmbedMultipleConfs(self.molecule, starts, parameters))
         if not found:
             raise ConformerError(f"RDKit cannot embed '{smiles}'")
         self.force_field = _ForceField(self.molecule, found[0])

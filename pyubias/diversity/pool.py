@@ -78,7 +78,7 @@ def _embedded(
 ) -> Rejected | tuple[int, str, list[int], list[list[float]]]:
     number, smiles = line
     try:
-        (atoms,) = Conformers(smiles).basins(1)
+        (atoms,) = Conformers(smiles, starts=1).basins(1)
     except ConformerError as error:
         return Rejected(number, smiles, str(error))
     except Exception as error:  # RDKit raises whatever it likes
