@@ -11,20 +11,22 @@ import pyubias
 
 PACKAGE = Path(pyubias.__file__).parent
 GROUPS = [
-    "errors plugin kernels contract config parallel",
-    "graphs guards datasets selection calibration",
+    "errors plugin kernels contract config parallel options diversity.molecules",
+    "graphs guards datasets selection levels calibration",
     "potential uncertainty",
     "objective",
     "fitting",
     "training exporting",
     "lammps_library calculator exploration labelling",
     "state analysis cells progress",
+    "candidates",
     "stages records campaign figures pages cell_report report comparison relabelling rehearsal "
-    "templates doctor",
+    "templates doctor diversity",
     "cli",
 ]
 RANK = {name: rank for rank, group in enumerate(GROUPS) for name in group.split()}
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+SUBPACKAGE = sorted(f"diversity.{path.stem}" for path in PACKAGE.glob("diversity/[!_]*.py"))
 
 
 def imported(statements):
@@ -40,7 +42,13 @@ def imported(statements):
 
 
 def parsed(module):
-    return ast.parse((PACKAGE / f"{module}.py").read_text()).body
+    return ast.parse((PACKAGE / f"{module.replace('.', '/')}.py").read_text()).body
+
+
+def place(name):
+    """The entry of GROUPS for a dotted name of ours: the longest that it begins with."""
+    parts = name.split(".")[1:3]
+    return next((p for p in (".".join(parts), *parts[:1]) if p in RANK), None)
 
 
 class WithoutFunctions(ast.NodeTransformer):
@@ -59,22 +67,30 @@ def top_levels(statements):
     return {name.split(".")[0] for name in imported(statements)}
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", MODULES + SUBPACKAGE)
 def test_a_module_imports_only_groups_to_its_left(module):
-    assert module in RANK, "a new module wants a place in GROUPS and in the design"
-    names = [name.split(".") for name in imported(parsed(module))]
-    ours = {name[1] for name in names if name[0] == "pyubias" and len(name) > 1}
-    assert {name for name in ours & set(RANK) if RANK[name] > RANK[module]} == set()
-    assert ours <= {*RANK, "__version__"}
+    own = place(f"pyubias.{module}")
+    assert own, "a new module wants a place in GROUPS and in the design"
+    ours = {name for name in imported(parsed(module)) if name.startswith("pyubias.")}
+    wrong = {name for name in ours if place(name) and RANK[place(name)] > RANK[own]}
+    assert wrong == set()
+    assert {name for name in ours if not place(name)} <= {"pyubias.__version__"}
 
 
 def test_only_parallel_knows_mpi4py():
     assert [m for m in MODULES if "mpi4py" in top_levels(parsed(m))] == ["parallel"]
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", MODULES + SUBPACKAGE)
 def test_lammps_and_mpi4py_are_not_imported_at_module_level(module):
     assert not {"lammps", "mpi4py"} & top_levels(at_module_level(module))
+
+
+@pytest.mark.parametrize("module", MODULES + SUBPACKAGE)
+def test_rdkit_is_imported_by_two_modules_when_they_are_used(module):
+    assert "rdkit" not in top_levels(at_module_level(module))
+    if module not in ("diversity.molecules", "diversity.conformers"):
+        assert "rdkit" not in top_levels(parsed(module))
 
 
 def loaded_after(statement):
