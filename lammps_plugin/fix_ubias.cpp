@@ -28,12 +28,38 @@
 using namespace LAMMPS_NS;
 using namespace FixConst;
 
+namespace {
+
+// Frobenius norm of the strain between two upper triangular cells (xx, yy, zz, yz, xz, xy). A flip
+// of the cell, which adds edge vectors to others, is no strain.
+
+double strain_of(const double *before, const double *now)
+{
+  double to[6];
+  std::copy_n(now, 6, to);
+  const double b = std::round((to[3] - before[3]) / to[1]);
+  to[3] -= b * to[1];
+  to[4] -= b * to[5];
+  to[4] -= std::round((to[4] - before[4]) / to[0]) * to[0];
+  to[5] -= std::round((to[5] - before[5]) / to[0]) * to[0];
+
+  double d[6];
+  for (int a = 0; a < 6; a++) d[a] = to[a] - before[a];
+  const double xx = d[0] / to[0], yy = d[1] / to[1], zz = d[2] / to[2];
+  const double xy = (d[5] - xx * to[5]) / to[1];
+  const double yz = (d[3] - yy * to[3]) / to[2];
+  const double xz = (d[4] - xx * to[4] - xy * to[3]) / to[2];
+  return std::sqrt(xx * xx + yy * yy + zz * zz + 0.5 * (yz * yz + xz * xz + xy * xy));
+}
+
+}    // namespace
+
 /* ---------------------------------------------------------------------- */
 
 FixUbias::FixUbias(LAMMPS *lmp, int narg, char **arg) :
     Fix(lmp, narg, arg), pair(nullptr), tau(0.0), tau_stress(0.0), max_force(INFINITY),
-    max_stress(INFINITY), window(100), uncertainty_kind(PairUbias::TOTAL), rho_force(0.0),
-    rho_stress(0.0), pending_step(-1)
+    max_stress(INFINITY), max_rate(INFINITY), window(100), uncertainty_kind(PairUbias::TOTAL),
+    rho_force(0.0), rho_stress(0.0), pending_step(-1), cell{{}, 0.0, -1}
 {
   scalar_flag = 1;
   vector_flag = 1;
@@ -93,6 +119,10 @@ void FixUbias::read_keywords(int narg, char **arg)
       max_force = non_negative(1);
     } else if (keyword == "max_stress") {
       max_stress = non_negative(1);
+    } else if (keyword == "max_rate") {
+      max_rate = non_negative(1);
+      if (max_rate == 0.0)
+        error->all(FLERR, iarg + 1, "fix ubias: max_rate must be positive, got {}", arg[iarg + 1]);
     } else if (keyword == "window") {
       window = utils::inumeric(FLERR, value(1), false, lmp);
       if (window < 0)
@@ -110,7 +140,7 @@ void FixUbias::read_keywords(int narg, char **arg)
     } else {
       error->all(FLERR, iarg,
                  "fix ubias: unknown keyword '{}', wanted tau, stress, window, weight, "
-                 "uncertainty, max_force or max_stress",
+                 "uncertainty, max_force, max_stress or max_rate",
                  keyword);
     }
     iarg += nargs;
@@ -197,6 +227,7 @@ void FixUbias::post_force(int vflag)
   v_init(vflag);
   comm->reverse_comm(this);
   complete_pending_step();
+  follow_cell();
   rescale();
   sum_norms();
 
@@ -224,7 +255,24 @@ double FixUbias::stress_scale() const
 {
   const double scale = tau_stress * rho_stress;
   const double size = scale * std::sqrt(norms_of(pair->global_sums).stress_bias2) * force->nktv2p;
-  return size > max_stress ? scale * max_stress / size : scale;
+  const double slow = std::max(0.0, 1.0 - cell.rate / max_rate);
+  return slow * (size > max_stress ? scale * max_stress / size : scale);
+}
+
+// Frobenius norm of the strain rate (L + L^T)/2 with L = (dh/dt) h^-1, from the step before to this
+// one. A step that is evaluated again keeps its rate; iterations of a minimizer have none.
+
+void FixUbias::follow_cell()
+{
+  const double *h = domain->h;
+  const bigint step = update->ntimestep;
+  if (step == cell.step) return;
+  if (update->whichflag == 2 || cell.step < 0)
+    cell.rate = 0.0;
+  else if (step > cell.step)
+    cell.rate = strain_of(cell.h, h) / ((step - cell.step) * update->dt);
+  std::copy_n(h, 6, cell.h);
+  cell.step = step;
 }
 
 // The pair style has summed the norms of the step before over the ranks. A step that is
@@ -363,6 +411,8 @@ void FixUbias::write_restart(FILE *fp)
   for (const auto &step : history)
     state.insert(state.end(),
                  {step.force2, step.gradient2, step.weighted2, step.stress2, step.stress_bias2});
+  state.insert(state.end(), cell.h, cell.h + 6);
+  state.insert(state.end(), {cell.rate, (double) cell.step});
   const int size = state.size() * sizeof(double);
   fwrite(&size, sizeof(int), 1, fp);
   fwrite(state.data(), sizeof(double), state.size(), fp);
@@ -381,4 +431,7 @@ void FixUbias::restart(char *buf)
   history.clear();
   for (int i = 0; i < n; i++, step += 5)
     history.push_back({step[0], step[1], step[2], step[3], step[4]});
+  std::copy_n(step, 6, cell.h);
+  cell.rate = step[6];
+  cell.step = (bigint) step[7];
 }

@@ -39,6 +39,7 @@ class FixUbias : public Fix {
   class PairUbias *pair;
   double tau, tau_stress;
   double max_force, max_stress;    // caps, force and pressure units; infinite without
+  double max_rate;                 // cap, 1/time units; infinite without
   int window;
   int uncertainty_kind;
   std::map<std::string, double> weight_of_element;
@@ -49,10 +50,18 @@ class FixUbias : public Fix {
   bigint pending_step;             // step whose sums wait for the next collective, or -1 for none
   std::vector<double> restored_sums;    // those sums, read from a restart file
 
+  // edge vectors (xx, yy, zz, yz, xz, xy) on the latest step, and their strain rate
+
+  struct Cell {
+    double h[6], rate;
+    bigint step;
+  } cell;
+
   void read_keywords(int, char **);
   bool pair_is_there() const;
   void check_fix_order();
   void complete_pending_step();
+  void follow_cell();
   void rescale();
   void sum_norms();
   double stress_scale() const;

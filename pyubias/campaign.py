@@ -40,12 +40,19 @@ class Arm:
 
 def arms_of(config: CampaignConfig, folder: Path) -> list[Arm]:
     """The main arm, which lives in the run folder itself, and the control arm below it."""
-    main = Arm("biased" if config.exploration.tau > 0 else "unbiased", config, folder)
+    main = Arm(_drive(config), config, folder)
     if config.control is None:
         return [main]
     other = control_arm(config)
-    name = "biased" if other.exploration.tau > 0 else "unbiased"
+    name = _drive(other)
     return [main, Arm(name if name != main.name else "control", other, folder / "control")]
+
+
+def _drive(config: CampaignConfig) -> str:
+    """What drives the walkers of a campaign."""
+    if config.exploration.metadynamics is not None:
+        return "metadynamics"
+    return "biased" if config.exploration.tau > 0 else "unbiased"
 
 
 def run_campaign(

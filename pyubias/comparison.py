@@ -80,6 +80,8 @@ def _group(folders: Sequence[Path]) -> dict[str, list[list[dict[str, Any]]]]:
 
 
 def _arm(settings: dict[str, Any]) -> str:
+    if settings["exploration"].get("metadynamics"):
+        return "metadynamics"
     tau = settings["exploration"]["tau"]
     return f"biased, τ = {tau:g}" if tau > 0 else "unbiased"
 

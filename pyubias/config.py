@@ -171,12 +171,20 @@ class GuardConfig(Section):
     )
 
 
+class MetadynamicsConfig(Section):
+    """Gaussians of the cell volume that drive a walker: the conventional bias, to compare with."""
+
+    height: PositiveFloat = Field(description="of one Gaussian, eV")
+    width: PositiveFloat = Field(description="its standard deviation, Å³")
+    stride: PositiveInt = Field(description="MD steps between two of them")
+
+
 class ExplorationConfig(Section):
     """Walkers: a LAMMPS script that is run `walkers` times in every iteration.
 
     The script gets as variables: model, structure, elements, seed, steps, every, tau, threshold,
-    trajectory, crossing, here (its own folder), and everything under `variables`; a list there
-    is cycled over the walkers.
+    metadynamics (yes or no), trajectory, crossing, here (its own folder), and everything under
+    `variables`; a list there is cycled over the walkers.
     """
 
     input: Path
@@ -191,6 +199,15 @@ class ExplorationConfig(Section):
     )
     variables: dict[str, Scalar | list[Scalar]] = {}
     guard: GuardConfig = GuardConfig()
+    metadynamics: MetadynamicsConfig | None = Field(
+        None, description="Gaussians of the volume in place of a bias by uncertainty"
+    )
+
+    @model_validator(mode="after")
+    def _one_bias(self) -> "ExplorationConfig":
+        if self.metadynamics is not None and self.tau > 0.0:
+            raise ValueError("metadynamics takes the place of the other bias: set tau to 0")
+        return self
 
 
 class SelectionConfig(Section):
@@ -294,13 +311,13 @@ def load_campaign(path: str | Path) -> CampaignConfig:
         ConfigError: with one line that says what to change.
     """
     path = Path(path)
-    config = validate(CampaignConfig, _read_yaml(path), str(path))
+    config = validate(CampaignConfig, read_yaml(path), str(path))
     folder = path.parent.resolve()
-    absolute: CampaignConfig = _absolute(config, folder)
+    absolute: CampaignConfig = absolute_paths(config, folder)
     if config.control is None:
         return absolute
     # checked here, not after an hour, and with paths that no longer depend on the file
-    control: CampaignConfig = _absolute(control_arm(config), folder)
+    control: CampaignConfig = absolute_paths(control_arm(config), folder)
     fields = control.model_dump(mode="json", exclude={"control"})
     return absolute.model_copy(update={"control": fields})
 
@@ -318,7 +335,7 @@ def load_training(path: str | Path) -> tuple[ModelConfig, TrainingConfig, Uncert
     A campaign file is one such file; its other sections are not looked at.
     """
     others = set(CampaignConfig.model_fields) - set(_TrainingFile.model_fields)
-    fields = {k: v for k, v in _read_yaml(Path(path)).items() if k not in others}
+    fields = {k: v for k, v in read_yaml(Path(path)).items() if k not in others}
     file: _TrainingFile = validate(_TrainingFile, fields, str(path))
     return file.model, file.training, file.uncertainty
 
@@ -326,12 +343,12 @@ def load_training(path: str | Path) -> tuple[ModelConfig, TrainingConfig, Uncert
 def load_reference(path: str | Path) -> LammpsReference | AseReference:
     """The reference of a campaign file, or of a YAML file that holds nothing else."""
     path = Path(path)
-    fields = _read_yaml(path)
+    fields = read_yaml(path)
     config = validate(_ReferenceFile, {"reference": fields.get("reference", fields)}, str(path))
-    return _absolute(config, path.parent.resolve()).reference
+    return absolute_paths(config, path.parent.resolve()).reference
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ConfigError(f"file '{path}' does not exist")
     try:
@@ -407,7 +424,7 @@ def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _absolute(config: Any, folder: Path) -> Any:
+def absolute_paths(config: Any, folder: Path) -> Any:
     """All paths of the file, made absolute; a file that is not there is an error now."""
 
     def resolve(value: Any, key: str) -> Any:

@@ -1,5 +1,6 @@
 """Walkers: one LAMMPS run each, of a script that also runs by hand."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from pyubias.config import ExplorationConfig
 from pyubias.guards import first_untrusted
 from pyubias.lammps_library import LammpsError, open_lammps
+from pyubias.metadynamics import Gaussians, attach
 
 __all__ = ["Walk", "load_walk", "load_walks", "run_walker", "write_structure"]
 
@@ -108,6 +110,7 @@ def walker_variables(config: ExplorationConfig, walker: int) -> dict[str, Any]:
         "every": config.every,
         "tau": config.tau,
         "threshold": config.threshold,
+        "metadynamics": "no" if config.metadynamics is None else "yes",
         **chosen,
     }
 
@@ -148,7 +151,7 @@ def run_walker(
     try:
         with open_lammps(communicator, variables, log=folder / "log.lammps") as instance:
             try:
-                instance.file(str(config.input))
+                _run_script(instance, config)
             finally:
                 steps = int(instance.extract_global("ntimestep") or 0)
     except LammpsError as error:
@@ -176,6 +179,20 @@ def run_walker(
         crossed=len(last) > 0 and not reason,
         failure=failure,
     )
+
+
+def _run_script(instance: Any, config: ExplorationConfig) -> None:
+    """Run the walker's script; metadynamics begins with its first `run` or `minimize`."""
+    if config.metadynamics is None:
+        instance.file(str(config.input))
+        return
+    text = config.input.read_text()
+    first = re.search(r"^\s*(run|minimize)\b", text, re.MULTILINE)
+    if first is None:
+        raise LammpsError(f"{config.input}: metadynamics needs a script that has a run command")
+    instance.commands_string(text[: first.start()])
+    attach(instance, Gaussians(config.metadynamics))
+    instance.commands_string(text[first.start() :])
 
 
 def _read_dump(

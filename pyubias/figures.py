@@ -26,7 +26,7 @@ __all__ = [
 
 Array = NDArray[np.float64]
 Records = Sequence[Mapping[str, Any]]
-COLORS = {"biased": "#c44e52", "unbiased": "#4c72b0"}
+COLORS = {"biased": "#c44e52", "unbiased": "#4c72b0", "metadynamics": "#55a868"}
 STAGES = ("label", "train", "evaluate", "explore", "select")
 
 

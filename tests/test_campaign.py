@@ -453,6 +453,13 @@ def test_the_control_arm_is_the_campaign_with_the_differences_applied(tmp_path: 
     assert same == main.config.model_dump(exclude={"control", "exploration"})
 
 
+def test_an_arm_is_named_after_what_drives_its_walkers(tmp_path: Path) -> None:
+    gaussians = {"height": 0.1, "width": 40.0, "stride": 100}
+    driven = {"exploration": {"tau": 0.0, "metadynamics": gaussians}}
+    config = load_campaign(tiny(tmp_path, {"control": driven}))
+    assert [arm.name for arm in arms_of(config, tmp_path)] == ["biased", "metadynamics"]
+
+
 def test_ranks_change_no_result_and_may_share_a_walker(uninterrupted: Path, tmp_path: Path) -> None:
     """Two ranks: as one rank does; two ranks per walker; an arm and its control side by side."""
     spread = tiny(tmp_path, {"name": "spread"}, "spread.yaml")

@@ -11,22 +11,43 @@ import pyubias
 
 PACKAGE = Path(pyubias.__file__).parent
 GROUPS = [
-    "errors plugin kernels contract config parallel options diversity.molecules",
+    "errors plugin kernels contract config parallel",
     "graphs guards datasets selection levels calibration",
     "potential uncertainty",
     "objective",
     "fitting",
     "training exporting",
-    "lammps_library calculator exploration labelling",
+    "lammps_library calculator metadynamics exploration labelling",
     "state analysis cells progress",
     "candidates",
-    "stages records campaign figures pages cell_report report comparison relabelling rehearsal "
-    "templates doctor diversity",
+    "stages records campaign figures options pages cell_report report comparison "
+    "relabelling rehearsal templates doctor",
     "cli",
 ]
-RANK = {name: rank for rank, group in enumerate(GROUPS) for name in group.split()}
+DIVERSITY = [
+    "molecules measures scores",
+    "geometry conformers",
+    "census",
+    "overlap domain allocation sets config",
+    "plan",
+    "figures findings arms walkers",
+    "report study_report pool applicability",
+    "study",
+    "commands",
+]
+
+
+def ranks(groups):
+    return {name: rank for rank, group in enumerate(groups) for name in group.split()}
+
+
+RANK, DIVERSITY_RANK = ranks(GROUPS), ranks(DIVERSITY)
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
-SUBPACKAGE = sorted(f"diversity.{path.stem}" for path in PACKAGE.glob("diversity/[!_]*.py"))
+DIVERSITY_MODULES = sorted(
+    f"diversity/{path.stem}"
+    for path in (PACKAGE / "diversity").glob("*.py")
+    if path.stem != "__init__"
+)
 
 
 def imported(statements):
@@ -42,13 +63,7 @@ def imported(statements):
 
 
 def parsed(module):
-    return ast.parse((PACKAGE / f"{module.replace('.', '/')}.py").read_text()).body
-
-
-def place(name):
-    """The entry of GROUPS for a dotted name of ours: the longest that it begins with."""
-    parts = name.split(".")[1:3]
-    return next((p for p in (".".join(parts), *parts[:1]) if p in RANK), None)
+    return ast.parse((PACKAGE / f"{module}.py").read_text()).body
 
 
 class WithoutFunctions(ast.NodeTransformer):
@@ -67,30 +82,42 @@ def top_levels(statements):
     return {name.split(".")[0] for name in imported(statements)}
 
 
-@pytest.mark.parametrize("module", MODULES + SUBPACKAGE)
+@pytest.mark.parametrize("module", MODULES)
 def test_a_module_imports_only_groups_to_its_left(module):
-    own = place(f"pyubias.{module}")
-    assert own, "a new module wants a place in GROUPS and in the design"
-    ours = {name for name in imported(parsed(module)) if name.startswith("pyubias.")}
-    wrong = {name for name in ours if place(name) and RANK[place(name)] > RANK[own]}
-    assert wrong == set()
-    assert {name for name in ours if not place(name)} <= {"pyubias.__version__"}
+    assert module in RANK, "a new module wants a place in GROUPS and in the design"
+    names = [name.split(".") for name in imported(parsed(module))]
+    ours = {name[1] for name in names if name[0] == "pyubias" and len(name) > 1}
+    assert {name for name in ours & set(RANK) if RANK[name] > RANK[module]} == set()
+    assert ours <= {*RANK, "diversity", "__version__"}
+    # the campaign knows molecules, and nothing else of the second strand
+    theirs = {name[2] for name in names if name[:2] == ["pyubias", "diversity"] and len(name) > 2}
+    assert theirs <= {"commands"} if module == "cli" else theirs <= {"molecules"}
+
+
+@pytest.mark.parametrize("module", DIVERSITY_MODULES)
+def test_a_module_of_diversity_imports_only_groups_to_its_left(module):
+    name = module.removeprefix("diversity/")
+    assert name in DIVERSITY_RANK, "a new module wants a place in DIVERSITY"
+    names = [found.split(".") for found in imported(parsed(module))]
+    theirs = {found[2] for found in names if found[:2] == ["pyubias", "diversity"] if found[2:]}
+    assert {t for t in theirs if DIVERSITY_RANK[t] > DIVERSITY_RANK[name]} == set()
+    assert not {"campaign", "stages", "report", "cli"} & {
+        found[1] for found in names if found[0] == "pyubias" and found[1:]
+    }
+
+
+def test_only_molecules_and_conformers_know_rdkit():
+    knowing = {m for m in DIVERSITY_MODULES if "rdkit" in top_levels(parsed(m))}
+    assert knowing == {"diversity/molecules", "diversity/conformers"}
 
 
 def test_only_parallel_knows_mpi4py():
     assert [m for m in MODULES if "mpi4py" in top_levels(parsed(m))] == ["parallel"]
 
 
-@pytest.mark.parametrize("module", MODULES + SUBPACKAGE)
+@pytest.mark.parametrize("module", [*MODULES, *DIVERSITY_MODULES])
 def test_lammps_and_mpi4py_are_not_imported_at_module_level(module):
     assert not {"lammps", "mpi4py"} & top_levels(at_module_level(module))
-
-
-@pytest.mark.parametrize("module", MODULES + SUBPACKAGE)
-def test_rdkit_is_imported_by_two_modules_when_they_are_used(module):
-    assert "rdkit" not in top_levels(at_module_level(module))
-    if module not in ("diversity.molecules", "diversity.conformers"):
-        assert "rdkit" not in top_levels(parsed(module))
 
 
 def loaded_after(statement):

@@ -13,6 +13,7 @@ import pytest
 from ase import Atoms
 
 from pyubias.config import LammpsReference, load_campaign
+from pyubias.datasets import read_frames
 from pyubias.labelling import Label, label_frame, open_reference
 
 INPUTS = Path(__file__).parents[1] / "inputs" / "mil53"
@@ -144,12 +145,34 @@ def test_labels_are_those_of_the_example_of_lammps(builder, tmp_path):
 
 
 def test_the_campaigns_differ_in_the_bias_only():
-    biased, unbiased = (
+    biased, unbiased, metadynamics = (
         load_campaign(INPUTS / f"{name}.yaml").model_dump(mode="json")
-        for name in ("biased", "unbiased")
+        for name in ("biased", "unbiased", "metadynamics")
     )
     assert biased["exploration"].pop("tau") > 0.0
     assert biased["exploration"]["variables"].pop("tau_stress") > 0.0
-    assert unbiased["exploration"].pop("tau") == 0.0
-    assert biased.pop("name") != unbiased.pop("name")
-    assert biased == unbiased
+    assert metadynamics["exploration"].pop("metadynamics") is not None
+    for other in (unbiased, metadynamics):
+        assert other["exploration"].pop("tau") == 0.0
+    assert biased["exploration"].pop("metadynamics") is None
+    assert unbiased["exploration"].pop("metadynamics") is None
+    names = [campaign.pop("name") for campaign in (biased, unbiased, metadynamics)]
+    assert len(set(names)) == 3
+    assert biased == unbiased == metadynamics
+
+
+def test_the_test_set_covers_both_phases_and_the_path_between_evenly():
+    frames, _ = read_frames(INPUTS / "testset.extxyz")
+    volumes = [atoms.get_volume() for atoms in frames]
+    assert np.histogram(volumes, bins=np.arange(750, 1551, 100))[0].min() >= 10
+
+
+def test_the_test_set_has_the_labels_of_the_reference():
+    frames, _ = read_frames(INPUTS / "testset.extxyz", index="::40")
+    start = ase.io.read(INPUTS / "cp.xyz")
+    for atoms in frames:
+        assert atoms.get_chemical_symbols() == start.get_chemical_symbols()
+        found = label(atoms, reference())
+        assert found.energy == pytest.approx(atoms.info["REF_energy"], abs=1e-5)
+        np.testing.assert_allclose(found.forces, atoms.arrays["REF_forces"], atol=2e-5)
+        np.testing.assert_allclose(found.stress, atoms.info["REF_stress"], atol=1e-7)

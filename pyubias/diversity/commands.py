@@ -33,3 +33,44 @@ def report(
     numbers.write_text(json.dumps(result, indent=1) + "\n")
     output.write_text(diversity_page(result))
     print(f"report:  {output}\nnumbers: {numbers}")
+
+
+@app.command()
+def study(
+    file: Annotated[Path, typer.Argument(help="study file")],
+    runs: Annotated[Path, typer.Option(help="folder for run folders")] = Path("runs"),
+) -> None:
+    """Trade molecules for conformers at a fixed budget, or go on with it; also under mpirun."""
+    from pyubias.diversity.config import load_study
+    from pyubias.parallel import Ranks
+
+    ranks = Ranks()
+    config = ranks.on_root(lambda: load_study(file))
+    # torch takes seconds to import: a mistake in the file is told before
+    from pyubias.diversity.study import run_study
+
+    run_study(config, runs, ranks)
+
+
+@app.command()
+def domain(
+    model: Annotated[Path, typer.Argument(help="model file")],
+    training: Annotated[Path, typer.Argument(help="what it was trained on")],
+    new: Annotated[Path, typer.Argument(help="structures to judge, labelled or not")],
+    calibration: Annotated[
+        Path | None, typer.Option(help="labelled structures of seen and unseen molecules")
+    ] = None,
+    json_file: Json = None,
+    key: Keys = None,
+) -> None:
+    """How new structures are on both levels, and error bars apart for seen and unseen molecules."""
+    from pyubias.diversity.applicability import judge, judgement_rows
+    from pyubias.diversity.sets import read_sets
+
+    keys = keys_of(key)
+    paths = {"training": training, "new": new, "calibration": calibration}
+    frames = {n: next(iter(read_sets([p], keys).values())) for n, p in paths.items() if p}
+    result = judge(model, frames["training"], frames["new"], frames.get("calibration"))
+    print_table(f"{new} for {model}", judgement_rows(result))
+    if json_file is not None:
+        json_file.write_text(json.dumps(result, indent=1) + "\n")

@@ -1,11 +1,14 @@
 """The pictures of diversity, as matplotlib figures."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-__all__ = ["PUBLISHED", "budget_map", "entropy_of_elements", "within_molecules"]
+from pyubias.diversity.plan import TESTS
+
+__all__ = ["PUBLISHED", "budget_map", "entropy_of_elements", "errors_of_arms", "within_molecules"]
 
 # molecules and conformers per molecule, from openQDC's table of October 2023
 PUBLISHED: dict[str, tuple[float, float]] = {
@@ -81,4 +84,24 @@ def entropy_of_elements(entropies: Mapping[str, Mapping[str, float]]) -> Figure:
     axis.set_xticks(np.arange(len(elements)) + 0.4, elements)
     axis.set_ylabel("entropy, nats")
     axis.legend(frameon=False)
+    return figure
+
+
+def errors_of_arms(result: Mapping[str, Any], metric: str, title: str) -> Figure:
+    """A curve for each test over molecules (fixed budget) or geometries (fixed molecules)."""
+    along = "molecules" if "molecules" in result else "conformers"
+    figure = Figure(figsize=(9.5, 4.4))
+    axis = figure.subplots()
+    for k, test in enumerate(test for test in TESTS if metric in result[test]):
+        means, halves = zip(*result[test][metric], strict=True)
+        spread = [0.0 if h is None else h for h in halves]
+        shift = 1.02 ** (k - 3)  # so that bars of two tests do not hide each other
+        x = [n * shift for n in result[along]]
+        axis.errorbar(x, means, spread, marker="o", capsize=3, label=TESTS[test])
+    axis.set_xscale("log", base=2)
+    axis.set_ylim(bottom=0.0)
+    axis.set_xticks(result[along], [str(n) for n in result[along]])
+    axis.set_xlabel("molecules" if along == "molecules" else "geometries of each molecule")
+    axis.set_ylabel(title)
+    axis.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "split_variance",
     "torsion_coverage",
     "vendi_score",
+    "without_composition",
 ]
 
 Array = NDArray[np.float64]
@@ -121,6 +123,16 @@ def split_variance(values: Array, groups: Sequence[object]) -> VarianceSplit:
     within = float(np.square(values - means[index]).sum(1).mean())
     between = float(np.square(means[index] - values.mean(0)).sum(1).mean())
     return VarianceSplit(within + between, between, within)
+
+
+def without_composition(frames: Sequence[Atoms], elements: Sequence[str]) -> Array:
+    """Energies per atom in eV less the best sum of energies of elements, (n,)."""
+    counts = np.array([[a.get_chemical_symbols().count(e) for e in elements] for a in frames])
+    energies = np.array([a.info["REF_energy"] for a in frames])
+    weights = 1.0 / counts.sum(1)
+    solution = np.linalg.lstsq(counts * weights[:, None], energies * weights, rcond=None)[0]
+    residual: Array = (energies - counts @ solution) * weights
+    return residual
 
 
 def environment_entropy(environments: Array, bandwidth: float) -> float:

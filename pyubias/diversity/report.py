@@ -20,6 +20,7 @@ from pyubias.diversity.measures import (
     split_variance,
     torsion_coverage,
     vendi_score,
+    without_composition,
 )
 from pyubias.diversity.molecules import similarity
 from pyubias.diversity.overlap import Overlap, overlaps
@@ -154,7 +155,7 @@ def _variance(
     result: dict[str, Any] = {"geometry": {**vars(geometry), "fraction": _between(geometry)}}
     labelled = [k for k, a in enumerate(frames) if np.isfinite(a.info.get("REF_energy", np.nan))]
     if labelled:
-        energies = _without_composition([frames[k] for k in labelled], elements)
+        energies = without_composition([frames[k] for k in labelled], elements)
         energy = split_variance(energies, [keys[k] for k in labelled])
         result["energy"] = {**vars(energy), "fraction": _between(energy)}
     return result
@@ -168,15 +169,6 @@ def _mean(surroundings: Array, atoms: Atoms, elements: Sequence[str]) -> Array:
 
 def _between(split: Any) -> float | None:
     return _finite(split.fraction_between)
-
-
-def _without_composition(frames: Sequence[Atoms], elements: Sequence[str]) -> np.ndarray:
-    """Energies per atom (eV) less the best sum of energies of elements."""
-    counts = np.array([[a.get_chemical_symbols().count(e) for e in elements] for a in frames])
-    energies = np.array([a.info["REF_energy"] for a in frames])
-    weights = 1.0 / counts.sum(1)
-    solution = np.linalg.lstsq(counts * weights[:, None], energies * weights, rcond=None)[0]
-    return (energies - counts @ solution) * weights
 
 
 def _average(values: Sequence[float]) -> float | None:

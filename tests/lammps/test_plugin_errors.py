@@ -158,6 +158,18 @@ MISTAKES = {
         {"fix": "fix b all ubias stress -1.0"},
         "fix ubias: stress must not be negative, got -1.0",
     ),
+    "negative rate": (
+        {"fix": "fix b all ubias stress 0.1 max_rate -2.0"},
+        "fix ubias: max_rate must not be negative, got -2.0",
+    ),
+    "no rate at all": (
+        {"fix": "fix b all ubias stress 0.1 max_rate 0"},
+        "fix ubias: max_rate must be positive, got 0",
+    ),
+    "rate without number": (
+        {"fix": "fix b all ubias stress 0.1 max_rate"},
+        "fix ubias: keyword 'max_rate' has no value",
+    ),
     "negative window": (
         {"fix": "fix b all ubias tau 0.1 window -1"},
         "fix ubias: window must not be negative, got -1",

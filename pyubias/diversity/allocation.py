@@ -1,0 +1,262 @@
+"""How to spend a budget of labels on molecules and on geometries of each.
+
+The error on a test is described by a two-factor learning curve of M molecules with K geometries
+each, whose form is this project's choice:
+
+    error(M, K) = a M^-α + b K^-β + c M^-α K^-β + d
+
+The first term is what only new molecules mend, the second what only new geometries of known ones
+mend, the third what either mends. A budget B buys
+cost_molecule·M + cost_conformer·M·K. Beside it stands the two-stage sampling formula, which knows
+variances only (Cochran, Sampling Techniques (1977), section 10.6):
+
+    K = sqrt(cost_molecule/cost_conformer · variance within/variance between)
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "Allocation",
+    "LearningCurve",
+    "Observation",
+    "check_on_other_half",
+    "fit_curve",
+    "recommend",
+    "two_stage_conformers",
+]
+
+Array = NDArray[np.float64]
+BOOTSTRAPS = 200
+INTERVAL = (5.0, 95.0)  # percentiles
+GRID = 41
+N_PARAMETERS = 6
+EXPONENTS = np.geomspace(0.1, 1.6, 9)
+# all choices of the four terms
+TERMS = [list(terms) for n in range(1, 5) for terms in combinations(range(4), n)]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The error of one trained arm on a test."""
+
+    molecules: int
+    conformers: int
+    repetition: int
+    error: float
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """Parameters of error(M, K), and the relative scatter of errors about it."""
+
+    alpha: float
+    beta: float
+    a: float
+    b: float
+    c: float
+    d: float
+    scatter: float
+
+    def __call__(self, molecules: Array | float, conformers: Array | float) -> Array:
+        m, k = np.asarray(molecules, dtype=float), np.asarray(conformers, dtype=float)
+        new, deep = m**-self.alpha, k**-self.beta
+        return np.asarray(self.a * new + self.b * deep + self.c * new * deep + self.d)
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """What a budget should buy, for one test.
+
+    Attributes:
+        molecules, conformers: at the lowest error of the curve; not integers.
+        low, high: 90 % bootstrap interval of `conformers`.
+        error: predicted.
+        gain: error of the worst allocation over that of the best, minus 1.
+        preference: False where the curve is flat: the gain is below the scatter of single arms, or
+            the interval holds nearly all that was tried.
+    """
+
+    molecules: float
+    conformers: float
+    low: float
+    high: float
+    error: float
+    gain: float
+    preference: bool
+
+
+def fit_curve(observations: Sequence[Observation]) -> LearningCurve:
+    """Least squares of relative errors; none of a to d is negative, α and β are on a grid.
+
+    Raises:
+        ValueError: fewer than three arms.
+    """
+    m, k, error = _columns(observations)
+    if len(np.unique(np.stack([m, k]), axis=1).T) < 3:
+        raise ValueError("a learning curve of two factors wants three arms at least")
+    return _fit(m, k, error[None], error)[0]
+
+
+def recommend(
+    observations: Sequence[Observation],
+    budget: float,
+    cost_molecule: float = 0.0,
+    cost_conformer: float = 1.0,
+    seed: int = 0,
+) -> Allocation:
+    """The best allocation of a budget within the range of molecules and geometries tried.
+
+    The interval comes from curves that are fitted to the first one plus resampled residuals.
+
+    Args:
+        observations: arms and repetitions of one test.
+        budget: in the unit of the costs.
+        cost_molecule: of each new molecule.
+        cost_conformer: of each geometry.
+        seed: of the bootstrap.
+    """
+    m, k, error = _columns(observations)
+    curve = fit_curve(observations)
+    conformers = np.geomspace(k.min(), k.max(), GRID)
+    molecules = budget / (cost_molecule + cost_conformer * conformers)
+    inside = (molecules >= 0.999 * m.min()) & (molecules <= 1.001 * m.max())
+    if not inside.any():
+        raise ValueError(
+            f"a budget of {budget:g} buys no allocation between {m.min():g} and {m.max():g} "
+            "molecules, which the arms had"
+        )
+    conformers, molecules = conformers[inside], molecules[inside]
+    predicted = curve(molecules, conformers)
+    best = int(np.argmin(predicted))
+
+    fitted = curve(m, k)
+    scatter = (error / fitted - 1.0) * math.sqrt(len(m) / max(1, len(m) - N_PARAMETERS))
+    noise = _resampled(scatter, [o.repetition for o in observations], seed)
+    again = _fit(m, k, fitted * np.maximum(1.0 + noise, 0.05), fitted)
+    choices = [conformers[int(np.argmin(c(molecules, conformers)))] for c in again]
+    low, high = np.percentile(choices, INTERVAL)
+    gain = float(predicted.max() / predicted[best] - 1.0)
+    span = math.log(conformers[-1] / conformers[0])
+    wide = span > 0.0 and math.log(high / low) > 0.9 * span
+    return Allocation(
+        molecules=float(molecules[best]),
+        conformers=float(conformers[best]),
+        low=float(low),
+        high=float(high),
+        error=float(predicted[best]),
+        gain=gain,
+        preference=gain > curve.scatter and not wide,
+    )
+
+
+def two_stage_conformers(
+    between: float, within: float, cost_molecule: float, cost_conformer: float
+) -> float:
+    """K of the two-stage formula, 1 at least; infinite without variance between molecules."""
+    if between <= 0.0:
+        return math.inf
+    return max(1.0, math.sqrt(cost_molecule / cost_conformer * within / between))
+
+
+def check_on_other_half(
+    observations: Sequence[Observation],
+    budget: float,
+    cost_molecule: float = 0.0,
+    cost_conformer: float = 1.0,
+) -> dict[str, float | bool] | None:
+    """Whether the interval from one half of the repetitions holds the other half's best arm.
+
+    Arms within the standard error of the best one count as best as well. None with fewer than four
+    repetitions, or without arms that cost the budget.
+    """
+    repetitions = sorted({o.repetition for o in observations})
+    first = set(repetitions[: len(repetitions) // 2])
+    if len(first) < 2:
+        return None
+    allocation = recommend(
+        [o for o in observations if o.repetition in first], budget, cost_molecule, cost_conformer
+    )
+    rest = [
+        o
+        for o in observations
+        if o.repetition not in first
+        and abs(o.molecules * (cost_molecule + cost_conformer * o.conformers) - budget)
+        < 0.01 * budget
+    ]
+    arms = sorted({o.conformers for o in rest})
+    if not arms:
+        return None
+    errors = {k: [o.error for o in rest if o.conformers == k] for k in arms}
+    means = {k: float(np.mean(e)) for k, e in errors.items()}
+    best = min(means, key=lambda k: means[k])
+    doubt = _standard_error(errors[best])
+    good = [k for k in arms if means[k] <= means[best] + doubt]
+    held = any(allocation.low * 0.999 <= k <= allocation.high * 1.001 for k in good)
+    return {
+        "low": allocation.low,
+        "high": allocation.high,
+        "best": best,
+        "held": held,
+        "preference": allocation.preference,
+    }
+
+
+def _resampled(scatter: Array, repetitions: Sequence[int], seed: int) -> Array:
+    """(bootstraps, n): to each repetition all residuals of one of them, with a random sign.
+
+    Arms of a repetition share molecules, so that their residuals go together.
+    """
+    names = sorted(set(repetitions))
+    rows = [np.flatnonzero(np.array(repetitions) == name) for name in names]
+    generator = np.random.default_rng(seed)
+    noise = np.zeros((BOOTSTRAPS, len(scatter)))
+    for k in range(BOOTSTRAPS):
+        for mine in rows:
+            other = rows[generator.integers(len(rows))]
+            sign = generator.choice([-1.0, 1.0])
+            # a repetition may lack an arm
+            noise[k, mine] = sign * np.resize(scatter[other], len(mine))
+    return noise
+
+
+def _standard_error(values: Sequence[float]) -> float:
+    return float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+
+
+def _columns(observations: Sequence[Observation]) -> tuple[Array, Array, Array]:
+    rows = [(o.molecules, o.conformers, o.error) for o in observations]
+    m, k, error = np.array(rows, dtype=float).reshape(-1, 3).T
+    return m, k, error
+
+
+def _fit(m: Array, k: Array, errors: Array, unit: Array) -> list[LearningCurve]:
+    """A curve for each row of errors (sets, n), which count in a unit of their own (n,).
+
+    With both exponents given, a to d are a linear least-squares problem; the best of all
+    choices of exponents, and of which terms there are, is the answer.
+    """
+    best = np.full(len(errors), np.inf)
+    found = np.zeros((len(errors), 6))
+    targets = (errors / unit).T
+    for alpha, beta in product(EXPONENTS, EXPONENTS):
+        new, deep = m**-alpha, k**-beta
+        columns = np.stack([new, deep, new * deep, np.ones_like(m)], axis=1) / unit[:, None]
+        for terms in TERMS:
+            used = columns[:, terms]
+            solution = np.linalg.lstsq(used, targets, rcond=None)[0]
+            cost = np.square(used @ solution - targets).sum(0)
+            better = (cost < best) & (solution >= 0.0).all(0)
+            best[better] = cost[better]
+            found[better] = 0.0
+            found[better, :2] = alpha, beta
+            for row, term in zip(solution, terms, strict=True):
+                found[better, 2 + term] = row[better]
+    scatter = np.sqrt(best / max(1, len(m) - N_PARAMETERS))
+    rows = np.column_stack([found, scatter]).tolist()
+    return [LearningCurve(*row) for row in rows]

@@ -1,0 +1,105 @@
+"""One arm of a study: train on its frames, test on what it never saw."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from pyubias.calculator import Model
+from pyubias.calibration import coverage
+from pyubias.diversity.config import StudyConfig
+from pyubias.diversity.domain import GroupFactors, fit_factors
+from pyubias.diversity.plan import Arm, Frame, Roles, test_sets, training_set
+from pyubias.diversity.scores import Outcomes, score
+from pyubias.exporting import export
+from pyubias.state import read_json, write_json
+from pyubias.training import train
+
+__all__ = ["run_arm"]
+
+
+def run_arm(
+    arm: Arm,
+    repetition: int,
+    roles: Roles,
+    frames: Mapping[Frame, Atoms],
+    config: StudyConfig,
+    folder: Path,
+) -> dict[str, Any]:
+    """Train and test one arm, or read what was found before.
+
+    All arms share the frames for validation, which pick the checkpoint, and for calibration:
+    half of core molecules, half of molecules that no arm has.
+
+    Returns:
+        arm, repetition, ``labels`` trained on, ``seconds``, the ``scores`` of each test, and
+        ``coverage`` of its energy errors by the pooled and by the group's conformal factor.
+    """
+    path = folder / arm.name / f"seed{repetition}.json"
+    if path.is_file():
+        return dict(read_json(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    model = path.with_suffix(".pt")
+    split = training_set(arm, repetition, roles, config, set(frames))
+    trained = train(
+        [frames[f] for part in split.values() for f in part],
+        config.model,
+        config.training.model_copy(update={"seed": config.seed + repetition}),
+        config.uncertainty,
+        elements=config.pool.elements,
+        splits=[name for name, part in split.items() for _ in part],
+    )
+    export(trained, model, "float64")
+    loaded = Model(model)
+    in_arm = set(roles.order(config.seed, repetition)[: arm.molecules])
+    calibration = _outcomes(loaded, split["calibration"], frames)
+    factors = _factors(calibration, in_arm, config.uncertainty.alpha)
+    result: dict[str, Any] = {
+        "molecules": arm.molecules,
+        "conformers": arm.conformers,
+        "repetition": repetition,
+        "labels": len(split["train"]),
+        "seconds": trained.history[-1]["seconds"] if trained.history else None,
+        "factors": vars(factors),
+        "scores": {},
+        "coverage": {},
+    }
+    for name, chosen in test_sets(arm, repetition, roles, config, set(frames)).items():
+        outcomes = _outcomes(loaded, chosen, frames)
+        result["scores"][name] = score(outcomes)
+        result["coverage"][name] = _coverage(outcomes, in_arm, factors) if chosen else None
+    write_json(path, result)
+    return result
+
+
+def _outcomes(model: Model, chosen: list[Frame], frames: Mapping[Frame, Atoms]) -> Outcomes:
+    structures = [frames[f] for f in chosen]
+    predictions = model.predict(structures)
+    errors = [
+        float(np.square(p.forces - a.arrays["REF_forces"]).mean())
+        for a, p in zip(structures, predictions, strict=True)
+    ]
+    return Outcomes(
+        molecules=np.array([f[0] for f in chosen], dtype=np.int64),
+        n_atoms=np.array([len(a) for a in structures], dtype=np.int64),
+        energies=np.array([a.info["REF_energy"] for a in structures]),
+        predicted=np.array([p.energy for p in predictions]),
+        squared_force_errors=np.array(errors),
+        uncertainties=np.array([p.total_uncertainty for p in predictions]),
+    )
+
+
+def _factors(calibration: Outcomes, in_arm: set[int], alpha: float) -> GroupFactors:
+    seen = np.isin(calibration.molecules, sorted(in_arm))
+    return fit_factors(calibration.residuals, calibration.uncertainties, seen, alpha)
+
+
+def _coverage(outcomes: Outcomes, in_arm: set[int], factors: GroupFactors) -> dict[str, float]:
+    seen = np.isin(outcomes.molecules, sorted(in_arm))
+    residuals, u = outcomes.residuals, outcomes.uncertainties
+    return {
+        "pooled": coverage(residuals, factors.pooled * u),
+        "group": factors.coverage(residuals, u, seen),
+    }

@@ -1,0 +1,276 @@
+"""Geometries of a molecule, from its SMILES: basins, normal modes, torsions, dynamics.
+
+RDKit's force field (MMFF94, or UFF where that lacks parameters) proposes the geometries; what they
+are labelled with is another matter.
+"""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+from ase import Atoms, units
+from ase.calculators.calculator import Calculator, all_changes
+from ase.constraints import FixCom
+from ase.md.langevin import Langevin
+from numpy.typing import NDArray
+
+from pyubias.diversity.molecules import chemistry
+from pyubias.errors import UserError
+
+__all__ = ["SOURCES", "ConformerError", "Conformers", "embed"]
+
+Array = NDArray[np.float64]
+KCAL = units.kcal / units.mol
+HIGHEST_BARRIER = 1.0  # eV, that turning bonds may cost
+STIFFEST_SOFT_MODE = 0.5  # eV/Å², modes softer than this move as if they had it
+MD_STEPS = 200  # of 0.5 fs between two frames
+TRIES = 20
+
+
+class ConformerError(UserError):
+    """No geometry of this molecule could be made; the message is the reason."""
+
+
+def embed(smiles: str, n: int, seed: int = 0) -> list[Atoms]:
+    """Up to n relaxed geometries of a molecule.
+
+    Raises:
+        ConformerError: RDKit cannot embed it.
+    """
+    return Conformers(smiles, seed).basins(n)
+
+
+class Conformers:
+    """Makes geometries of one molecule; the same seed makes the same ones.
+
+    Args:
+        smiles: of the molecule.
+        seed: of everything that is random.
+
+    Raises:
+        ConformerError: RDKit cannot embed it, or has no force field for it.
+    """
+
+    def __init__(self, smiles: str, seed: int = 0) -> None:
+        chem = chemistry()
+        from rdkit.Chem import rdDistGeom
+
+        parsed = chem.MolFromSmiles(smiles)
+        if parsed is None:
+            raise ConformerError(f"'{smiles}' is not a SMILES that RDKit understands")
+        self.molecule = chem.AddHs(parsed)
+        self.smiles = smiles
+        self.random = np.random.default_rng([seed, 17])
+        parameters: Any = rdDistGeom.ETKDGv3()
+        parameters.randomSeed = seed % 2**31
+        parameters.pruneRmsThresh = 0.1
+        found = list(rdDistGeom.EmbedMultipleConfs(self.molecule, 12, parameters))
+        if not found:
+            raise ConformerError(f"RDKit cannot embed '{smiles}'")
+        self.force_field = _ForceField(self.molecule, found[0])
+        self.starts = [self._relaxed(self._positions(k)) for k in found]
+        self.bonded = chem.GetAdjacencyMatrix(self.molecule).astype(bool)
+        self.torsions = self._rotatable()
+        self.given = 0
+
+    def basins(self, n: int) -> list[Atoms]:
+        """Relaxed geometries, lowest energy first, each given once; fewer if there are no more."""
+        energies = [self.force_field.energy(x) for x in self.starts]
+        kept: list[int] = []
+        for k in np.argsort(energies, kind="stable"):
+            if all(abs(energies[k] - energies[j]) > 1e-4 for j in kept):
+                kept.append(int(k))
+        first, self.given = self.given, self.given + n
+        return [self._atoms(self.starts[k]) for k in kept[first : first + n]]
+
+    def normal_modes(self, n: int, temperature: float) -> list[Atoms]:
+        """Classical harmonic displacements from basins at a temperature in K."""
+        frames = []
+        for k in range(n):
+            start = self.starts[k % len(self.starts)]
+            stiffness, modes = np.linalg.eigh(self.force_field.hessian(start))
+            softened = np.maximum(stiffness[6:], STIFFEST_SOFT_MODE)
+            amplitudes = self.random.normal(size=len(softened)) * np.sqrt(
+                units.kB * temperature / softened
+            )
+            frames.append(self._atoms(start + (modes[:, 6:] @ amplitudes).reshape(-1, 3)))
+        return frames
+
+    def torsion_drives(self, n: int, temperature: float) -> list[Atoms]:
+        """Displaced as by `normal_modes`, then every rotatable bond at a random angle; tried again
+        where atoms clash, and left undriven if that does not help."""
+        return [self._driven(atoms) for atoms in self.normal_modes(n, temperature)]
+
+    def _driven(self, atoms: Atoms) -> Atoms:
+        highest = self.force_field.energy(atoms.positions) + HIGHEST_BARRIER
+        for _ in range(TRIES if self.torsions else 0):
+            turned = atoms.positions
+            for torsion in self.torsions:
+                turned = self._turned(turned, torsion, self.random.uniform(0.0, 360.0))
+            if self.force_field.energy(turned) < highest:
+                return self._atoms(turned)
+        return atoms
+
+    def dynamics(self, n: int, temperature: float) -> list[Atoms]:
+        """Langevin dynamics from the basins at a temperature in K, a frame every 100 fs."""
+        frames: list[Atoms] = []
+        walkers = min(n, len(self.starts), 4)
+        for w in range(walkers):
+            atoms = self._atoms(self.starts[w])
+            atoms.calc = self.force_field.calculator()
+            atoms.set_constraint(FixCom())
+            spread = np.sqrt(units.kB * temperature * atoms.get_masses())[:, None]
+            atoms.set_momenta(self.random.normal(size=(len(atoms), 3)) * spread)
+            dynamics = Langevin(
+                atoms,
+                0.5 * units.fs,
+                temperature_K=temperature,
+                friction=0.02 / units.fs,
+                fixcm=False,
+                rng=self.random,
+            )
+            for _ in range(-(-(n - w) // walkers)):
+                dynamics.run(MD_STEPS)
+                frames.append(self._atoms(atoms.positions))
+        return frames[:n]
+
+    def torsion_scan(self, n: int) -> list[Atoms]:
+        """The first rotatable bond in n equal steps, all else relaxed; empty without one."""
+        if not self.torsions:
+            return []
+        frames = []
+        for k in range(n):
+            turned = self._turned(self.starts[0], self.torsions[0], 360.0 * k / n)
+            frames.append(self._atoms(self._relaxed(turned, self.torsions[0])))
+        return frames
+
+    # --- geometry ------------------------------------------------------------------------
+
+    def _atoms(self, positions: Array) -> Atoms:
+        numbers = [atom.GetAtomicNum() for atom in self.molecule.GetAtoms()]
+        return Atoms(numbers, positions=positions)
+
+    def _positions(self, conformer: int) -> Array:
+        return np.array(self.molecule.GetConformer(conformer).GetPositions())
+
+    def _rotatable(self) -> list[tuple[int, int, int, int]]:
+        chem = chemistry()
+        pattern = chem.MolFromSmarts("[!#1]~[!$([!#1]#*)&!D1]-&!@[!$([!#1]#*)&!D1]~[!#1]")
+        found: dict[tuple[int, int], tuple[int, int, int, int]] = {}
+        heavy = chem.RemoveHs(self.molecule)
+        for match in heavy.GetSubstructMatches(pattern, maxMatches=10000):
+            found.setdefault((min(match[1:3]), max(match[1:3])), match)
+        return list(found.values())
+
+    def _turned(self, positions: Array, torsion: tuple[int, int, int, int], angle: float) -> Array:
+        """One side of a bond turned about it by an angle in degrees."""
+        atoms = self._atoms(positions)
+        atoms.rotate_dihedral(*torsion, angle, mask=self._side(torsion[1], torsion[2]))
+        return atoms.positions
+
+    def _side(self, here: int, there: int) -> list[bool]:
+        """Atoms that hang on the far end of a bond."""
+        reached, open_ends = {here, there}, [there]
+        while open_ends:
+            for k in map(int, np.flatnonzero(self.bonded[open_ends.pop()])):
+                if k not in reached:
+                    reached.add(k)
+                    open_ends.append(k)
+        return [k in reached and k != here for k in range(len(self.bonded))]
+
+    def _relaxed(self, start: Array, torsion: tuple[int, int, int, int] | None = None) -> Array:
+        return self.force_field.minimum(start, torsion)
+
+
+class _ForceField:
+    """MMFF94 or UFF of one molecule, in eV and Å."""
+
+    def __init__(self, molecule: Any, conformer: int) -> None:
+        from rdkit.Chem import rdForceFieldHelpers
+
+        self.molecule = molecule
+        self.conformer = conformer
+        self.mmff = rdForceFieldHelpers.MMFFHasAllMoleculeParams(molecule)
+        if not self.mmff and not rdForceFieldHelpers.UFFHasAllMoleculeParams(molecule):
+            raise ConformerError("RDKit has no force field for it")
+        self.field = self._new()
+
+    def _new(self) -> Any:
+        from rdkit.Chem import rdForceFieldHelpers as helpers
+
+        if self.mmff:
+            properties = helpers.MMFFGetMoleculeProperties(self.molecule)
+            field = helpers.MMFFGetMoleculeForceField(
+                self.molecule, properties, confId=self.conformer
+            )
+        else:
+            field = helpers.UFFGetMoleculeForceField(self.molecule, confId=self.conformer)
+        field.Initialize()
+        return field
+
+    def energy(self, positions: Array) -> float:
+        return KCAL * float(self.field.CalcEnergy(positions.ravel().tolist()))
+
+    def gradient(self, positions: Array) -> Array:
+        """eV/Å, (n, 3)."""
+        flat = positions.ravel().tolist()
+        # CalcGrad uses the distances that the last CalcEnergy left
+        self.field.CalcEnergy(flat)
+        return KCAL * np.array(self.field.CalcGrad(flat)).reshape(-1, 3)
+
+    def hessian(self, positions: Array, step: float = 0.005) -> Array:
+        """eV/Å², (3n, 3n), by central differences."""
+        n = positions.size
+        rows = np.empty((n, n))
+        for k in range(n):
+            shift = np.zeros(n)
+            shift[k] = step
+            forward = self.gradient(positions + shift.reshape(-1, 3))
+            backward = self.gradient(positions - shift.reshape(-1, 3))
+            rows[k] = (forward - backward).ravel() / (2.0 * step)
+        return 0.5 * (rows + rows.T)
+
+    def minimum(self, start: Array, torsion: tuple[int, int, int, int] | None = None) -> Array:
+        """The nearest minimum, with one torsion held where it is if one is given."""
+        conformer = self.molecule.GetConformer(self.conformer)
+        for k, position in enumerate(start.tolist()):
+            conformer.SetAtomPosition(k, position)
+        field = self._new()
+        if torsion is not None:
+            add = field.MMFFAddTorsionConstraint if self.mmff else field.UFFAddTorsionConstraint
+            add(*torsion, True, 0.0, 0.0, 1000.0)
+        field.Minimize(maxIts=500)
+        return np.array(self.molecule.GetConformer(self.conformer).GetPositions())
+
+    def calculator(self) -> "_ForceFieldCalculator":
+        return _ForceFieldCalculator(self)
+
+
+class _ForceFieldCalculator(Calculator):
+    """ASE's view of it, for dynamics."""
+
+    implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
+
+    def __init__(self, force_field: _ForceField) -> None:
+        super().__init__()
+        self.force_field = force_field
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Any = ("energy",),
+        system_changes: Any = tuple(all_changes),
+    ) -> None:
+        super().calculate(atoms, properties, system_changes)
+        positions = self.atoms.positions
+        # in this order: the gradient uses what the energy left
+        energy = self.force_field.energy(positions)
+        self.results = {"energy": energy, "forces": -self.force_field.gradient(positions)}
+
+
+SOURCES: dict[str, Callable[[Conformers, int, float], list[Atoms]]] = {
+    "basins": lambda conformers, n, temperature: conformers.basins(n),
+    "normal_modes": Conformers.normal_modes,
+    "torsions": Conformers.torsion_drives,
+    "dynamics": Conformers.dynamics,
+}

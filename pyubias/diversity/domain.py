@@ -1,0 +1,89 @@
+"""Applicability domain: how new a structure is on both levels, and error bars that know it.
+
+A calibration set of the molecules that were trained on promises nothing for other molecules. So
+the conformal factors of seen and of unseen molecules are kept apart (Mondrian conformal
+prediction: Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World (2005), section 4.5).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import ArrayLike, NDArray
+
+from pyubias.calibration import conformal_factor, coverage
+from pyubias.diversity.census import Census
+from pyubias.diversity.geometry import shape
+from pyubias.diversity.molecules import in_order, similarity
+
+__all__ = ["GroupFactors", "Novelty", "fit_factors", "novelty"]
+
+
+@dataclass(frozen=True)
+class Novelty:
+    """How new a structure is to a training set.
+
+    Attributes:
+        molecule: name of the molecule.
+        seen: whether the training set has the molecule.
+        structural: 1 - largest Tanimoto similarity with a molecule of the training set, 0 to 1.
+        conformational: Å, root mean square difference of distances from the nearest geometry of
+            the same molecule; None for a molecule that was not seen.
+    """
+
+    molecule: str
+    seen: bool
+    structural: float
+    conformational: float | None
+
+
+def novelty(frames: Sequence[Atoms], training: Census) -> list[Novelty]:
+    """Of each structure against the census of a training set."""
+    known = {g.molecule.key: g for g in training.groups}
+    found = []
+    for atoms in frames:
+        molecule, positions = in_order(atoms)
+        nearest = max(similarity(molecule, g.molecule) for g in training.groups)
+        group = known.get(molecule.key)
+        distance = None
+        if group is not None:
+            difference = np.square(group.shapes - shape(molecule, positions)).mean(1)
+            distance = float(np.sqrt(difference.min())) if group.shapes.shape[1] else 0.0
+        structural = 0.0 if group is not None else 1.0 - nearest
+        found.append(Novelty(molecule.name, group is not None, structural, distance))
+    return found
+
+
+@dataclass(frozen=True)
+class GroupFactors:
+    """Conformal factors of seen and unseen molecules; None where there was nothing to fit to."""
+
+    seen: float | None
+    unseen: float | None
+    pooled: float
+
+    def of(self, seen: ArrayLike) -> NDArray[np.float64]:
+        """The factor of each structure; the larger one where its group has none."""
+        fallback = max(f for f in (self.seen, self.unseen, self.pooled) if f is not None)
+        factors = [self.unseen, self.seen]
+        return np.array(
+            [fallback if factors[int(s)] is None else factors[int(s)] for s in np.ravel(seen)],
+            dtype=np.float64,
+        )
+
+    def coverage(self, residuals: ArrayLike, uncertainties: ArrayLike, seen: ArrayLike) -> float:
+        """Fraction of residuals below factor times uncertainty; nan without data."""
+        return coverage(residuals, self.of(seen) * np.ravel(uncertainties))
+
+
+def fit_factors(
+    residuals: ArrayLike, uncertainties: ArrayLike, seen: ArrayLike, alpha: float
+) -> GroupFactors:
+    """Factors of both groups and of all together; arguments as of `conformal_factor`."""
+    errors, u, mask = np.ravel(residuals), np.ravel(uncertainties), np.ravel(seen).astype(bool)
+
+    def factor(chosen: NDArray[np.bool_]) -> float | None:
+        return conformal_factor(errors[chosen], u[chosen], alpha) if chosen.any() else None
+
+    return GroupFactors(factor(mask), factor(~mask), conformal_factor(errors, u, alpha))

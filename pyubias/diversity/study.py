@@ -1,0 +1,137 @@
+"""`pyubias diversity study`: a pool of labels, and arms that spend them differently.
+
+Every stage is done if its file is there, so that the same command resumes:
+
+    runs/NAME/config.json  molecules.json  labels.db  arms/16x4/seed0.json (and .pt)
+              findings.json  report.html
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ase import Atoms
+
+from pyubias.diversity.arms import run_arm
+from pyubias.diversity.config import StudyConfig
+from pyubias.diversity.findings import draw_findings
+from pyubias.diversity.measures import VarianceSplit, split_variance, without_composition
+from pyubias.diversity.plan import Arm, Frame, Roles, arms_of, assign_roles, needed
+from pyubias.diversity.pool import Candidate, fill_pool, find_molecules, key_of, labelled_frames
+from pyubias.diversity.study_report import write_study_report
+from pyubias.parallel import Ranks
+from pyubias.state import LabelStore, check_settings, write_json
+
+__all__ = ["run_study"]
+
+# what may change between invocations: it decides what is said of the arms, not what they are
+FREE = {"costs"}
+
+
+def run_study(config: StudyConfig, runs: str | Path = "runs", ranks: Ranks | None = None) -> Path:
+    """Run or resume a study; every rank calls it.
+
+    Args:
+        config: from `load_study`.
+        runs: folder that the run folder is made in.
+        ranks: default: all MPI ranks, which share molecules, labels and arms.
+
+    Returns:
+        the run folder, with ``report.html`` and ``findings.json``.
+    """
+    ranks = ranks or Ranks()
+    folder = Path(runs).resolve() / config.name
+
+    def prepare() -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        check_settings(folder / "config.json", config.model_dump(mode="json"), FREE)
+        LabelStore(folder / "labels.db").keys()
+
+    ranks.on_root(prepare)
+    store = LabelStore(folder / "labels.db")
+    _say(ranks, "molecules: embedding each once")
+    candidates, rejected = find_molecules(config.pool, folder, ranks)
+    molecules = [c.molecule for c in candidates]
+    roles = ranks.on_root(lambda: assign_roles(molecules, config.arms, config.tests, config.seed))
+    wanted = needed(roles, config)
+    n = sum(sum(kinds.values()) for kinds in wanted.values())
+    _say(
+        ranks,
+        f"molecules: {len(candidates)} can be used, {len(rejected)} cannot; "
+        f"pool: {n} geometries of {len(wanted)} molecules",
+    )
+    fill_pool(candidates, wanted, config, store, ranks)
+    frames, failed = ranks.on_root(lambda: labelled_frames(store))
+    _say(ranks, f"pool: {len(frames)} labelled, {len(failed)} failed")
+    results = _run_arms(roles, frames, config, folder, ranks)
+
+    def finish() -> None:
+        findings = draw_findings(results, _variance(frames, config), config)
+        findings["failures"] = _failures(candidates, rejected, failed, wanted, frames)
+        write_json(folder / "findings.json", findings)
+        write_study_report(config, findings, folder / "report.html")
+        for sentence in findings["sentences"]:
+            print(sentence)
+        print(f"report: {folder / 'report.html'}")
+
+    ranks.on_root(finish)
+    return folder
+
+
+def _run_arms(
+    roles: Roles, frames: dict[Frame, Atoms], config: StudyConfig, folder: Path, ranks: Ranks
+) -> list[dict[str, Any]]:
+    """All arms of all repetitions, each on one rank; the largest first."""
+    items = [(arm, r) for r in range(config.seeds) for arm in arms_of(config.arms)]
+    items.sort(key=lambda item: -item[0].molecules * item[0].conformers)
+    ranks.on_root(lambda: (folder / "arms").mkdir(exist_ok=True))
+
+    def run(item: tuple[Arm, int]) -> dict[str, Any] | Exception:
+        arm, repetition = item
+        try:
+            result = run_arm(arm, repetition, roles, frames, config, folder / "arms")
+        except Exception as error:
+            return error
+        scores = {test: s["forces"] for test, s in result["scores"].items() if s["forces"]}
+        words = ", ".join(f"{test} {value:.0f}" for test, value in scores.items())
+        print(f"arm {arm.name}, repetition {repetition}: forces meV/Å: {words}", flush=True)
+        return result
+
+    results: list[dict[str, Any]] = []
+    for outcome in ranks.map(run, items, folder):
+        if isinstance(outcome, Exception):
+            ranks.fail(outcome)
+        results.append(outcome)
+    return results
+
+
+def _variance(frames: dict[Frame, Atoms], config: StudyConfig) -> VarianceSplit:
+    """Of energies per atom of what arms are trained on, without composition."""
+    chosen = sorted(f for f in frames if f[1] == "train")
+    energies = without_composition([frames[f] for f in chosen], config.pool.elements)
+    return split_variance(energies, [f[0] for f in chosen])
+
+
+def _failures(
+    candidates: list[Candidate],
+    rejected: list[Any],
+    failed: list[tuple[Frame, str]],
+    wanted: dict[int, dict[str, int]],
+    frames: dict[Frame, Atoms],
+) -> list[str]:
+    """One line each: molecules that cannot be used, labels that failed, geometries not made."""
+    lines = [f"line {r.line} '{r.text}': {r.reason}" for r in rejected]
+    lines += [f"{candidates[f[0]].smiles} {key_of(f)}: {reason}" for f, reason in failed]
+    labelled_or_failed = {*frames, *(f for f, _ in failed)}
+    for molecule, kinds in wanted.items():
+        for kind, n in kinds.items():
+            made = sum((molecule, kind, k) in labelled_or_failed for k in range(n))
+            if made < n:
+                missing = f"{n - made} of {n} geometries for '{kind}' could not be made"
+                reason = " (no rotatable bond)" if kind == "scan" else ""
+                lines.append(f"{candidates[molecule].smiles}: {missing}{reason}")
+    return lines
+
+
+def _say(ranks: Ranks, sentence: str) -> None:
+    if ranks.is_root:
+        print(sentence, flush=True)

@@ -1,0 +1,91 @@
+"""The report of a study: one HTML file with sentences, tables and pictures."""
+
+import html
+from pathlib import Path
+from typing import Any
+
+from pyubias.diversity import figures
+from pyubias.diversity.config import StudyConfig
+from pyubias.diversity.plan import TESTS
+from pyubias.diversity.scores import METRICS
+from pyubias.pages import image, items, page, table
+from pyubias.state import write_with
+
+__all__ = ["write_study_report"]
+
+SHOWN = ("forces", "relative_energy")
+
+
+def write_study_report(config: StudyConfig, findings: dict[str, Any], path: Path) -> None:
+    """Write the page; it appears under its name only when it is complete."""
+    budget, fixed = config.arms.fixed_budget, config.arms.fixed_molecules
+    headings = {
+        "fixed_budget": f"Fixed budget: {budget.labels} labels",
+        "fixed_molecules": f"Fixed set of {fixed.molecules} molecules",
+    }
+    sections = []
+    for name, heading in headings.items():
+        result = findings["tables"][name]
+        pictures = "".join(image(figures.errors_of_arms(result, m, METRICS[m])) for m in SHOWN)
+        sections.append((heading, pictures + "".join(_tables(result))))
+    sections.append(("Allocation", _allocations(findings)))
+    sections.append(("Error bars for seen and unseen molecules", _coverage(config, findings)))
+    if findings["failures"]:
+        sections.append(("What could not be used", items(findings["failures"])))
+    text = page(config.name, items(findings["sentences"]) + f"<p>{NOTE}</p>", sections)
+    write_with(path, lambda p: p.write_text(text))
+
+
+NOTE = (
+    "Means over repetitions with 95 % intervals (Student's t); every repetition draws molecules "
+    "and geometries anew from the same labels. Molecules, sizes and reference are this "
+    "project's, not those of the 2023 study."
+)
+
+
+def _tables(result: dict[str, Any]) -> list[str]:
+    along = "molecules" if "molecules" in result else "conformers"
+    parts = []
+    for metric, title in METRICS.items():
+        rows = [[title, *(f"{n} {along}" for n in result[along])]]
+        for test, meaning in TESTS.items():
+            if metric in result[test]:
+                rows.append([meaning, *(_cell(*pair) for pair in result[test][metric])])
+        parts.append(table(rows) + "<br>")
+    return parts
+
+
+def _cell(mean: float, half: float | None) -> str:
+    digits = 2 if abs(mean) < 2.0 else 1
+    return f"{mean:.{digits}f}" + ("" if half is None else f" ± {half:.{digits}f}")
+
+
+def _allocations(findings: dict[str, Any]) -> str:
+    rows = [["test", "molecules", "geometries each", "90 % interval", "gain over worst", "advice"]]
+    for test, of_test in findings["allocations"].items():
+        for metric, a in of_test.items():
+            rows.append(
+                [
+                    f"{TESTS[test]}: {METRICS[metric].split(',')[0]}",
+                    f"{a['molecules']:.0f}",
+                    f"{a['conformers']:.1f}",
+                    f"{a['low']:.1f} to {a['high']:.1f}",
+                    f"{a['gain']:.0%}",
+                    "" if a["preference"] else "no preference",
+                ]
+            )
+    formula = findings["two_stage_conformers"]
+    curve = "a M<sup>-α</sup> + b K<sup>-β</sup> + c M<sup>-α</sup> K<sup>-β</sup> + d"
+    return table(rows) + (
+        f"<p>From error(M, K) = {curve}. The two-stage sampling formula, which knows only "
+        f"variances and costs, says {formula:.1f} geometries each.</p>"
+    )
+
+
+def _coverage(config: StudyConfig, findings: dict[str, Any]) -> str:
+    rows = [["energy errors covered", "one factor", "factors of seen and unseen molecules"]]
+    for test, of_test in findings["coverage"].items():
+        cells = ["–" if x is None else f"{x:.3f}" for x in (of_test["pooled"], of_test["group"])]
+        rows.append([html.escape(TESTS[test]), *cells])
+    alpha = config.uncertainty.alpha
+    return f"<p>Wanted: {1 - alpha:.2f}, mean over all arms.</p>" + table(rows)

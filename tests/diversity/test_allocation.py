@@ -1,0 +1,93 @@
+"""Learning curves of two factors, and what they recommend."""
+
+import math
+
+import numpy as np
+import pytest
+
+from pyubias.diversity.allocation import (
+    LearningCurve,
+    Observation,
+    check_on_other_half,
+    fit_curve,
+    recommend,
+    two_stage_conformers,
+)
+
+ARMS = [(4, 16), (8, 8), (16, 4), (32, 2), (64, 1), (16, 1), (16, 2), (16, 8)]
+
+
+def observed(curve: LearningCurve, noise: float = 0.0, repetitions: int = 4) -> list[Observation]:
+    generator = np.random.default_rng(0)
+    return [
+        Observation(m, k, r, float(curve(m, k)) * math.exp(noise * generator.normal()))
+        for r in range(repetitions)
+        for m, k in ARMS
+    ]
+
+
+def curve(a: float, alpha: float, b: float, beta: float, d: float = 0.0) -> LearningCurve:
+    return LearningCurve(alpha, beta, a, b, 0.0, d, 0.0)
+
+
+def test_a_curve_is_found_again():
+    true = curve(500.0, 0.5, 300.0, 0.8, 20.0)
+    found = fit_curve(observed(true))
+    for m, k in [*ARMS, (32, 8), (8, 32)]:
+        assert float(found(m, k)) == pytest.approx(float(true(m, k)), rel=0.02)
+
+
+def test_an_interior_optimum_is_recommended_with_an_interval():
+    true = curve(400.0, 0.7, 400.0, 0.7)
+    # by symmetry the best allocation of 64 labels is 8 × 8
+    found = recommend(observed(true, 0.03), 64)
+    assert found.preference
+    assert found.low <= 8.0 <= found.high
+    assert found.molecules * found.conformers == pytest.approx(64.0)
+    assert found.high / found.low < 6.0
+
+
+def test_errors_that_only_molecules_mend_want_one_geometry_each():
+    found = recommend(observed(curve(500.0, 0.6, 0.0, 1.0), 0.02), 64)
+    assert (found.molecules, found.conformers) == pytest.approx((64.0, 1.0))
+    assert found.preference
+
+
+def test_a_flat_curve_has_no_preference():
+    assert not recommend(observed(curve(0.0, 1.0, 0.0, 1.0, 100.0), 0.1), 64).preference
+
+
+def test_what_any_label_mends_alike_has_no_preference():
+    """error ~ (M K)^-1/2: all ways to spend a budget are the same."""
+    found = recommend(observed(LearningCurve(0.5, 0.5, 0.0, 0.0, 800.0, 0.0, 0.0), 0.05), 64)
+    assert not found.preference
+
+
+def test_dear_molecules_buy_more_geometries():
+    points = observed(curve(400.0, 0.7, 400.0, 0.7))
+    cheap = recommend(points, 200, cost_molecule=0.0, cost_conformer=2.0)
+    dear = recommend(points, 200, cost_molecule=10.0, cost_conformer=2.0)
+    assert dear.conformers > cheap.conformers
+    assert dear.molecules * (10.0 + 2.0 * dear.conformers) == pytest.approx(200.0)
+
+
+def test_the_interval_of_half_of_the_repetitions_holds_the_best_of_the_other_half():
+    points = observed(curve(400.0, 0.7, 400.0, 0.7), 0.03, repetitions=6)
+    checked = check_on_other_half(points, 64)
+    assert checked is not None
+    assert checked["held"]
+    assert check_on_other_half([p for p in points if p.repetition < 3], 64) is None
+
+
+def test_two_stage_sampling_has_its_textbook_value():
+    assert two_stage_conformers(1.0, 4.0, 9.0, 1.0) == pytest.approx(6.0)
+    assert two_stage_conformers(1.0, 4.0, 0.0, 1.0) == 1.0
+    assert two_stage_conformers(0.0, 4.0, 1.0, 1.0) == math.inf
+
+
+def test_what_cannot_be_answered_is_refused():
+    two_arms = [Observation(4, 16, 0, 1.0), Observation(8, 8, 0, 0.9)]
+    with pytest.raises(ValueError, match="three arms at least"):
+        recommend(two_arms, 64)
+    with pytest.raises(ValueError, match="between 4 and 64 molecules"):
+        recommend(observed(curve(1.0, 0.5, 1.0, 0.5)), 1.0)

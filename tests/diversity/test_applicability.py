@@ -1,0 +1,67 @@
+"""Error bars for structures of seen and of unseen molecules."""
+
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+from campaigns import shared_commands
+
+from pyubias.diversity.applicability import judge, judgement_rows
+from pyubias.diversity.conformers import embed
+from pyubias.errors import UserError
+
+SEEN = slice(12, 20)
+
+
+@pytest.fixture(scope="module")
+def others() -> list[Atoms]:
+    """Another molecule, with energies that are wrong for any model of the first one."""
+    frames = embed("CC(=O)NC", 2, seed=1)
+    for k, atoms in enumerate(frames):
+        atoms.info["REF_energy"] = -100.0 * (k + 1)
+        atoms.arrays["REF_forces"] = np.zeros((len(atoms), 3))
+    return frames
+
+
+def test_unseen_molecules_are_told_and_get_their_own_factor(
+    model_files: dict[str, Path], ala2_frames: list[Atoms], others: list[Atoms]
+) -> None:
+    model = model_files["posterior"]
+    held_out = ala2_frames[SEEN]
+    found = judge(model, ala2_frames[:12], [*held_out, *others], [*held_out, *others])
+    assert [s["seen"] for s in found["structures"]] == [True] * 8 + [False] * len(others)
+    assert found["factors"]["unseen"] > 10.0 * found["factors"]["seen"]
+    # judged on the calibration set itself
+    assert found["coverage"]["unseen"] == 1.0
+    assert found["structures"][-1]["structural"] > 0.2
+    rows = judgement_rows(found)
+    assert [row[0] for row in rows[1:]] == ["seen", "unseen"]
+
+
+def test_without_calibration_error_bars_are_the_models_own(
+    model_files: dict[str, Path], ala2_frames: list[Atoms]
+) -> None:
+    found = judge(model_files["posterior"], ala2_frames[:12], ala2_frames[SEEN])
+    assert found["factors"] == {"seen": 1.0, "unseen": 1.0, "pooled": 1.0}
+    assert found["coverage"]["unseen"] is None
+
+
+def test_calibration_wants_energies(model_files: dict[str, Path], ala2_frames: list[Atoms]) -> None:
+    bare = ala2_frames[0].copy()
+    del bare.info["REF_energy"]
+    with pytest.raises(UserError, match="--calibration want energies"):
+        judge(model_files["posterior"], ala2_frames[:12], ala2_frames[SEEN], [bare])
+
+
+def test_the_command_prints_a_table(
+    tmp_path: Path, model_files: dict[str, Path], ala2_frames: list[Atoms], others: list[Atoms]
+) -> None:
+    ase.io.write(tmp_path / "train.xyz", ala2_frames[:12], format="extxyz")
+    ase.io.write(tmp_path / "new.xyz", [*ala2_frames[SEEN], *others], format="extxyz")
+    command = shared_commands().run(
+        tmp_path, "diversity", "domain", model_files["posterior"], "train.xyz", "new.xyz"
+    )
+    assert command.status == 0, command.output
+    assert "unseen" in command.output

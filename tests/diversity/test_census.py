@@ -1,0 +1,72 @@
+"""The census of a set, and what sets share."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule
+
+from pyubias.diversity.census import take_census
+from pyubias.diversity.overlap import overlaps
+
+
+def labelled(name: str, seed: int, energy: float = 0.0) -> Atoms:
+    atoms = molecule(name)
+    atoms.rattle(0.05, seed=seed)
+    atoms.info["REF_energy"] = energy
+    atoms.arrays["REF_forces"] = np.zeros((len(atoms), 3))
+    return atoms
+
+
+def test_structures_are_grouped_by_molecule():
+    frames = [labelled("CH3CH2OH", k, 0.1 * k) for k in range(3)] + [labelled("CH3OCH3", 0)]
+    census = take_census(frames)
+    assert [g.indices for g in census.groups] == [[0, 1, 2], [3]]
+    assert census.groups[0].energy_range == pytest.approx(0.2)
+    assert census.duplicates == []
+    assert census.problems == []
+
+
+def test_duplicates_are_found_also_turned_and_contradicting_labels_told():
+    first, second = labelled("CH3CH2OH", 0, 1.0), labelled("CH3CH2OH", 0, 1.5)
+    second.rotate(40.0, (1, 2, 3))
+    census = take_census([first, second])
+    assert census.duplicates == [(1, 0)]
+    assert census.problems == [
+        (1, "energy differs by 0.5 eV from structure 1, which has the same geometry")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda a: a.info.pop("REF_energy"), "no energy"),
+        (lambda a: a.info.update(REF_energy=np.nan), "energy is not finite"),
+        (lambda a: a.arrays.pop("REF_forces"), "no forces"),
+        (lambda a: a.arrays["REF_forces"].fill(np.nan), "forces are not finite"),
+        (lambda a: a.arrays["REF_forces"].fill(60.0), "|F| = 104 eV/Å"),
+        (lambda a: a.arrays["REF_forces"].fill(0.1), "net force 1.56 eV/Å"),
+        (lambda a: a.positions.__setitem__(0, 20.0), "falls into more than one molecule"),
+    ],
+)
+def test_problems_of_labels_are_named(damage, reason):
+    atoms = labelled("CH3CH2OH", 0)
+    damage(atoms)
+    assert reason in [r for _, r in take_census([atoms]).problems]
+
+
+def test_overlap_counts_molecules_scaffolds_and_leaked_geometries():
+    train = [labelled("CH3CH2OH", 0), labelled("C6H6", 0)]
+    test = [labelled("CH3CH2OH", 0), labelled("CH3CH2OH", 5), labelled("CH3OCH3", 0)]
+    (found,) = overlaps({"train": take_census(train), "test": take_census(test)})
+    assert (found.first, found.second) == ("train", "test")
+    assert found.shared_molecules == ["CCO"]
+    assert found.molecules == pytest.approx(2 / 3)
+    assert found.scaffolds == 0.0
+    assert found.leaked == 1
+
+
+def test_sets_without_common_molecules_share_nothing():
+    (found,) = overlaps(
+        {"a": take_census([labelled("CH4", 0)]), "b": take_census([labelled("C6H6", 0)])}
+    )
+    assert (found.shared_molecules, found.molecules, found.leaked) == ([], 0.0, 0)

@@ -1,0 +1,78 @@
+"""Which molecule a structure is."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.build import bulk, molecule
+
+from pyubias.diversity.molecules import in_order, molecule_of, read_smiles, similarity
+from pyubias.errors import UserError
+
+
+def shuffled(atoms, seed=0):
+    """The same molecule with atoms in another order, turned and moved."""
+    copy = atoms[np.random.default_rng(seed).permutation(len(atoms))]
+    copy.rotate(70.0, (1, 2, 3))
+    copy.positions += 5.0
+    return copy
+
+
+def test_order_of_atoms_and_orientation_do_not_matter():
+    for name in ("CH3CH2OH", "C6H6", "CH3COOH", "CH3CN"):
+        first, second = molecule(name), shuffled(molecule(name))
+        assert molecule_of(first)[0] == molecule_of(second)[0]
+
+
+def test_isomers_of_connection_are_two_molecules():
+    ethanol, ether = molecule("CH3CH2OH"), molecule("CH3OCH3")
+    assert molecule_of(ethanol)[0].key != molecule_of(ether)[0].key
+    assert similarity(molecule_of(ethanol)[0], molecule_of(ether)[0]) < 1.0
+
+
+def test_bond_orders_scaffold_and_torsions_are_found():
+    acid = molecule_of(molecule("CH3COOH"))[0]
+    assert acid.smiles == "CC(=O)O"
+    assert acid.scaffold == ""
+    benzene = molecule_of(molecule("C6H6"))[0]
+    assert (benzene.smiles, benzene.scaffold, benzene.torsions) == ("c1ccccc1", "c1ccccc1", ())
+    butadiene = molecule_of(molecule("trans-butane"))[0]
+    assert len(butadiene.torsions) == 1
+
+
+def test_charge_is_part_of_the_molecule():
+    neutral, charged = molecule("NH3"), molecule("NH3")
+    charged.info["charge"] = 1
+    assert molecule_of(charged)[0].key == molecule_of(neutral)[0].key + "|+1"
+
+
+def test_positions_come_in_the_order_of_the_key():
+    ethanol = molecule("CH3CH2OH")
+    numbers = ethanol.numbers[molecule_of(ethanol)[1]]
+    other = shuffled(ethanol)
+    assert (other.numbers[molecule_of(other)[1]] == numbers).all()
+    assert in_order(ethanol)[1].shape == (9, 3)
+
+
+def test_a_periodic_structure_is_its_formula():
+    assert molecule_of(bulk("Cu", cubic=True))[0].key == "Cu4"
+
+
+def test_lines_that_cannot_be_used_are_listed_with_their_reason(tmp_path: Path):
+    path = tmp_path / "molecules.smi"
+    path.write_text("# a comment\nCCO ethanol\n\nOCC\nC[NH3+]\n[CH3]\nCC(\nC.C\nCO\n")
+    good, rejected = read_smiles(path)
+    assert good == [(2, "CCO"), (9, "CO")]
+    assert {r.line: r.reason for r in rejected} == {
+        3: "empty line",
+        4: "the same molecule as line 2",
+        5: "charged (+1): models have no charge",
+        6: "open shell (1 unpaired electrons): models have no spin",
+        7: "not a SMILES that RDKit understands",
+        8: "more than one molecule",
+    }
+
+
+def test_a_missing_file_is_one_sentence(tmp_path: Path):
+    with pytest.raises(UserError, match="does not exist"):
+        read_smiles(tmp_path / "none.smi")

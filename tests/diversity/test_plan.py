@@ -1,0 +1,145 @@
+"""Who is trained and tested on what."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from pyubias.config import ConfigError
+from pyubias.diversity.config import (
+    ArmsConfig,
+    FixedBudget,
+    FixedMolecules,
+    GeneralisationConfig,
+    PoolConfig,
+    StudyConfig,
+)
+from pyubias.diversity.molecules import Molecule
+from pyubias.diversity.plan import (
+    arms_of,
+    assign_roles,
+    needed,
+    share_out,
+    training_set,
+)
+from pyubias.diversity.plan import (
+    test_sets as sets_of,
+)
+
+ARMS = ArmsConfig(
+    fixed_budget=FixedBudget(labels=16, molecules=[2, 4, 16]),
+    fixed_molecules=FixedMolecules(molecules=4, conformers=[1, 8]),
+)
+TESTS = GeneralisationConfig(
+    unseen=5, scaffolds=4, larger=3, conformers=2, own=6, held_out=3, scan=4
+)
+
+
+def invented(n: int = 60) -> list[Molecule]:
+    """Every third has a ring; every tenth is large."""
+    return [
+        Molecule(
+            key=f"molecule {k}",
+            smiles="",
+            charge=0,
+            scaffold=f"ring {k % 5}" if k % 3 == 0 else "",
+            n_atoms=12,
+            n_heavy=12 if k % 10 == 0 else 6,
+            torsions=(),
+            classes=(),
+            bits=frozenset(),
+        )
+        for k in range(n)
+    ]
+
+
+@pytest.fixture
+def study(tmp_path):
+    path = tmp_path / "molecules.smi"
+    path.touch()
+    pool = PoolConfig(molecules=path)
+    return StudyConfig(name="s", seed=3, seeds=3, pool=pool, arms=ARMS, tests=TESTS)
+
+
+@pytest.fixture
+def roles():
+    return assign_roles(invented(), ARMS, TESTS, seed=3)
+
+
+@pytest.fixture
+def known(roles, study):
+    """All frames that are needed, as if every label had succeeded."""
+    return {
+        (molecule, kind, k)
+        for molecule, kinds in needed(roles, study).items()
+        for kind, n in kinds.items()
+        for k in range(n)
+    }
+
+
+def test_no_molecule_has_two_roles(roles):
+    for a, b in combinations(vars(roles).values(), 2):
+        assert not set(a) & set(b)
+
+
+def test_left_out_scaffolds_are_in_no_arm_and_large_molecules_neither(roles):
+    molecules = invented()
+    left_out = {molecules[k].scaffold for k in roles.scaffolds}
+    small = [*roles.training, *roles.unseen, *roles.validation, *roles.calibration]
+    assert not left_out & {molecules[k].scaffold for k in small}
+    assert len(roles.scaffolds) >= TESTS.scaffolds
+    assert max(molecules[k].n_heavy for k in small) <= TESTS.heavy_atoms
+
+
+def test_tests_share_no_frame_with_training_and_no_molecule_where_they_must_not(
+    roles, study, known
+):
+    for repetition in range(study.seeds):
+        for arm in arms_of(ARMS):
+            split = training_set(arm, repetition, roles, study, known)
+            tests = sets_of(arm, repetition, roles, study, known)
+            used = {f for part in split.values() for f in part}
+            trained = {f[0] for f in split["train"]}
+            for name, frames in tests.items():
+                assert frames
+                assert not used & set(frames), name
+                shared = trained & {f[0] for f in frames}
+                assert bool(shared) == (name in ("own", "core", "hot", "scan")), name
+
+
+def test_arms_are_nested_and_have_the_size_they_say(roles, study, known):
+    sets = {arm: training_set(arm, 0, roles, study, known)["train"] for arm in arms_of(ARMS)}
+    for arm, frames in sets.items():
+        assert len(frames) == len(set(frames)) == arm.molecules * arm.conformers
+    for a, b in combinations(sets, 2):
+        if a.molecules <= b.molecules and a.conformers <= b.conformers:
+            assert set(sets[a]) <= set(sets[b])
+
+
+def test_every_arm_of_a_repetition_has_the_same_validation_and_calibration(roles, study, known):
+    for part in ("validation", "calibration"):
+        sets = [training_set(arm, 1, roles, study, known)[part] for arm in arms_of(ARMS)]
+        assert all(s == sets[0] for s in sets)
+        molecules = {f[0] for f in sets[0]}
+        assert molecules & set(roles.training)
+        assert molecules - set(roles.training)
+
+
+def test_repetitions_differ(roles, study, known):
+    arm = arms_of(ARMS)[0]
+    first, second = (training_set(arm, r, roles, study, known)["train"] for r in (0, 1))
+    assert first != second
+
+
+def test_too_few_molecules_are_one_sentence():
+    with pytest.raises(ConfigError, match="20 usable molecules are too few: got"):
+        assign_roles(invented(20), ARMS, TESTS, seed=3)
+
+
+def test_sources_are_shared_out_evenly():
+    generator = np.random.default_rng(0)
+    shares = {"basins": 1.0, "dynamics": 3.0, "biased": 0.0}
+    many = [s for _ in range(400) for s in share_out(shares, 1, generator)]
+    assert many.count("basins") == pytest.approx(100, abs=30)
+    four = share_out(shares, 8, generator)
+    assert sorted(four) == ["basins"] * 2 + ["dynamics"] * 6

@@ -1,0 +1,161 @@
+"""A whole study, tiny, with real molecules, labels and trainings."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from campaigns import mpirun, shared_commands
+
+pytest.importorskip("tblite")
+
+MOLECULES = """\
+C methane
+CC
+CO
+CCO
+CCC
+CCCC
+COC
+CN
+CCN
+CC=O
+C1CC1
+CC1CC1
+C1CO1
+CCCCO
+CCCCCC
+CCOCCC
+C[NH3+] charged
+[CH3] open shell
+CS element
+
+not_smiles
+C1#CC1
+"""
+STUDY = {
+    "name": "tiny",
+    "seed": 1,
+    "seeds": 2,
+    "pool": {
+        "molecules": "molecules.smi",
+        "sources": {"basins": 1, "normal_modes": 2, "torsions": 1, "dynamics": 1},
+    },
+    "model": {"cutoff": 4.0, "n_radial": 2, "n_basis": 4, "hidden": [16]},
+    "training": {"max_steps": 40, "validate_every": 5},
+    "uncertainty": {"projections": 16},
+    "arms": {
+        "fixed_budget": {"labels": 4, "molecules": [1, 2, 4]},
+        "fixed_molecules": {"molecules": 2, "conformers": [1, 2]},
+    },
+    "tests": {
+        "unseen": 2,
+        "scaffolds": 2,
+        "larger": 1,
+        "heavy_atoms": 5,
+        "conformers": 3,
+        "own": 2,
+        "scan": 3,
+        "held_out": 2,
+    },
+}
+
+
+def prepare(folder: Path, **changes: object) -> Path:
+    (folder / "molecules.smi").write_text(MOLECULES)
+    (folder / "study.yaml").write_text(yaml.safe_dump(STUDY | changes))
+    return folder / "study.yaml"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a study that ran on two ranks."""
+    folder = tmp_path_factory.mktemp("study")
+    prepare(folder)
+    done = mpirun(2, folder, "pyubias", "diversity", "study", "study.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "runs" / "tiny"
+
+
+def findings(folder: Path) -> dict:
+    return json.loads((folder / "findings.json").read_text())
+
+
+def test_every_arm_has_every_score(finished: Path) -> None:
+    results = [json.loads(path.read_text()) for path in finished.glob("arms/*/seed*.json")]
+    assert len(results) == 2 * 4
+    for result in results:
+        assert result["labels"] == result["molecules"] * result["conformers"]
+        for test in ("own", "core", "unseen", "scaffolds", "larger", "hot"):
+            assert result["scores"][test]["forces"] > 0.0, test
+            assert 0.0 <= result["coverage"][test]["group"] <= 1.0
+
+
+def test_the_report_shows_both_experiments_and_states_findings(finished: Path) -> None:
+    page = (finished / "report.html").read_text()
+    assert "Fixed budget: 4 labels" in page
+    assert "Fixed set of 2 molecules" in page
+    assert page.count("data:image/png") == 4
+    sentences = findings(finished)["sentences"]
+    assert any("Joint generalisation" in s for s in sentences)
+    assert any("Allocation for molecules that no arm has" in s for s in sentences)
+    assert any("1 to 2 geometries each" in s for s in sentences)
+
+
+def test_what_cannot_be_used_is_listed_with_its_reason(finished: Path) -> None:
+    failures = " ".join(findings(finished)["failures"])
+    for reason in (
+        "line 17 'C[NH3+]': charged (+1)",
+        "line 18 '[CH3]': open shell",
+        "line 19 'CS': element S is not in pool.elements",
+        "line 20 '': empty line",
+        "line 21 'not_smiles': not a SMILES",
+        "line 22 'C1#CC1': ",
+    ):
+        assert reason in failures
+
+
+def test_a_killed_study_goes_on_where_it_was(finished: Path) -> None:
+    before = findings(finished)
+    kept = finished / "arms" / "2x1" / "seed0.json"
+    lost = finished / "arms" / "2x2" / "seed1.json"
+    stamp, content = kept.stat().st_mtime_ns, json.loads(lost.read_text())
+    lost.unlink()
+    (finished / "findings.json").unlink()
+    command = shared_commands().run(finished.parents[1], "diversity", "study", "study.yaml")
+    assert command.status == 0, command.output
+    assert kept.stat().st_mtime_ns == stamp
+    again = json.loads(lost.read_text())
+    forces = [outcome["scores"]["own"]["forces"] for outcome in (again, content)]
+    assert forces[0] == pytest.approx(forces[1], rel=1e-6)
+    assert findings(finished)["tables"]["fixed_budget"]["molecules"] == [1, 2, 4]
+    assert len(findings(finished)["sentences"]) == len(before["sentences"])
+
+
+def test_failed_labels_do_not_stop_the_study(tmp_path: Path) -> None:
+    """A limit on forces that some geometries break."""
+    reference = {
+        "kind": "ase",
+        "calculator": "tblite.ase.TBLite",
+        "arguments": {"method": "GFN2-xTB", "verbosity": 0},
+        "max_force": 3.0,
+    }
+    prepare(tmp_path, reference=reference)
+    command = shared_commands().run(tmp_path, "diversity", "study", "study.yaml")
+    assert command.status == 0, command.output
+    failures = findings(tmp_path / "runs" / "tiny")["failures"]
+    assert any("is above the limit of 3" in line for line in failures)
+
+
+def test_mistakes_in_the_file_are_one_line(tmp_path: Path) -> None:
+    for changes, message in (
+        ({"seeds": 1}, "'seeds': input should be greater than or equal to 2, got 1"),
+        ({"sead": 1}, "unknown key 'sead'; did you mean 'seed'?"),
+        ({"arms": {"fixed_budget": {"labels": 5, "molecules": [2, 5]}}}, "cannot be shared evenly"),
+        ({"tests": {"unseen": 50}}, "usable molecules are too few"),
+    ):
+        prepare(tmp_path, **changes)
+        command = shared_commands().run(tmp_path, "diversity", "study", "study.yaml")
+        assert command.status == 2, command.output
+        assert message in command.output
+        assert "Traceback" not in command.output
