@@ -116,6 +116,11 @@ class StartConfig(Section):
     strain: NonNegativeFloat = Field(
         0.0, lt=1.0, description="largest component of a random strain of periodic structures"
     )
+    candidates: Path | None = Field(
+        None,
+        description="file with structures of further molecules, perturbed like the others and "
+        "labelled when selected",
+    )
 
 
 MAX_FORCE = Field(100.0, description="labels with larger |F_i| fail, eV/Å")
@@ -209,6 +214,20 @@ class SelectionConfig(Section):
     method: Literal["random", "max_diag", "max_det", "max_dist", "lcmd"] = "max_det"
     batch_size: PositiveInt = Field(8, description="labels per iteration")
     max_pool: PositiveInt = Field(4000, description="frames compared, evenly spread over walkers")
+    balance: Annotated[float, Field(ge=0.0, le=1.0)] | None = Field(
+        None,
+        description="weight of new molecules against new geometries of known ones, from 0 "
+        "(geometries only) to 1 (molecules only); null does not tell them apart",
+    )
+    per_molecule: PositiveInt | None = Field(
+        None, description="largest number of labels of one molecule per iteration"
+    )
+
+    @model_validator(mode="after")
+    def _random_has_no_kernel(self) -> "SelectionConfig":
+        if self.method == "random" and self.balance is not None:
+            raise ValueError("balance weights a kernel, which the method 'random' does not have")
+        return self
 
 
 class _ReferenceFile(Section):
@@ -277,6 +296,12 @@ class CampaignConfig(Section):
         None,
         description="settings of a second arm that is run beside the first, as differences",
     )
+
+    @property
+    def by_molecule(self) -> bool:
+        """Whether anything asks which molecule a structure is; that takes RDKit."""
+        asked = (self.start.candidates, self.selection.balance, self.selection.per_molecule)
+        return any(value is not None for value in asked)
 
 
 def load_campaign(path: str | Path) -> CampaignConfig:

@@ -131,8 +131,8 @@ def _set_label(atoms: Atoms, name: str, value: object) -> None:
         atoms.info[STRESS] = stress.reshape(6)
 
 
-def read_structures(path: Path) -> list[Atoms]:
-    """Structures without labels, from any file that ASE reads.
+def read_structures(path: Path, what: str = "start structures") -> list[Atoms]:
+    """Structures without labels, from any file that ASE reads; errors call them `what`.
 
     Raises:
         UserError: it cannot be read, or holds none.
@@ -140,9 +140,9 @@ def read_structures(path: Path) -> list[Atoms]:
     try:
         frames = ase.io.read(path, index=":")
     except Exception as error:
-        raise UserError(f"start structures '{path}' cannot be read: {error}") from error
+        raise UserError(f"{what} '{path}' cannot be read: {error}") from error
     if not frames:
-        raise UserError(f"start structures '{path}': the file holds none")
+        raise UserError(f"{what} '{path}': the file holds none")
     return [Atoms(a.numbers, positions=a.positions, cell=a.cell, pbc=a.pbc) for a in frames]
 
 

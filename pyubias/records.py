@@ -61,6 +61,7 @@ class Bookkeeper:
             "iteration": iteration,
             "n_labels": sum(not f.failed for f in used),
             "n_failed_labels": sum(f.failed for f in used),
+            "molecules": self._molecules(used),
             "coverage": self._coverage(iteration),
             "energy_rmse": evaluation.get("energy_rmse"),
             "forces_rmse": evaluation.get("forces_rmse"),
@@ -84,6 +85,12 @@ class Bookkeeper:
         left = -(-max(0, budget - records[-1]["n_labels"] - batch) // batch)
         return left * complete[-1] if complete and not records[-1]["last"] else 0.0
 
+    def _molecules(self, frames: Sequence[LabelledFrame]) -> int | None:
+        """How many the labels are spread over; None unless the campaign asks for it."""
+        if not self.config.by_molecule:
+            return None
+        return len({f.molecule for f in frames if not f.failed})
+
     def _iteration(self, k: int) -> Path:
         return self.folder / "iterations" / f"{k:04d}"
 
@@ -106,6 +113,8 @@ class Bookkeeper:
 def describe(record: Record, seconds_left: float) -> str:
     """The record in one line."""
     parts = [f"iteration {record['iteration']}: {record['n_labels']} labels"]
+    if (record.get("molecules") or 0) > 1:
+        parts.append(f"{record['molecules']} molecules")
     if record["coverage"] is not None:
         parts.append(f"coverage {record['coverage']:.3f}")
     if record["energy_rmse"] is not None:

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from pyubias.campaign import arms_of
+from pyubias.candidates import elements_of, read_candidates, read_start
 from pyubias.config import CampaignConfig, GuardConfig
-from pyubias.datasets import read_frames, read_structures
+from pyubias.datasets import read_frames
 from pyubias.errors import UserError
 from pyubias.exploration import run_walker
 from pyubias.exporting import export
@@ -44,16 +45,18 @@ def rehearse(config: CampaignConfig, n_ranks: int) -> None:
     table = Table(title=f"{config.name}: dry run")
     for column in ("stage", "tried", "one takes"):
         table.add_column(column)
-    start = read_structures(config.start.structures)
+    start = read_start(config)
+    elements = elements_of(config, start + read_candidates(config))
     test = [] if config.evaluation.test is None else read_frames(config.evaluation.test)[0]
 
     frames, per_label = _try_label(config, start)
     table.add_row("label", f"{len(frames)} frames", f"{1e3 * per_label:.3g} ms a frame")
     with tempfile.TemporaryDirectory() as folder:
-        per_sample = _try_train(config, frames, Path(folder))
+        per_sample = _try_train(config, frames, elements, Path(folder))
         table.add_row("train", f"{REHEARSED_EPOCHS} epochs", f"{1e3 * per_sample:.3g} ms a sample")
         per_step = [
-            _try_walk(arm.config, frames[0], Path(folder)) for arm in arms_of(config, Path())
+            _try_walk(arm.config, frames[0], elements, Path(folder))
+            for arm in arms_of(config, Path())
         ]
     for arm, seconds in zip(arms_of(config, Path()), per_step, strict=True):
         table.add_row(
@@ -92,11 +95,9 @@ def _try_label(config: CampaignConfig, start: list[Atoms]) -> tuple[list[Atoms],
     return frames, seconds / len(frames)
 
 
-def _elements(config: CampaignConfig, frames: list[Atoms]) -> list[str]:
-    return config.elements or sorted({s for a in frames for s in a.get_chemical_symbols()})
-
-
-def _try_train(config: CampaignConfig, frames: list[Atoms], folder: Path) -> float:
+def _try_train(
+    config: CampaignConfig, frames: list[Atoms], elements: list[str], folder: Path
+) -> float:
     """Seconds per training structure and epoch; leaves ``model.pt`` in the folder."""
     splits = ["train"] * (len(frames) - 1) + ["calibration"]
 
@@ -106,7 +107,7 @@ def _try_train(config: CampaignConfig, frames: list[Atoms], folder: Path) -> flo
             config.model,
             config.training.model_copy(update={"epochs": epochs}),
             config.uncertainty,
-            elements=_elements(config, frames),
+            elements=elements,
             splits=splits,
         )
 
@@ -117,7 +118,7 @@ def _try_train(config: CampaignConfig, frames: list[Atoms], folder: Path) -> flo
     return max(seconds - once, 1e-6) / (REHEARSED_EPOCHS * (len(frames) - 1))
 
 
-def _try_walk(config: CampaignConfig, atoms: Atoms, folder: Path) -> float:
+def _try_walk(config: CampaignConfig, atoms: Atoms, elements: list[str], folder: Path) -> float:
     """Seconds per MD step. An untrained model is unsure, and may tear the structure apart: the
     threshold is out of reach, and so are the limits of what is trusted."""
     exploration = config.exploration.model_copy(
@@ -131,9 +132,7 @@ def _try_walk(config: CampaignConfig, atoms: Atoms, folder: Path) -> float:
     def walk(steps: int) -> float:
         chosen = exploration.model_copy(update={"steps": steps})
         result, seconds = _timed(
-            lambda: run_walker(
-                chosen, 0, folder / "model.pt", _elements(config, [atoms]), atoms, 1, folder
-            )
+            lambda: run_walker(chosen, 0, folder / "model.pt", elements, atoms, 1, folder)
         )
         if result.failure:
             raise UserError(f"walker script '{config.exploration.input}': {result.failure}")

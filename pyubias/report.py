@@ -115,6 +115,9 @@ def _rows(results: Sequence[ArmResult], with_coverage: bool) -> list[list[str]]:
         header[5:5] = ["stress RMSE meV/Å³"]
     if with_coverage:
         header[3:3] = ["coverage", f"coverage at {common:,} steps"]
+    with_molecules = any((r.records[-1].get("molecules") or 0) > 1 for r in results)
+    if with_molecules:
+        header[2:2] = ["molecules", "labels per molecule"]
     rows = [header]
     for result in results:
         last = result.records[-1]
@@ -134,6 +137,9 @@ def _rows(results: Sequence[ArmResult], with_coverage: bool) -> list[list[str]]:
             row[5:5] = [_milli(last["stress_rmse"], 3)]
         if with_coverage:
             row[3:3] = [f"{result.coverage():.3f}", f"{result.coverage(common):.3f}"]
+        if with_molecules:
+            molecules = last.get("molecules") or 1
+            row[2:2] = [str(molecules), f"{last['n_labels'] / molecules:.1f}"]
         rows.append(row)
     return rows
 

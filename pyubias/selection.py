@@ -2,20 +2,23 @@
 
 Pure functions of features: (pool, labelled, batch size) → indices into the pool, most wanted
 first. No index occurs twice, and no frame whose features equal those of a labelled frame is
-picked, so that fewer indices than asked for come back from a pool that holds nothing more.
+picked, so that fewer indices than asked for come back from a pool that holds nothing more. Frames
+may belong to groups, such as molecules, of which a batch takes a limited number each.
 
 Methods as in Holzmüller et al., J. Mach. Learn. Res. 24, 164 (2023).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["METHODS", "select"]
+__all__ = ["METHODS", "rms", "select", "whiten", "within_quota"]
 
 Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
 SAME = 1e-6  # distance per feature below which two rows (unit mean square) are one structure
+NOTHING = 1e-6  # labelled features this much smaller than those of the pool set no scale
 
 
 def select(
@@ -26,7 +29,9 @@ def select(
     *,
     regularisation: float = 0.01,
     seed: int = 0,
-) -> NDArray[np.int64]:
+    groups: Sequence[Hashable] | None = None,
+    per_group: int | None = None,
+) -> Indices:
     """Indices of up to `batch_size` pool rows.
 
     Args:
@@ -36,6 +41,8 @@ def select(
         batch_size: number wanted.
         regularisation: λ of the posterior kernel (max_diag and max_det).
         seed: of the random order (random).
+        groups: n labels, one for each pool row.
+        per_group: largest number of picks with the same label.
 
     Raises:
         ValueError: unknown method, or shapes that do not fit.
@@ -56,16 +63,65 @@ def select(
         return np.zeros(0, dtype=np.int64)
 
     # unit mean square over the labelled set, as in the posterior uncertainty
-    reference = labelled if len(labelled) else pool
-    scale = 1.0 / max(float(np.sqrt(np.mean(reference**2))), np.finfo(float).tiny)
+    reference = labelled if rms(labelled) > NOTHING * rms(pool) else pool
+    scale = 1.0 / max(rms(reference), np.finfo(float).tiny)
     candidates = _distinct(pool * scale, labelled * scale)
+    quota = _Quota([0] * len(pool) if groups is None else groups, per_group, candidates)
     picked = METHODS[method](
-        pool[candidates] * scale, labelled * scale, batch_size, regularisation, seed
+        pool[candidates] * scale, labelled * scale, batch_size, regularisation, seed, quota
     )
     return candidates[picked]
 
 
-def _distinct(pool: Array, labelled: Array) -> NDArray[np.int64]:
+def within_quota(
+    order: Sequence[int] | Indices, groups: Sequence[Hashable], per_group: int | None
+) -> Indices:
+    """The order without the rows that come when their group has had its picks."""
+    quota = _Quota(groups, per_group)
+    return quota.first(order, len(groups))
+
+
+class _Quota:
+    """Which rows may still be picked: each once, and of each group `per_group`.
+
+    Args:
+        groups: a label for each row.
+        per_group: None is no limit.
+        rows: those that are looked at, by default all.
+    """
+
+    def __init__(
+        self, groups: Sequence[Hashable], per_group: int | None, rows: Indices | None = None
+    ) -> None:
+        names: dict[Hashable, int] = {}
+        every = np.array([names.setdefault(g, len(names)) for g in groups], dtype=np.int64)
+        self.groups = every if rows is None else every[rows]
+        self.open = np.ones(len(self.groups), dtype=bool)
+        self.left = np.full(len(names), len(every) if per_group is None else per_group)
+
+    def take(self, k: int) -> None:
+        group = self.groups[k]
+        self.open[k] = False
+        self.left[group] -= 1
+        if self.left[group] <= 0:
+            self.open[self.groups == group] = False
+
+    def first(self, order: Sequence[int] | Indices, n: int) -> Indices:
+        """Take the first n in an order of rows that are open when their turn comes."""
+        picked: list[int] = []
+        for k in order:
+            if len(picked) < n and self.open[k]:
+                self.take(k)
+                picked.append(int(k))
+        return np.array(picked, dtype=np.int64)
+
+
+def rms(features: Array) -> float:
+    """Root mean square of all components; zero if there are none."""
+    return float(np.sqrt(np.mean(features**2))) if features.size else 0.0
+
+
+def _distinct(pool: Array, labelled: Array) -> Indices:
     """Rows of the pool that are not a labelled row again, nor an earlier pool row."""
     known: set[bytes] = set()
     kept = []
@@ -80,36 +136,35 @@ def _distinct(pool: Array, labelled: Array) -> NDArray[np.int64]:
 
 
 def _random(
-    pool: Array, labelled: Array, batch_size: int, regularisation: float, seed: int
-) -> NDArray[np.int64]:
-    return np.random.default_rng(seed).permutation(len(pool))[:batch_size]
+    pool: Array, labelled: Array, batch_size: int, regularisation: float, seed: int, quota: _Quota
+) -> Indices:
+    return quota.first(np.random.default_rng(seed).permutation(len(pool)), batch_size)
 
 
 def _max_diag(
-    pool: Array, labelled: Array, batch_size: int, regularisation: float, seed: int
-) -> NDArray[np.int64]:
+    pool: Array, labelled: Array, batch_size: int, regularisation: float, seed: int, quota: _Quota
+) -> Indices:
     """Largest posterior variance, each frame for itself."""
-    variance = np.square(_whiten(pool, labelled, regularisation)).sum(1)
-    return np.argsort(-variance, kind="stable")[:batch_size]
+    variance = np.square(whiten(pool, labelled, regularisation)).sum(1)
+    return quota.first(np.argsort(-variance, kind="stable"), batch_size)
 
 
 def _max_det(
-    pool: Array, labelled: Array, batch_size: int, regularisation: float, seed: int
-) -> NDArray[np.int64]:
+    pool: Array, labelled: Array, batch_size: int, regularisation: float, seed: int, quota: _Quota
+) -> Indices:
     """Largest posterior variance given all picks so far: greedy maximisation of log det(K + 1).
 
     With whitened features z the kernel is z·z'; observing x with unit noise subtracts
     k(·,x) k(x,·)/(1 + k(x,x)).
     """
-    z = _whiten(pool, labelled, regularisation)
+    z = whiten(pool, labelled, regularisation)
     variance = np.square(z).sum(1)
     factors = np.zeros((0, len(pool)))
     picked: list[int] = []
-    available = np.ones(len(pool), dtype=bool)
-    for _ in range(min(batch_size, len(pool))):
-        k = int(np.argmax(np.where(available, variance, -np.inf)))
+    while len(picked) < batch_size and quota.open.any():
+        k = int(np.argmax(np.where(quota.open, variance, -np.inf)))
         picked.append(k)
-        available[k] = False
+        quota.take(k)
         covariance = z @ z[k] - factors.T @ factors[:, k]
         column = covariance / np.sqrt(1.0 + covariance[k])
         factors = np.vstack([factors, column])
@@ -118,33 +173,32 @@ def _max_det(
 
 
 def _max_dist(
-    pool: Array, labelled: Array, batch_size: int, regularisation: float, seed: int
-) -> NDArray[np.int64]:
+    pool: Array, labelled: Array, batch_size: int, regularisation: float, seed: int, quota: _Quota
+) -> Indices:
     """Farthest from everything labelled or picked."""
     nearest = _squared_distances(pool, labelled).min(axis=1, initial=np.inf)
     picked: list[int] = []
-    available = np.ones(len(pool), dtype=bool)
-    for _ in range(min(batch_size, len(pool))):
+    while len(picked) < batch_size and quota.open.any():
         if np.isinf(nearest).all():  # nothing labelled yet: begin with the largest norm
             k = int(np.argmax(np.square(pool).sum(1)))
         else:
-            k = int(np.argmax(np.where(available, nearest, -np.inf)))
+            k = int(np.argmax(np.where(quota.open, nearest, -np.inf)))
         picked.append(k)
-        available[k] = False
+        quota.take(k)
         nearest = np.minimum(nearest, _squared_distances(pool, pool[k : k + 1])[:, 0])
     return np.array(picked, dtype=np.int64)
 
 
 def _lcmd(
-    pool: Array, labelled: Array, batch_size: int, regularisation: float, seed: int
-) -> NDArray[np.int64]:
+    pool: Array, labelled: Array, batch_size: int, regularisation: float, seed: int, quota: _Quota
+) -> Indices:
     """Largest cluster, maximum distance: the farthest member of the largest cluster.
 
     Every labelled or picked point is a cluster centre; pool points belong to the nearest; the
     size of a cluster is the sum of its squared distances.
     """
     if len(labelled) == 0:
-        first = _max_dist(pool, labelled, 1, regularisation, seed)
+        first = _max_dist(pool, labelled, 1, regularisation, seed, quota)
         nearest = _squared_distances(pool, pool[first])[:, 0]
         centre = np.zeros(len(pool), dtype=np.int64)
         picked, n_centres = [int(k) for k in first[:batch_size]], 1
@@ -152,17 +206,15 @@ def _lcmd(
         distances = _squared_distances(pool, labelled)
         nearest, centre = distances.min(axis=1), distances.argmin(axis=1)
         picked, n_centres = [], len(labelled)
-    available = np.ones(len(pool), dtype=bool)
-    available[picked] = False
 
-    while len(picked) < min(batch_size, len(pool)):
+    while len(picked) < batch_size and quota.open.any():
         sizes = np.bincount(centre, weights=nearest, minlength=n_centres)
-        occupied = np.bincount(centre[available], minlength=n_centres) > 0
+        occupied = np.bincount(centre[quota.open], minlength=n_centres) > 0
         largest = int(np.argmax(np.where(occupied, sizes, -np.inf)))
-        members = available & (centre == largest)
+        members = quota.open & (centre == largest)
         k = int(np.argmax(np.where(members, nearest, -np.inf)))
         picked.append(k)
-        available[k] = False
+        quota.take(k)
         distances = _squared_distances(pool, pool[k : k + 1])[:, 0]
         closer = distances < nearest
         nearest, centre = np.where(closer, distances, nearest), np.where(closer, n_centres, centre)
@@ -170,7 +222,7 @@ def _lcmd(
     return np.array(picked, dtype=np.int64)
 
 
-def _whiten(pool: Array, labelled: Array, regularisation: float) -> Array:
+def whiten(pool: Array, labelled: Array, regularisation: float) -> Array:
     """z with z·z' = φᵀ(ΦᵀΦ + λ² I)⁻¹ φ', the posterior kernel in units of λ²."""
     gram = labelled.T @ labelled + regularisation**2 * np.eye(pool.shape[1])
     return np.linalg.solve(np.linalg.cholesky(gram), pool.T).T
@@ -183,7 +235,7 @@ def _squared_distances(a: Array, b: Array) -> Array:
     return np.stack([np.square(a - row).sum(1) for row in b], axis=1)
 
 
-METHODS: dict[str, Callable[[Array, Array, int, float, int], NDArray[np.int64]]] = {
+METHODS: dict[str, Callable[[Array, Array, int, float, int, _Quota], Indices]] = {
     "random": _random,
     "max_diag": _max_diag,
     "max_det": _max_det,

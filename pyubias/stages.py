@@ -4,6 +4,7 @@ Each is a function of files to a file (see `state`) and does nothing if its outp
 """
 
 import contextlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,18 @@ from ase import Atoms
 
 from pyubias.analysis import evaluate
 from pyubias.calculator import Model
+from pyubias.candidates import elements_of, open_candidates, read_candidates, read_start
 from pyubias.config import CampaignConfig
-from pyubias.datasets import read_frames, read_structures, split_frames
+from pyubias.datasets import read_frames, split_frames
 from pyubias.errors import UserError
 from pyubias.exploration import Walk, load_walks, run_walker
 from pyubias.exporting import export
 from pyubias.labelling import LabelError, Reference, label_frame, open_reference
+from pyubias.levels import select_on_levels, split_uncertainty
 from pyubias.parallel import Ranks
 from pyubias.progress import Progress
 from pyubias.selection import select
-from pyubias.state import LabelStore, copy_file, write_json, write_with
+from pyubias.state import LabelledFrame, LabelStore, copy_file, write_json, write_with
 from pyubias.training import load_trained, train
 
 __all__ = ["Stages"]
@@ -48,10 +51,9 @@ class Stages:
         # one rank makes the database, then all open it
         ranks.on_root(lambda: LabelStore(folder / "labels.db").keys())
         self.labels = LabelStore(folder / "labels.db")
-        self.start = ranks.on_root(lambda: read_structures(config.start.structures))
-        self.elements = config.elements or sorted(
-            {s for atoms in self.start for s in atoms.get_chemical_symbols()}
-        )
+        self.start = ranks.on_root(lambda: read_start(config))
+        self.candidates = ranks.on_root(lambda: read_candidates(config))
+        self.elements = ranks.on_root(lambda: elements_of(config, self.start + self.candidates))
         test = config.evaluation.test
         self.test = ranks.on_root(lambda: read_frames(test)[0] if test is not None else [])
 
@@ -109,7 +111,7 @@ class Stages:
                 strain = np.eye(3) + 0.5 * (strain + strain.T)
                 atoms.set_cell(atoms.cell @ strain, scale_atoms=True)
             atoms.positions += generator.uniform(-1, 1, atoms.positions.shape) * start.perturb
-            atoms.info = {"iteration": 0, "split": splits[k], "walker": -1}
+            atoms.info.update(iteration=0, split=splits[k], walker=-1)
             frames.append(atoms)
         return frames
 
@@ -169,8 +171,7 @@ class Stages:
         todo = [k for k in range(config.walkers) if not (walkers / f"{k:02d}.npz").is_file()]
         if not todo:
             return
-        newest = max(f.iteration for f in frames)
-        starts = [f.atoms for f in frames if f.iteration == newest]
+        starts = _starts(frames)
         self.progress.stage(
             "explore",
             f"iteration {iteration}: {len(todo)} walkers, up to {config.steps} steps each",
@@ -185,7 +186,7 @@ class Stages:
                 k,
                 folder / "model.pt",
                 self.elements,
-                starts[k % len(starts)],
+                starts[k % len(starts)].atoms,
                 _seed(self.config.seed, iteration, k),
                 own,
                 group.communicator if group.size > 1 else None,
@@ -222,18 +223,12 @@ class Stages:
         if output.is_file():
             return
         config = self.config.selection
-        pool = self._pool(load_walks(folder / "walkers"))
+        pool = self._pool(load_walks(folder / "walkers"), _starts(frames))
+        pool += open_candidates(self.candidates, self.labels.frames(iteration))
         self.progress.stage("select", f"iteration {iteration}: from {len(pool)} frames")
-        model = Model(folder / "model.pt")
-        picked = select(
-            config.method,
-            model.mean_features(pool),
-            model.mean_features([f.atoms for f in frames]),
-            min(config.batch_size, self.config.stop.labels - len(frames)),
-            regularisation=self.config.uncertainty.regularisation,
-            seed=_seed(self.config.seed, iteration, 10**6),
-        )
-        chosen = [pool[k] for k in picked]
+        n_wanted = min(config.batch_size, self.config.stop.labels - len(frames))
+        seed = _seed(self.config.seed, iteration, 10**6)
+        chosen = [pool[k] for k in self._picked(folder, pool, frames, n_wanted, seed)]
         training = self.config.training
         splits = split_frames(
             len(chosen),
@@ -246,8 +241,52 @@ class Stages:
             atoms.info.update(iteration=iteration + 1, split=split)
         write_with(output, lambda p: ase.io.write(p, chosen) if chosen else p.touch())
 
-    def _pool(self, walks: list[Walk]) -> list[Atoms]:
-        """Frames of all walkers, thinned evenly to `max_pool`; crossing frames always stay."""
+    def _picked(
+        self, folder: Path, pool: list[Atoms], frames: list[Any], n_wanted: int, seed: int
+    ) -> Iterable[int]:
+        config, regularisation = self.config.selection, self.config.uncertainty.regularisation
+        model = Model(folder / "model.pt")
+        features = model.mean_features(pool)
+        labelled = model.mean_features([f.atoms for f in frames])
+        molecules = [atoms.info.get("molecule", "") for atoms in pool]
+        if self.config.by_molecule:
+            known = {f.molecule for f in frames}
+            parts = split_uncertainty(features, molecules, labelled, regularisation)
+            between = np.square(parts.molecule).sum() / max(np.square(parts.total).sum(), 1e-300)
+            self.progress.tell(
+                f"pool: {len(set(molecules))} molecules, {len(set(molecules) - known)} of them "
+                f"without a label; {between:.0%} of the total uncertainty (u²) is about molecules, "
+                "the rest about their geometries"
+            )
+        if config.balance is None:
+            return select(
+                config.method,
+                features,
+                labelled,
+                n_wanted,
+                regularisation=regularisation,
+                seed=seed,
+                groups=molecules,
+                per_group=config.per_molecule,
+            )
+        return select_on_levels(
+            config.method,
+            features,
+            labelled,
+            n_wanted,
+            pool_molecules=molecules,
+            labelled_molecules=[f.molecule for f in frames],
+            balance=config.balance,
+            per_molecule=config.per_molecule,
+            regularisation=regularisation,
+            seed=seed,
+        )
+
+    def _pool(self, walks: list[Walk], starts: list[LabelledFrame]) -> list[Atoms]:
+        """Frames of all walkers, thinned evenly to `max_pool`; crossing frames always stay.
+
+        A frame is of the molecule that its walker started from, however stretched its bonds.
+        """
         stride = max(1, -(-sum(len(w.positions) for w in walks) // self.config.selection.max_pool))
         pool = []
         for k, walk in enumerate(walks):
@@ -256,11 +295,19 @@ class Stages:
             for i, atoms in enumerate(frames):
                 if i % stride == 0 or (walk.crossed and i == last):
                     atoms.info = {"walker": k, "timestep": int(walk.timesteps[i])}
+                    if self.config.by_molecule:
+                        atoms.info["molecule"] = starts[k % len(starts)].molecule
                     pool.append(atoms)
         if not pool:
             failures = sorted({w.failure for w in walks if w.failure})
             raise UserError("; ".join(["the walkers wrote no frame", *failures[:1]]))
         return pool
+
+
+def _starts(frames: Sequence[LabelledFrame]) -> list[LabelledFrame]:
+    """What walkers start from, in turn: the frames that were selected last."""
+    newest = max(f.iteration for f in frames)
+    return [f for f in frames if f.iteration == newest]
 
 
 def _seed(*numbers: int) -> int:

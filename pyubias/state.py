@@ -52,7 +52,7 @@ def copy_file(source: Path, target: Path) -> None:
 
 @dataclass(frozen=True)
 class LabelledFrame:
-    """One row of the label database."""
+    """One row of the label database; molecule is empty unless the campaign asks for it."""
 
     key: str
     iteration: int
@@ -60,6 +60,7 @@ class LabelledFrame:
     walker: int
     atoms: Atoms
     reason: str
+    molecule: str = ""
 
     @property
     def failed(self) -> bool:
@@ -85,7 +86,7 @@ class LabelStore:
 
         Args:
             key: unique name of the frame, such as ``0003-05``.
-            atoms: with iteration, split and walker in ``info``.
+            atoms: with iteration, split and walker in ``info``, and molecule where that is known.
         """
         columns = {name: atoms.info[name] for name in ("iteration", "split", "walker")}
         clean = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
@@ -94,9 +95,8 @@ class LabelStore:
             if label.stress is not None:
                 results["stress"] = label.stress
             clean.calc = SinglePointCalculator(clean, **results)
-        self.database.write(
-            clean, frame=f"f{key}", failed=bool(reason), data={"reason": reason}, **columns
-        )
+        data = {"reason": reason, "molecule": atoms.info.get("molecule", "")}
+        self.database.write(clean, frame=f"f{key}", failed=bool(reason), data=data, **columns)
 
     def keys(self) -> set[str]:
         return {row.frame[1:] for row in self.database.select(columns=["id", "key_value_pairs"])}
@@ -121,6 +121,7 @@ class LabelStore:
                     walker=row.walker,
                     atoms=atoms,
                     reason=row.data.get("reason", ""),
+                    molecule=row.data.get("molecule", ""),
                 )
             )
         return sorted(found, key=lambda frame: frame.key)

@@ -55,6 +55,15 @@ class OnlyAtFirst(Moody):
         return OnlyAtFirst.n_good > 10
 
 
+class NoEthane(EMT):
+    """A reference that cannot do one molecule."""
+
+    def calculate(self, atoms: Atoms, *arguments: Any) -> None:
+        if len(atoms) == 8:
+            raise RuntimeError("SCF did not converge")
+        super().calculate(atoms, *arguments)
+
+
 def run(folder: Path, changes: dict[str, Any] | None = None) -> Path:
     """A tiny campaign on this rank, without its report."""
     return run_campaign(load_campaign(tiny(folder, changes)), folder / "runs")
@@ -333,6 +342,105 @@ def test_start_structures_may_differ_in_composition(tmp_path: Path) -> None:
     walks = load_walks(folder / "iterations" / "0001" / "walkers")
     for k, walk in enumerate(walks):
         assert str(walk.frames()[0].symbols) == str(newest[k % len(newest)].symbols)
+
+
+def molecules(folder: Path, **selection: Any) -> dict[str, Any]:
+    """Changes: water and methane at the start; ammonia, twice, ethane and methanol to choose."""
+    other = molecule("NH3")
+    other.rattle(0.1, seed=1)
+    ase.io.write(folder / "starts.xyz", [molecule("H2O"), molecule("CH4")])
+    candidates = [molecule("NH3"), other, molecule("C2H6"), molecule("CH3OH")]
+    ase.io.write(folder / "candidates.xyz", candidates)
+    return {
+        "start": {"structures": "starts.xyz", "candidates": "candidates.xyz", "count": 8},
+        "reference": ase_reference("ase.calculators.emt.EMT"),
+        "exploration": {"walkers": 3},
+        "selection": {"batch_size": 4, **selection},
+        "stop": {"labels": 16},
+        "evaluation": {"test": None, "collective_variables": []},
+    }
+
+
+def names_of(frames: list[LabelledFrame]) -> list[str]:
+    return [str(f.atoms.symbols) for f in frames]
+
+
+@pytest.fixture(scope="module")
+def over_molecules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of a campaign that prefers molecules to geometries."""
+    pytest.importorskip("rdkit")
+    folder = tmp_path_factory.mktemp("molecules")
+    return run(folder, molecules(folder, balance=1.0))
+
+
+def test_molecules_only_labels_every_candidate_molecule_once_then_geometries(
+    over_molecules: Path,
+) -> None:
+    frames = labels(over_molecules)
+    second, third = ([f for f in frames if f.iteration == k] for k in (1, 2))
+    new = {str(molecule(name).symbols) for name in ("NH3", "C2H6", "CH3OH")}
+    assert set(names_of(second)[:3]) == new
+    assert [f.walker for f in second[:3]] == [-1, -1, -1]
+    assert len(names_of(second)) == len(names_of(third)) == 4
+    assert all(f.walker >= 0 for f in third)
+
+
+def test_walkers_start_from_molecules_that_were_labelled_last(over_molecules: Path) -> None:
+    frames = labels(over_molecules)
+    newest = [f for f in frames if f.iteration == 1]
+    walks = load_walks(over_molecules / "iterations" / "0001" / "walkers")
+    assert [str(w.frames()[0].symbols) for w in walks] == names_of(newest)[:3]
+    # and what is selected from them is of the same molecules
+    for f in (f for f in frames if f.iteration == 2):
+        assert f.molecule == newest[f.walker].molecule
+
+
+def test_the_record_says_how_many_molecules_are_labelled(over_molecules: Path) -> None:
+    frames, records = labels(over_molecules), metrics(over_molecules)
+    assert [r["molecules"] for r in records] == [2, 5, 5]
+    assert (
+        records[-1]["molecules"] == len({f.molecule for f in frames}) == len(set(names_of(frames)))
+    )
+    log = (over_molecules / "log.txt").read_text()
+    assert "8 labels, 2 molecules" in log
+    assert "pool: 5 molecules, 3 of them without a label" in log
+
+
+@pytest.mark.parametrize("name", ["selection.traj", "00.npz", "record.json"])
+def test_a_campaign_over_molecules_goes_on_where_it_was_killed(
+    over_molecules: Path, tmp_path: Path, name: str
+) -> None:
+    file = tiny(tmp_path, molecules(tmp_path, balance=1.0))
+    command = shared_commands().run(tmp_path, "run", file, die_before=name)
+    assert command.status == -signal.SIGKILL, command.output
+    folder = run_campaign(load_campaign(file), tmp_path / "runs")
+    assert_same_result(folder, over_molecules)
+    ours, theirs = labels(folder), labels(over_molecules)
+    assert [f.molecule for f in ours] == [f.molecule for f in theirs]
+
+
+def test_ranks_change_nothing_over_molecules(over_molecules: Path, tmp_path: Path) -> None:
+    file = tiny(tmp_path, molecules(tmp_path, balance=1.0))
+    result = mpirun(2, tmp_path, sys.executable, TESTS / "campaigns.py", file)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert_same_result(tmp_path / "runs" / "tiny", over_molecules)
+
+
+def test_a_batch_takes_no_more_of_one_molecule_than_the_cap(tmp_path: Path) -> None:
+    pytest.importorskip("rdkit")
+    folder = run(tmp_path, molecules(tmp_path, per_molecule=1))
+    for iteration in (1, 2):
+        batch = names_of([f for f in labels(folder) if f.iteration == iteration])
+        assert len(batch) == len(set(batch))
+
+
+def test_a_candidate_whose_label_failed_is_not_picked_again(tmp_path: Path) -> None:
+    pytest.importorskip("rdkit")
+    changes = molecules(tmp_path, balance=1.0)
+    changes["reference"] = ase_reference("test_campaign.NoEthane")
+    frames = labels(run(tmp_path, changes))
+    failed = [f for f in frames if f.failed]
+    assert names_of(failed) == [str(molecule("C2H6").symbols)]
 
 
 def test_the_control_arm_is_the_campaign_with_the_differences_applied(tmp_path: Path) -> None:

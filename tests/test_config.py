@@ -115,6 +115,18 @@ def test_an_unknown_key_names_the_nearest_known_one(
             changed("selection", "method", value="maxdet"),
             r"'selection\.method': .*'max_det'.*, got 'maxdet'",
         ),
+        (
+            changed("selection", "balance", value=1.5),
+            r"'selection\.balance': .*less than or equal to 1, got 1\.5",
+        ),
+        (
+            changed("selection", "per_molecule", value=0),
+            r"'selection\.per_molecule': .*greater than 0, got 0",
+        ),
+        (
+            changed("selection", value={"method": "random", "balance": 0.5}),
+            "'selection': balance weights a kernel, which the method 'random' does not have",
+        ),
         (changed("name", value="a b"), r"'name': .*pattern.*, got 'a b'"),
         (
             changed("training", value={"validation": 0.5, "calibration": 0.5}),
@@ -200,6 +212,22 @@ def test_paths_of_the_control_arm_are_relative_to_the_file_too(tmp_path: Path) -
     (tmp_path / "other.in").write_text("")
     path = tiny(tmp_path, {"control": {"exploration": {"input": "other.in"}}})
     assert control_arm(load_campaign(path)).exploration.input == tmp_path / "other.in"
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "asked"),
+    [
+        (("seed",), 2, False),
+        (("start", "candidates"), str(ALA2 / "c7eq.xyz"), True),
+        (("selection", "balance"), 0.0, True),
+        (("selection", "per_molecule"), 1, True),
+    ],
+)
+def test_molecules_matter_where_a_setting_asks_for_them(
+    tmp_path: Path, keys: tuple[str, ...], value: Any, asked: bool
+) -> None:
+    config = load_campaign(write(tmp_path, changed(*keys, value=value)))
+    assert config.by_molecule == asked
 
 
 def test_settings_cannot_be_changed_once_read() -> None:

@@ -12,13 +12,14 @@ import pyubias
 PACKAGE = Path(pyubias.__file__).parent
 GROUPS = [
     "errors plugin kernels contract config parallel",
-    "graphs guards datasets selection calibration",
+    "graphs guards datasets selection levels calibration",
     "potential uncertainty",
     "objective",
     "fitting",
     "training exporting",
     "lammps_library calculator metadynamics exploration labelling",
     "state analysis cells progress",
+    "candidates",
     "stages records campaign figures options pages cell_report report comparison "
     "relabelling rehearsal templates doctor",
     "cli",

@@ -5,8 +5,10 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
+from ase.build import molecule
 from campaigns import tiny
 
 from pyubias.analysis import collective_variables, quadtree_coverage
@@ -153,3 +155,24 @@ def test_a_report_needs_no_test_set_and_no_collective_variables(
     assert "–" in page.cells
     assert not any("coverage" in cell for cell in page.cells)
     assert f"report: {folder / 'report.html'}" in capsys.readouterr().out
+
+
+def test_molecules_are_counted_where_there_is_more_than_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("rdkit")
+    ase.io.write(tmp_path / "two.xyz", [molecule("H2O"), molecule("CH4")])
+    changes = {
+        "start": {"structures": "two.xyz", "count": 9},
+        "reference": {"kind": "ase", "calculator": "ase.calculators.emt.EMT", "input": None},
+        "selection": {"per_molecule": 2},
+        "stop": {"labels": 9},
+        "evaluation": {"test": None, "collective_variables": None},
+    }
+    config = load_campaign(tiny(tmp_path, changes))
+    folder = run_campaign(config, tmp_path)
+    write_report(config, folder)
+    cells = Page((folder / "report.html").read_text()).cells
+    assert cells[:4] == ["arm", "labels", "molecules", "labels per molecule"]
+    assert {"9", "2", "4.5"} <= set(cells)
+    assert "labels per molecule" in capsys.readouterr().out

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyubias.selection import METHODS, select
+from pyubias.selection import METHODS, select, within_quota
 
 GREEDY = sorted(set(METHODS) - {"random"})
 LAMBDA = 0.1
@@ -191,3 +191,33 @@ def test_max_diag_picks_are_those_of_bmdal_reg(bmdal, seed):
     theirs = bmdal.MaxDiagSelectionMethod(y.posterior_tfm(LAMBDA)(x)).select(20)
     ours = select("max_diag", pool, labelled, 20, regularisation=LAMBDA)
     assert ours.tolist() == theirs.flip(0).tolist()  # theirs ends with the largest
+
+
+# --- groups --------------------------------------------------------------------------------
+
+
+@every_method
+@given(problem=problems(), cap=st.integers(1, 3))
+def test_no_group_gets_more_than_its_quota(method, problem, cap):
+    pool, labelled, batch_size = problem
+    groups = ["even" if k % 2 == 0 else "odd" for k in range(len(pool))]
+    picked = select(method, pool, labelled, batch_size, groups=groups, per_group=cap)
+    for name in ("even", "odd"):
+        assert sum(groups[k] == name for k in picked) <= cap
+    everything = select(method, pool, labelled, 30, groups=groups, per_group=cap)
+    np.testing.assert_array_equal(picked, everything[:batch_size])
+
+
+@every_method
+@given(problem=problems())
+def test_groups_without_a_quota_change_nothing(method, problem):
+    pool, labelled, batch_size = problem
+    groups = [k % 3 for k in range(len(pool))]
+    for quota in (None, len(pool)):
+        picked = select(method, pool, labelled, batch_size, groups=groups, per_group=quota)
+        np.testing.assert_array_equal(picked, select(method, pool, labelled, batch_size))
+
+
+def test_an_order_within_its_quota_keeps_the_first_of_each_group():
+    assert within_quota([4, 0, 1, 2, 3], list("aabbb"), 1).tolist() == [4, 0]
+    assert within_quota([4, 0, 1], list("aabbb"), None).tolist() == [4, 0, 1]

@@ -42,6 +42,15 @@ def test_a_label_comes_back_as_it_was_stored(tmp_path: Path, periodic: bool) -> 
         np.testing.assert_array_equal(found.atoms.cell.array, np.diag([4.0, 5.0, 6.0]))
 
 
+def test_a_label_remembers_its_molecule_where_that_is_known(tmp_path: Path) -> None:
+    store = LabelStore(tmp_path / "labels.db")
+    named = frame(1)
+    named.info["molecule"] = "[H][O]"
+    store.add("0000-00", frame(0), label(0))
+    store.add("0000-01", named, label(1))
+    assert [f.molecule for f in store.frames()] == ["", "[H][O]"]
+
+
 def test_a_failed_label_keeps_its_reason_and_has_no_numbers(tmp_path: Path) -> None:
     store = LabelStore(tmp_path / "labels.db")
     store.add("0000-00", frame(0), None, reason="SCF: not converged, ΔE = 3")
