@@ -7,8 +7,11 @@ import pytest
 import yaml
 from campaigns import mpirun, shared_commands
 
+from pyubias.state import LabelStore
+
 pytest.importorskip("tblite")
 
+EXPLORE = Path(__file__).parents[2] / "inputs" / "molecules" / "explore.in"
 MOLECULES = """\
 C methane
 CC
@@ -147,11 +150,31 @@ def test_failed_labels_do_not_stop_the_study(tmp_path: Path) -> None:
     assert any("is above the limit of 3" in line for line in failures)
 
 
+def test_biased_walkers_are_one_source_of_geometries(tmp_path: Path) -> None:
+    """All training geometries come from LAMMPS, but for the first one of each molecule."""
+    pool = {
+        "molecules": "molecules.smi",
+        "sources": {"basins": 1, "biased": 3},
+        "biased": {"input": str(EXPLORE), "steps": 40, "labels": 8, "threshold": 100.0},
+    }
+    prepare(tmp_path, pool=pool)
+    command = shared_commands().run(tmp_path, "diversity", "study", "study.yaml")
+    assert command.status == 0, command.output
+    folder = tmp_path / "runs" / "tiny"
+    walked = list(folder.glob("walkers/*/trajectory.dump"))
+    assert walked
+    assert (folder / "walker.pt").is_file()
+    rows = {f.key for f in LabelStore(folder / "labels.db").frames() if not f.failed}
+    molecules = {path.parent.name for path in walked}
+    assert all(any(key.startswith(f"{m}-train-") for key in rows) for m in molecules)
+
+
 def test_mistakes_in_the_file_are_one_line(tmp_path: Path) -> None:
     for changes, message in (
         ({"seeds": 1}, "'seeds': input should be greater than or equal to 2, got 1"),
         ({"sead": 1}, "unknown key 'sead'; did you mean 'seed'?"),
         ({"arms": {"fixed_budget": {"labels": 5, "molecules": [2, 5]}}}, "cannot be shared evenly"),
+        ({"pool": {"molecules": "molecules.smi", "sources": {"biased": 1}}}, "wants a section 'b"),
         ({"tests": {"unseen": 50}}, "usable molecules are too few"),
     ):
         prepare(tmp_path, **changes)
