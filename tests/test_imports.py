@@ -25,14 +25,14 @@ GROUPS = [
     "cli",
 ]
 DIVERSITY = [
-    "molecules measures scores",
+    "molecules measures scores force_field",
     "geometry conformers",
     "census",
     "overlap domain allocation sets config",
     "plan",
     "figures findings arms walkers",
-    "report study_report pool applicability",
-    "study",
+    "summary study_report pool applicability",
+    "study report",
     "commands",
 ]
 
@@ -106,9 +106,9 @@ def test_a_module_of_diversity_imports_only_groups_to_its_left(module):
     }
 
 
-def test_only_molecules_and_conformers_know_rdkit():
+def test_only_molecules_and_their_geometries_know_rdkit():
     knowing = {m for m in DIVERSITY_MODULES if "rdkit" in top_levels(parsed(m))}
-    assert knowing == {"diversity/molecules", "diversity/conformers"}
+    assert knowing == {f"diversity/{name}" for name in ("molecules", "conformers", "force_field")}
 
 
 def test_only_parallel_knows_mpi4py():

@@ -24,8 +24,9 @@ def report(
     key: Keys = None,
 ) -> None:
     """Census, diversity on both levels, and overlap of one set or several, as a page and JSON."""
-    from pyubias.diversity.report import diversity_page, measure_diversity, summary_rows
+    from pyubias.diversity.report import diversity_page, summary_rows
     from pyubias.diversity.sets import read_sets
+    from pyubias.diversity.summary import measure_diversity
 
     result = measure_diversity(read_sets(data, keys_of(key)))
     print_table("diversity", summary_rows(result))
@@ -74,3 +75,11 @@ def domain(
     print_table(f"{new} for {model}", judgement_rows(result))
     if json_file is not None:
         json_file.write_text(json.dumps(result, indent=1) + "\n")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of study files, for editors."""
+    from pyubias.diversity.config import StudyConfig
+
+    print(json.dumps(StudyConfig.model_json_schema(), indent=1, ensure_ascii=False))

@@ -1,5 +1,5 @@
-"""Which molecule a structure is: from its geometry alone, or from SMILES. Only here and in
-`conformers` is RDKit known.
+"""Which molecule a structure is: from its geometry alone, or from SMILES. RDKit is
+known here, in `force_field` and in `conformers`.
 
 Two atoms are bonded if they are nearer than 1.3 times the sum of their covalent radii. The graph of
 elements and bonds, and the charge, make the molecule: stereoisomers are conformers of one.

@@ -10,7 +10,8 @@ from ase import Atoms
 from ase.build import molecule
 from campaigns import shared_commands
 
-from pyubias.diversity.report import diversity_page, measure_diversity
+from pyubias.diversity.report import diversity_page
+from pyubias.diversity.summary import measure_diversity
 
 NAMES = ["CH3CH2OH", "CH3OCH3", "C6H6", "CH3COOH"]
 

@@ -1,0 +1,175 @@
+"""All diversity numbers of data sets, on two levels, as JSON-like values."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from pyubias.diversity.census import Census, take_census
+from pyubias.diversity.geometry import environments_of
+from pyubias.diversity.measures import (
+    effective_conformers,
+    environment_entropy,
+    hill_number,
+    split_variance,
+    torsion_coverage,
+    vendi_score,
+    without_composition,
+)
+from pyubias.diversity.molecules import similarity
+from pyubias.diversity.overlap import overlaps
+
+__all__ = ["BANDWIDTH", "RESOLUTION", "measure_diversity"]
+
+Array = NDArray[np.float64]
+RESOLUTION = 0.25  # Å, at which geometries of a molecule count as different
+BANDWIDTH = 0.1  # of environments, in units of a sum of covalent radii
+MOST_ENVIRONMENTS = 4000  # of one element, that enter the entropy
+
+
+def measure_diversity(sets: Mapping[str, Sequence[Atoms]]) -> dict[str, Any]:
+    """All numbers of the report, JSON-like.
+
+    Args:
+        sets: structures by name of the set, with labels as in `datasets` where there are some.
+
+    Returns:
+        ``sets``: for each name ``census``, ``structural``, ``conformational``, ``environments``
+        and ``variance``; ``overlaps``: of each pair of sets.
+    """
+    elements = sorted({e for frames in sets.values() for a in frames for e in set(a.symbols)})
+    found = {name: take_census(frames) for name, frames in sets.items()}
+    return {
+        "resolution": RESOLUTION,
+        "bandwidth": BANDWIDTH,
+        "sets": {name: _measure(found[name], sets[name], elements) for name in sets},
+        "overlaps": [asdict(o) for o in overlaps(found)],
+    }
+
+
+def _measure(census: Census, frames: Sequence[Atoms], elements: Sequence[str]) -> dict[str, Any]:
+    surroundings = [environments_of(atoms, elements) for atoms in frames]
+    return {
+        "census": _census(census),
+        "structural": _structural(census, frames),
+        "conformational": _conformational(census),
+        "environments": _entropies(surroundings, frames),
+        "variance": _variance(census, surroundings, frames, elements),
+    }
+
+
+def _census(census: Census) -> dict[str, Any]:
+    counts = [len(g.indices) for g in census.groups]
+    return {
+        "structures": census.n_structures,
+        "molecules": len(census.groups),
+        "conformers_per_molecule": census.n_structures / max(1, len(census.groups)),
+        "conformers_least": min(counts, default=0),
+        "conformers_most": max(counts, default=0),
+        "charges": sorted({g.molecule.charge for g in census.groups}),
+        "duplicates": [[k + 1, j + 1] for k, j in census.duplicates],
+        "problems": [[k + 1, reason] for k, reason in census.problems],
+        "of_molecules": [
+            {
+                "molecule": g.molecule.name,
+                "charge": g.molecule.charge,
+                "atoms": g.molecule.n_atoms,
+                "conformers": len(g.indices),
+                "energy_range": _finite(g.energy_range),
+            }
+            for g in census.groups
+        ],
+    }
+
+
+def _structural(census: Census, frames: Sequence[Atoms]) -> dict[str, Any]:
+    molecules = [g.molecule for g in census.groups]
+    counts = [len(g.indices) for g in census.groups]
+    kernel = np.array([[similarity(a, b) for b in molecules] for a in molecules])
+    scaffolds = [m.scaffold for m in molecules if m.scaffold]
+    frequency = {s: scaffolds.count(s) for s in sorted(set(scaffolds))}
+    symbols = [e for atoms in frames for e in atoms.get_chemical_symbols()]
+    return {
+        "vendi": vendi_score(kernel),
+        "hill_molecules": hill_number(counts),
+        "scaffolds": len(frequency),
+        "hill_scaffolds": hill_number(list(frequency.values())),
+        "acyclic": sum(not m.scaffold for m in molecules),
+        "elements": {e: symbols.count(e) / len(symbols) for e in sorted(set(symbols))},
+    }
+
+
+def _conformational(census: Census) -> dict[str, Any]:
+    groups = census.groups
+    effective = [effective_conformers(g.shapes, RESOLUTION) for g in groups]
+    torsions = [torsion_coverage(g.angles) for g in groups]
+    spreads = [g.energy_spread for g in groups if len(g.indices) > 1]
+    return {
+        "effective_conformers": float(np.mean(effective)),
+        "effective_conformers_of_molecules": effective,
+        "torsion_coverage": _average([t for t in torsions if not math.isnan(t)]),
+        "energy_spread": _average([s for s in spreads if not math.isnan(s)]),
+    }
+
+
+def _entropies(surroundings: Sequence[Array], frames: Sequence[Atoms]) -> dict[str, Any]:
+    """Entropy in nats of each element's environments, and of all environments together."""
+    symbols = np.array([e for atoms in frames for e in atoms.get_chemical_symbols()])
+    rows = np.concatenate(surroundings)
+    entropies = {
+        str(e): environment_entropy(_thinned(rows[symbols == e]), BANDWIDTH)
+        for e in np.unique(symbols)
+    }
+    shares = {e: float(np.mean(symbols == e)) for e in entropies}
+    # environments of two elements are never alike
+    total = sum(p * (entropies[e] - math.log(p)) for e, p in shares.items())
+    return {"entropy": total, "of_elements": entropies}
+
+
+def _thinned(environments: Array) -> Array:
+    """Evenly over the sorted distinct rows, so that duplicates do not matter."""
+    if len(environments) <= MOST_ENVIRONMENTS:
+        return environments
+    unique = np.unique(environments, axis=0)
+    return unique[:: -(-len(unique) // MOST_ENVIRONMENTS)]
+
+
+def _variance(
+    census: Census, surroundings: Sequence[Array], frames: Sequence[Atoms], elements: Sequence[str]
+) -> dict[str, Any]:
+    """Between and within molecules: of mean environments, and of energies per atom."""
+    keys: list[str] = [""] * len(frames)
+    for group in census.groups:
+        for k in group.indices:
+            keys[k] = group.molecule.key
+    means = [_mean(rows, a, elements) for rows, a in zip(surroundings, frames, strict=True)]
+    geometry = split_variance(np.array(means), keys)
+    result: dict[str, Any] = {"geometry": {**vars(geometry), "fraction": _between(geometry)}}
+    labelled = [k for k, a in enumerate(frames) if np.isfinite(a.info.get("REF_energy", np.nan))]
+    if labelled:
+        energies = without_composition([frames[k] for k in labelled], elements)
+        energy = split_variance(energies, [keys[k] for k in labelled])
+        result["energy"] = {**vars(energy), "fraction": _between(energy)}
+    return result
+
+
+def _mean(surroundings: Array, atoms: Atoms, elements: Sequence[str]) -> Array:
+    """For each element the sum over its atoms, over the number of all atoms."""
+    symbols = np.array(atoms.get_chemical_symbols())
+    return np.concatenate([surroundings[symbols == e].sum(0) for e in elements]) / len(atoms)
+
+
+def _between(split: Any) -> float | None:
+    return _finite(split.fraction_between)
+
+
+def _average(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if len(values) else None
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
