@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from pyubias.calibration import conformal_factor, coverage
 from pyubias.diversity.census import Census
 from pyubias.diversity.geometry import shape
-from pyubias.diversity.molecules import in_order, similarity
+from pyubias.diversity.molecules import in_order, similarities
 
 __all__ = ["GroupFactors", "Novelty", "fit_factors", "novelty"]
 
@@ -41,17 +41,17 @@ class Novelty:
 def novelty(frames: Sequence[Atoms], training: Census) -> list[Novelty]:
     """Of each structure against the census of a training set."""
     known = {g.molecule.key: g for g in training.groups}
+    placed = [in_order(atoms) for atoms in frames]
+    nearest = similarities([m for m, _ in placed], [g.molecule for g in training.groups]).max(1)
     found = []
-    for atoms in frames:
-        molecule, positions = in_order(atoms)
-        nearest = max(similarity(molecule, g.molecule) for g in training.groups)
+    for (molecule, positions), likeness in zip(placed, nearest, strict=True):
         group = known.get(molecule.key)
-        distance = None
-        if group is not None:
-            difference = np.square(group.shapes - shape(molecule, positions)).mean(1)
-            distance = float(np.sqrt(difference.min())) if group.shapes.shape[1] else 0.0
-        structural = 0.0 if group is not None else 1.0 - nearest
-        found.append(Novelty(molecule.name, group is not None, structural, distance))
+        if group is None:
+            found.append(Novelty(molecule.name, False, 1.0 - float(likeness), None))
+            continue
+        squared = np.square(group.shapes - shape(molecule, positions)).mean(1)
+        distance = float(np.sqrt(squared.min())) if group.shapes.shape[1] else 0.0
+        found.append(Novelty(molecule.name, True, 0.0, distance))
     return found
 
 

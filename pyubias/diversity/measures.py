@@ -16,6 +16,7 @@ __all__ = [
     "environment_entropy",
     "hill_number",
     "split_variance",
+    "stride_for",
     "torsion_coverage",
     "vendi_score",
     "without_composition",
@@ -23,6 +24,7 @@ __all__ = [
 
 Array = NDArray[np.float64]
 BLOCK = 500  # rows of a kernel that are held at once
+MOST = 4000  # distinct rows that enter a kernel
 
 
 def hill_number(counts: ArrayLike, order: float = 1.0) -> float:
@@ -68,7 +70,7 @@ def effective_conformers(shapes: Array, resolution: float) -> float:
     """
     if len(shapes) == 0:
         return 0.0
-    unique, counts = np.unique(np.round(shapes, 6), axis=0, return_counts=True)
+    unique, counts = _distinct(np.round(shapes, 6))
     squared = _squared_distances(unique, unique) / max(1, unique.shape[1])
     weights = np.sqrt(counts / counts.sum())
     # the eigenvalues of K/n are those of the kernel of unique rows, weighted by how often they are
@@ -147,7 +149,7 @@ def environment_entropy(environments: Array, bandwidth: float) -> float:
     """
     if len(environments) == 0:
         return 0.0
-    unique, counts = np.unique(environments, axis=0, return_counts=True)
+    unique, counts = _distinct(environments)
     weights = counts / counts.sum()
     density = np.empty(len(unique))
     for first in range(0, len(unique), BLOCK):
@@ -155,6 +157,18 @@ def environment_entropy(environments: Array, bandwidth: float) -> float:
         squared = _squared_distances(unique[rows], unique)
         density[rows] = np.exp(-squared / (2.0 * bandwidth**2)) @ weights
     return float(-np.sum(weights * np.log(density)))
+
+
+def _distinct(rows: Array) -> tuple[Array, Array]:
+    """Distinct rows in sorted order and how often each occurs; at most `MOST`, evenly spread."""
+    unique, counts = np.unique(rows, axis=0, return_counts=True)
+    stride = stride_for(len(unique), MOST)
+    return unique[::stride], counts[::stride]
+
+
+def stride_for(n: int, most: int) -> int:
+    """The stride with which no more than `most` of n items are taken."""
+    return max(1, -(-n // most))
 
 
 def _squared_distances(a: Array, b: Array) -> Array:

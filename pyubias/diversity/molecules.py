@@ -7,6 +7,7 @@ elements and bonds, and the charge, make the molecule: stereoisomers are conform
 
 import functools
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from pyubias.errors import UserError
 
-__all__ = ["Molecule", "Rejected", "in_order", "molecule_of", "read_smiles", "similarity"]
+__all__ = ["Molecule", "Rejected", "in_order", "molecule_of", "read_smiles", "similarities"]
 
 BOND = 1.3
 FINGERPRINT_RADIUS, FINGERPRINT_BITS = 2, 2048
@@ -137,10 +138,19 @@ def read_smiles(path: Path) -> tuple[list[tuple[int, str]], list[Rejected]]:
     return list(good.values()), rejected
 
 
-def similarity(a: Molecule, b: Molecule) -> float:
-    """Tanimoto similarity of the fingerprints: 1 for equal ones, also if both are empty."""
-    union = len(a.bits | b.bits)
-    return len(a.bits & b.bits) / union if union else 1.0
+def similarities(a: Sequence[Molecule], b: Sequence[Molecule]) -> NDArray[np.float64]:
+    """Tanimoto similarity of fingerprints, (a, b): 1 for equal ones, also if both are empty."""
+    rows, columns = _bits(a), _bits(b)
+    shared = (rows @ columns.T).astype(np.float64)
+    union = rows.sum(1)[:, None] + columns.sum(1) - shared
+    return np.where(union > 0.0, shared / np.maximum(union, 1.0), 1.0)
+
+
+def _bits(molecules: Sequence[Molecule]) -> NDArray[np.float32]:
+    bits = np.zeros((len(molecules), FINGERPRINT_BITS), dtype=np.float32)
+    for row, molecule in zip(bits, molecules, strict=True):
+        row[list(molecule.bits)] = 1.0
+    return bits
 
 
 def _unusable(molecule: Any) -> str:

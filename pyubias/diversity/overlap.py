@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from pyubias.diversity.census import Census, Group
-from pyubias.diversity.molecules import similarity
+from pyubias.diversity.molecules import similarities
 
 __all__ = ["Overlap", "overlaps"]
 
@@ -48,7 +48,7 @@ def _overlap(name_a: str, a: Census, name_b: str, b: Census) -> Overlap:
     shared = [g for g in b.groups if g.molecule.key in known]
     with_rings = [g for g in b.groups if g.molecule.scaffold]
     in_scaffolds = [g for g in with_rings if g.molecule.scaffold in scaffolds]
-    nearest = [max(similarity(g.molecule, h.molecule) for h in a.groups) for g in b.groups]
+    nearest = similarities([g.molecule for g in b.groups], [g.molecule for g in a.groups]).max(1)
     return Overlap(
         first=name_a,
         second=name_b,

@@ -16,11 +16,12 @@ from pyubias.diversity.measures import (
     environment_entropy,
     hill_number,
     split_variance,
+    stride_for,
     torsion_coverage,
     vendi_score,
     without_composition,
 )
-from pyubias.diversity.molecules import similarity
+from pyubias.diversity.molecules import similarities
 from pyubias.diversity.overlap import overlaps
 
 __all__ = ["BANDWIDTH", "RESOLUTION", "measure_diversity"]
@@ -28,7 +29,7 @@ __all__ = ["BANDWIDTH", "RESOLUTION", "measure_diversity"]
 Array = NDArray[np.float64]
 RESOLUTION = 0.25  # Å, at which geometries of a molecule count as different
 BANDWIDTH = 0.1  # of environments, in units of a sum of covalent radii
-MOST_ENVIRONMENTS = 4000  # of one element, that enter the entropy
+MOST_MOLECULES = 3000  # that enter the Vendi score
 
 
 def measure_diversity(sets: Mapping[str, Sequence[Atoms]]) -> dict[str, Any]:
@@ -89,12 +90,13 @@ def _census(census: Census) -> dict[str, Any]:
 def _structural(census: Census, frames: Sequence[Atoms]) -> dict[str, Any]:
     molecules = [g.molecule for g in census.groups]
     counts = [len(g.indices) for g in census.groups]
-    kernel = np.array([[similarity(a, b) for b in molecules] for a in molecules])
+    compared = sorted(molecules, key=lambda m: m.key)
+    compared = compared[:: stride_for(len(compared), MOST_MOLECULES)]
     scaffolds = [m.scaffold for m in molecules if m.scaffold]
     frequency = {s: scaffolds.count(s) for s in sorted(set(scaffolds))}
     symbols = [e for atoms in frames for e in atoms.get_chemical_symbols()]
     return {
-        "vendi": vendi_score(kernel),
+        "vendi": vendi_score(similarities(compared, compared)),
         "hill_molecules": hill_number(counts),
         "scaffolds": len(frequency),
         "hill_scaffolds": hill_number(list(frequency.values())),
@@ -121,21 +123,12 @@ def _entropies(surroundings: Sequence[Array], frames: Sequence[Atoms]) -> dict[s
     symbols = np.array([e for atoms in frames for e in atoms.get_chemical_symbols()])
     rows = np.concatenate(surroundings)
     entropies = {
-        str(e): environment_entropy(_thinned(rows[symbols == e]), BANDWIDTH)
-        for e in np.unique(symbols)
+        str(e): environment_entropy(rows[symbols == e], BANDWIDTH) for e in np.unique(symbols)
     }
     shares = {e: float(np.mean(symbols == e)) for e in entropies}
     # environments of two elements are never alike
     total = sum(p * (entropies[e] - math.log(p)) for e, p in shares.items())
     return {"entropy": total, "of_elements": entropies}
-
-
-def _thinned(environments: Array) -> Array:
-    """Evenly over the sorted distinct rows, so that duplicates do not matter."""
-    if len(environments) <= MOST_ENVIRONMENTS:
-        return environments
-    unique = np.unique(environments, axis=0)
-    return unique[:: -(-len(unique) // MOST_ENVIRONMENTS)]
 
 
 def _variance(

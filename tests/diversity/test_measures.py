@@ -82,6 +82,12 @@ def test_doubling_a_set_changes_no_number(n: int, seed: int) -> None:
     assert (double.between, double.within) == pytest.approx((once.between, once.within))
 
 
+def test_large_sets_are_thinned_evenly() -> None:
+    """A uniform set of ten thousand, of which four thousand at most are compared."""
+    x = np.linspace(0.0, 1000.0, 10_000)[:, None]
+    assert environment_entropy(x, 0.5) == pytest.approx(environment_entropy(x[::4], 0.5), rel=0.01)
+
+
 def test_one_geometry_is_one_effective_conformer() -> None:
     assert effective_conformers(points(1), 0.25) == pytest.approx(1.0)
     assert effective_conformers(100.0 * points(6), 0.25) == pytest.approx(6.0)

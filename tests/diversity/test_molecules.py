@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ase.build import bulk, molecule
 
-from pyubias.diversity.molecules import in_order, molecule_of, read_smiles, similarity
+from pyubias.diversity.molecules import in_order, molecule_of, read_smiles, similarities
 from pyubias.errors import UserError
 
 
@@ -27,7 +27,10 @@ def test_order_of_atoms_and_orientation_do_not_matter():
 def test_isomers_of_connection_are_two_molecules():
     ethanol, ether = molecule("CH3CH2OH"), molecule("CH3OCH3")
     assert molecule_of(ethanol)[0].key != molecule_of(ether)[0].key
-    assert similarity(molecule_of(ethanol)[0], molecule_of(ether)[0]) < 1.0
+    both = [molecule_of(ethanol)[0], molecule_of(ether)[0]]
+    matrix = similarities(both, both)
+    assert matrix.diagonal().tolist() == [1.0, 1.0]
+    assert matrix[0, 1] == matrix[1, 0] < 1.0
 
 
 def test_bond_orders_scaffold_and_torsions_are_found():
