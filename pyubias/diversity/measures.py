@@ -159,7 +159,7 @@ def environment_entropy(environments: Array, bandwidth: float) -> float:
     return float(-np.sum(weights * np.log(density)))
 
 
-def _distinct(rows: Array) -> tuple[Array, Array]:
+def _distinct(rows: Array) -> tuple[Array, NDArray[np.int64]]:
     """Distinct rows in sorted order and how often each occurs; at most `MOST`, evenly spread."""
     unique, counts = np.unique(rows, axis=0, return_counts=True)
     stride = stride_for(len(unique), MOST)
