@@ -25,6 +25,8 @@ __all__ = ["run_study"]
 
 # what may change between invocations: it decides what is said of the arms, not what they are
 FREE = {"costs"}
+# why geometries may be missing that no label is known to have failed for
+REASONS = {"scan": " (no rotatable bond)", "train": " (its biased walker ended at once)"}
 
 
 def run_study(config: StudyConfig, runs: str | Path = "runs", ranks: Ranks | None = None) -> Path:
@@ -127,7 +129,7 @@ def _failures(
             made = sum((molecule, kind, k) in labelled_or_failed for k in range(n))
             if made < n:
                 missing = f"{n - made} of {n} geometries for '{kind}' could not be made"
-                reason = " (no rotatable bond)" if kind == "scan" else ""
+                reason = REASONS.get(kind, "")
                 lines.append(f"{candidates[molecule].smiles}: {missing}{reason}")
     return lines
 

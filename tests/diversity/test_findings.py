@@ -1,0 +1,93 @@
+"""What is said of the arms follows from their numbers."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from pyubias.diversity.config import (
+    ArmsConfig,
+    FixedBudget,
+    FixedMolecules,
+    PoolConfig,
+    StudyConfig,
+)
+from pyubias.diversity.findings import draw_findings, mean_and_interval
+from pyubias.diversity.measures import VarianceSplit
+from pyubias.diversity.plan import TESTS, arms_of
+
+ARMS = ArmsConfig(
+    fixed_budget=FixedBudget(labels=16, molecules=[1, 2, 4, 8, 16]),
+    fixed_molecules=FixedMolecules(molecules=4, conformers=[1, 2, 8]),
+)
+VARIANCE = VarianceSplit(5.0, 1.0, 4.0)
+
+
+def found(tmp_path: Path, known, unseen) -> dict:
+    """Findings of errors that are given as functions of molecules and conformers."""
+    path = tmp_path / "molecules.smi"
+    path.touch()
+    config = StudyConfig(name="s", seeds=4, pool=PoolConfig(molecules=path), arms=ARMS)
+    results = []
+    for arm in arms_of(ARMS):
+        for r in range(4):
+            noise = 1.0 + 0.01 * math.sin(7.0 * r + arm.molecules)
+            scores = {}
+            for test in TESTS:
+                law = known if test in ("own", "core", "hot", "scan") else unseen
+                error = noise * law(arm.molecules, arm.conformers)
+                scores[test] = {
+                    "forces": error,
+                    "relative_energy": error,
+                    "absolute_energy": error,
+                    "rank": 0.5,
+                }
+            coverage = {test: {"pooled": 0.9, "group": 0.95} for test in TESTS}
+            results.append(
+                {
+                    "molecules": arm.molecules,
+                    "conformers": arm.conformers,
+                    "repetition": r,
+                    "scores": scores,
+                    "coverage": coverage,
+                }
+            )
+    return draw_findings(results, VARIANCE, config)
+
+
+def sentence(findings: dict, words: str) -> str:
+    return next(s for s in findings["sentences"] if words in s)
+
+
+def test_a_balance_is_stated_where_both_ends_are_worse(tmp_path: Path) -> None:
+    findings = found(tmp_path, lambda m, k: 100 / k**0.8, lambda m, k: 100 / m**0.2 + 300 / m**2)
+    said = sentence(findings, "Joint generalisation")
+    assert said.endswith("so a balance is needed, as the 2023 study found.")
+    assert "16×1 is +" in said
+    assert "1×16 is +" in said
+
+
+def test_no_balance_is_stated_where_molecules_alone_are_best(tmp_path: Path) -> None:
+    findings = found(tmp_path, lambda m, k: 100.0, lambda m, k: 100 / m)
+    said = sentence(findings, "Joint generalisation")
+    assert "best with 16×1" in said
+    assert said.endswith("is not shown here.")
+
+
+def test_best_worst_and_change_are_those_of_the_numbers(tmp_path: Path) -> None:
+    findings = found(tmp_path, lambda m, k: 100 / k**0.5, lambda m, k: 100 / m**0.5)
+    unseen = sentence(findings, "Fixed budget of 16 labels, molecules that no arm has")
+    assert "best with 16×1 (25." in unseen or "best with 16×1 (24." in unseen
+    assert "worst with 1×16" in unseen
+    change = sentence(findings, "1 to 8 geometries each, new geometries of the arm's molecules")
+    assert "change by -65%" in change
+    assert findings["allocations"]["unseen"]["forces"]["conformers"] == pytest.approx(1.0)
+    assert findings["allocations"]["core"]["forces"]["conformers"] == pytest.approx(16.0)
+    assert findings["coverage"]["core"] == pytest.approx({"pooled": 0.9, "group": 0.95})
+
+
+def test_intervals_are_those_of_students_t() -> None:
+    # t(0.975, 2) = 4.3027
+    mean, half = mean_and_interval([1.0, 2.0, 3.0])
+    assert (mean, half) == pytest.approx((2.0, 4.3027 / math.sqrt(3.0)), rel=1e-4)
+    assert math.isnan(mean_and_interval([1.0])[1])
