@@ -173,7 +173,7 @@ def check_on_other_half(
     """Whether the interval from one half of the repetitions holds the other half's best arm.
 
     Arms within the standard error of the best one count as best as well. None with fewer than four
-    repetitions, or without arms that cost the budget.
+    repetitions, or fewer than two arms that cost the budget.
     """
     repetitions = sorted({o.repetition for o in observations})
     first = set(repetitions[: len(repetitions) // 2])
@@ -190,7 +190,7 @@ def check_on_other_half(
         < 0.01 * budget
     ]
     arms = sorted({o.conformers for o in rest})
-    if not arms:
+    if len(arms) < 2:
         return None
     errors = {k: [o.error for o in rest if o.conformers == k] for k in arms}
     means = {k: float(np.mean(e)) for k, e in errors.items()}

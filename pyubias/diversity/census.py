@@ -110,6 +110,8 @@ def _group(
 
 def _duplicates(group: Group) -> list[tuple[int, int]]:
     """(conformer, earlier conformer) of the same geometry, up to reflection."""
+    if group.molecule.periodic:
+        return []
     columns = max(1, group.shapes.shape[1])
     found = []
     for k in range(1, len(group.shapes)):

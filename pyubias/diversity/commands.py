@@ -65,13 +65,14 @@ def domain(
     key: Keys = None,
 ) -> None:
     """How new structures are on both levels, and error bars apart for seen and unseen molecules."""
+    from pyubias.datasets import read_frames
     from pyubias.diversity.applicability import judge, judgement_rows
-    from pyubias.diversity.sets import read_sets
+    from pyubias.diversity.sets import read_training
 
     keys = keys_of(key)
-    paths = {"training": training, "new": new, "calibration": calibration}
-    frames = {n: next(iter(read_sets([p], keys).values())) for n, p in paths.items() if p}
-    result = judge(model, frames["training"], frames["new"], frames.get("calibration"))
+    frames, _ = read_frames(new, keys, need_energy=False)
+    held_out = read_frames(calibration, keys)[0] if calibration else None
+    result = judge(model, read_training(training, keys), frames, held_out)
     print_table(f"{new} for {model}", judgement_rows(result))
     if json_file is not None:
         json_file.write_text(json.dumps(result, indent=1) + "\n")

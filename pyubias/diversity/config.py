@@ -46,8 +46,8 @@ class PoolConfig(Section):
 
     @model_validator(mode="after")
     def _have_a_source(self) -> "PoolConfig":
-        if not sum(self.sources.values()) > 0.0:
-            raise ValueError("wanted a positive share for one source at least")
+        if not sum(x for s, x in self.sources.items() if s != "biased") > 0.0:
+            raise ValueError("wanted a positive share of a source other than 'biased'")
         if self.sources.get("biased", 0.0) > 0.0 and self.biased is None:
             raise ValueError("source 'biased' wants a section 'biased' with its LAMMPS script")
         return self

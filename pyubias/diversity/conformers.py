@@ -83,12 +83,13 @@ class Conformers:
         frames = []
         for k in range(n):
             start = self.starts[k % len(self.starts)]
-            stiffness, modes = np.linalg.eigh(self.force_field.hessian(start))
-            softened = np.maximum(stiffness[6:], STIFFEST_SOFT_MODE)
+            inner = _inner_directions(start)
+            stiffness, modes = np.linalg.eigh(inner.T @ self.force_field.hessian(start) @ inner)
+            softened = np.maximum(stiffness, STIFFEST_SOFT_MODE)
             amplitudes = self.random.normal(size=len(softened)) * np.sqrt(
                 units.kB * temperature / softened
             )
-            frames.append(self._atoms(start + (modes[:, 6:] @ amplitudes).reshape(-1, 3)))
+            frames.append(self._atoms(start + (inner @ modes @ amplitudes).reshape(-1, 3)))
         return frames
 
     def torsion_drives(self, n: int, temperature: float) -> list[Atoms]:
@@ -130,12 +131,15 @@ class Conformers:
         return frames[:n]
 
     def torsion_scan(self, n: int) -> list[Atoms]:
-        """The first rotatable bond in n equal steps, all else relaxed; empty without one."""
+        """The first rotatable bond in n equal steps, all else relaxed; empty without one.
+
+        It begins half a step from a basin, which may be in another set.
+        """
         if not self.torsions:
             return []
         frames = []
         for k in range(n):
-            turned = self._turned(self.starts[0], self.torsions[0], 360.0 * k / n)
+            turned = self._turned(self.starts[0], self.torsions[0], 360.0 * (k + 0.5) / n)
             frames.append(self._atoms(self._relaxed(turned, self.torsions[0])))
         return frames
 
@@ -175,6 +179,20 @@ class Conformers:
 
     def _relaxed(self, start: Array, torsion: tuple[int, int, int, int] | None = None) -> Array:
         return self.force_field.minimum(start, torsion)
+
+
+def _inner_directions(positions: Array) -> Array:
+    """(3n, m): an orthonormal basis of all displacements but translations and rotations.
+
+    m is 3n - 6, and 3n - 5 of linear molecules.
+    """
+    centred = positions - positions.mean(0)
+    axes = np.eye(3)
+    rigid = [np.tile(axis, len(positions)) for axis in axes]
+    rigid += [np.cross(axis, centred).ravel() for axis in axes]
+    directions, sizes, _ = np.linalg.svd(np.array(rigid).T, full_matrices=True)
+    rank = int((sizes > 1e-3 * sizes[0]).sum())
+    return directions[:, rank:]
 
 
 SOURCES: dict[str, Callable[[Conformers, int, float], list[Atoms]]] = {

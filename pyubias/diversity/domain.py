@@ -29,7 +29,8 @@ class Novelty:
         seen: whether the training set has the molecule.
         structural: 1 - largest Tanimoto similarity with a molecule of the training set, 0 to 1.
         conformational: Å, root mean square difference of distances from the nearest geometry of
-            the same molecule; None for a molecule that was not seen.
+            the same molecule; None for a molecule that was not seen, and
+            for periodic structures.
     """
 
     molecule: str
@@ -48,6 +49,9 @@ def novelty(frames: Sequence[Atoms], training: Census) -> list[Novelty]:
         group = known.get(molecule.key)
         if group is None:
             found.append(Novelty(molecule.name, False, 1.0 - float(likeness), None))
+            continue
+        if molecule.periodic:
+            found.append(Novelty(molecule.name, True, 0.0, None))
             continue
         squared = np.square(group.shapes - shape(molecule, positions)).mean(1)
         distance = float(np.sqrt(squared.min())) if group.shapes.shape[1] else 0.0

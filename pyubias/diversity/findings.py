@@ -113,10 +113,16 @@ def _allocations(results: Results, config: StudyConfig) -> dict[str, Any]:
             if len({(o.molecules, o.conformers) for o in observed}) < 3:
                 continue
             arguments = (budget, costs.molecule, costs.conformer)
+            try:
+                allocation = recommend(observed, *arguments)
+                other_half = check_on_other_half(observed, *arguments)
+            except ValueError as error:  # the budget buys nothing that the arms had
+                print(f"no allocation for {TESTS[test]}: {error}")
+                continue
             found.setdefault(test, {})[metric] = {
                 "budget": budget,
-                **vars(recommend(observed, *arguments)),
-                "other_half": check_on_other_half(observed, *arguments),
+                **vars(allocation),
+                "other_half": other_half,
             }
     return found
 

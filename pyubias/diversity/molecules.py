@@ -7,6 +7,7 @@ elements and bonds, and the charge, make the molecule: stereoisomers are conform
 
 import functools
 import warnings
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,7 @@ class Molecule:
         classes: for each atom, in the order of the key, which others its graph cannot tell
             it from.
         bits: of the Morgan fingerprint that are set.
+        periodic: stands for all structures of a formula, whose geometries are not compared.
     """
 
     key: str
@@ -54,6 +56,7 @@ class Molecule:
     torsions: tuple[Torsion, ...]
     classes: tuple[int, ...]
     bits: frozenset[int]
+    periodic: bool = False
 
     @property
     def name(self) -> str:
@@ -90,7 +93,7 @@ def molecule_of(atoms: Atoms) -> tuple[Molecule, NDArray[np.int64]]:
 
     The charge is ``info["charge"]``, or zero.
     """
-    charge = int(atoms.info.get("charge", 0))
+    charge = _charge(atoms.info.get("charge", 0))
     if atoms.pbc.any():
         return _periodic(atoms.get_chemical_formula(), charge, len(atoms)), np.arange(len(atoms))
     graph = _graph(atoms.get_chemical_symbols(), _bonds(atoms))
@@ -151,6 +154,15 @@ def _bits(molecules: Sequence[Molecule]) -> NDArray[np.float32]:
     for row, molecule in zip(bits, molecules, strict=True):
         row[list(molecule.bits)] = 1.0
     return bits
+
+
+def _charge(value: Any) -> int:
+    try:
+        if float(value) == int(value):
+            return int(value)
+    except (ValueError, TypeError, OverflowError):
+        pass
+    raise UserError(f"info['charge'] must be a whole number, got {value!r}")
 
 
 def _unusable(molecule: Any) -> str:
@@ -221,7 +233,9 @@ def _describe(connections: str, charge: int) -> Molecule:
 
 def _periodic(formula: str, charge: int, n_atoms: int) -> Molecule:
     classes = tuple(range(n_atoms))
-    return Molecule(formula, "", charge, "", n_atoms, n_atoms, (), classes, frozenset())
+    # not alike to anything of another formula
+    bits = frozenset({zlib.crc32(formula.encode()) % FINGERPRINT_BITS})
+    return Molecule(formula, "", charge, "", n_atoms, n_atoms, (), classes, bits, periodic=True)
 
 
 def _from_connections(connections: str) -> Any:

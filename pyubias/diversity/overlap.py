@@ -65,6 +65,8 @@ def _structures(groups: list[Group]) -> int:
 
 
 def _leaked(a: Group, b: Group) -> int:
+    if a.molecule.periodic:
+        return 0
     columns = max(1, a.shapes.shape[1])
     return sum(
         bool((np.square(a.shapes - row).sum(1) / columns).min() < NEAR**2) for row in b.shapes

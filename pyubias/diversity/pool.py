@@ -60,8 +60,10 @@ def find_molecules(
         lines, rejected = ranks.on_root(lambda: read_smiles(config.molecules))
         outcomes = ranks.map(lambda line: _embedded(line, config.elements), lines, folder)
         rejected += [o for o in outcomes if isinstance(o, Rejected)]
+        good, again = _distinct([o for o in outcomes if not isinstance(o, Rejected)])
+        rejected += again
         result = {
-            "molecules": [o for o in outcomes if not isinstance(o, Rejected)],
+            "molecules": good,
             "rejected": [vars(r) for r in sorted(rejected, key=lambda r: r.line)],
         }
         ranks.on_root(lambda: write_json(path, result))
@@ -73,9 +75,26 @@ def find_molecules(
     return candidates, [Rejected(**fields) for fields in known["rejected"]]
 
 
-def _embedded(
-    line: tuple[int, str], elements: Sequence[str]
-) -> Rejected | tuple[int, str, list[int], list[list[float]]]:
+Embedded = tuple[int, str, list[int], list[list[float]]]
+
+
+def _distinct(outcomes: Sequence[Embedded]) -> tuple[list[Embedded], list[Rejected]]:
+    """Each molecule once; SMILES may write one graph in several ways."""
+    lines: dict[str, int] = {}
+    good, rejected = [], []
+    for outcome in outcomes:
+        line, smiles, numbers, positions = outcome
+        key = _from_positions(numbers, positions).key
+        if "." in key:
+            rejected.append(Rejected(line, smiles, "its geometry fell apart"))
+        elif lines.setdefault(key, line) != line:
+            rejected.append(Rejected(line, smiles, f"the same molecule as line {lines[key]}"))
+        else:
+            good.append(outcome)
+    return good, rejected
+
+
+def _embedded(line: tuple[int, str], elements: Sequence[str]) -> Rejected | Embedded:
     number, smiles = line
     try:
         (atoms,) = Conformers(smiles, starts=1).basins(1)
@@ -113,7 +132,8 @@ def fill_pool(
     if not any(last.values()):
         return
     good = ranks.on_root(lambda: labelled_frames(store)[0])
-    walkers = BiasedWalkers(config, store.path.parent, good, ranks)
+    others = {f: good[f] for frames in first.values() for f, _ in frames if f in good}
+    walkers = BiasedWalkers(config, store.path.parent, others, ranks)
     last = {m: frames for m, frames in last.items() if m in walkers.starts}
     _label(last, walkers.walk, config, store, ranks)
 
@@ -132,6 +152,8 @@ def _sources(molecule: int, kinds: Mapping[str, int], config: StudyConfig) -> Fr
                 str(s): x for s, x in config.pool.sources.items() if s != BIASED or kind == "train"
             }
             sources = share_out(shares, n, generator)
+            if sources[:1] == [BIASED]:  # walkers start from the first one
+                sources[0] = max((s for s in shares if s != BIASED), key=lambda s: shares[s])
         found += [((molecule, kind, i), source) for i, source in enumerate(sources)]
     return found
 
@@ -176,7 +198,7 @@ def _label(
             try:
                 if not references:
                     references.append(stack.enter_context(open_reference(config.reference)))
-                for frame, atoms in propose(*item):
+                for frame, atoms in _proposals(propose, item):
                     if key_of(frame) not in known:
                         _add(store, frame, atoms, references[0])
             except UserError as error:
@@ -187,6 +209,16 @@ def _label(
     for problem in problems:
         if problem is not None:
             ranks.fail(problem)
+
+
+def _proposals(
+    propose: Callable[[int, Frames], Iterable[Proposal]], item: tuple[int, Frames]
+) -> Iterable[Proposal]:
+    """Geometries of a molecule, up to where it fails, which does not stop the study."""
+    try:
+        yield from propose(*item)
+    except Exception as error:  # RDKit, LAMMPS and linear algebra raise whatever they like
+        print(f"molecule {item[0]}: {' '.join(str(error).split())}", flush=True)
 
 
 def _add(store: LabelStore, frame: Frame, atoms: Atoms, reference: Reference) -> None:

@@ -8,7 +8,7 @@ from ase import Atoms
 from pyubias.datasets import read_frames
 from pyubias.errors import UserError
 
-__all__ = ["read_sets"]
+__all__ = ["read_sets", "read_training"]
 
 
 def read_sets(paths: Sequence[Path], keys: Mapping[str, str]) -> dict[str, list[Atoms]]:
@@ -21,6 +21,10 @@ def read_sets(paths: Sequence[Path], keys: Mapping[str, str]) -> dict[str, list[
     Raises:
         UserError: two files have one name.
     """
+    names = [path.stem for path in paths]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"two files are called '{name}': give each set a name of its own")
     sets: dict[str, list[Atoms]] = {}
     for path in paths:
         frames, _ = read_frames(path, keys, need_energy=False)
@@ -28,6 +32,10 @@ def read_sets(paths: Sequence[Path], keys: Mapping[str, str]) -> dict[str, list[
             split = atoms.info.get("split")
             name = f"{path.stem} {split}" if split is not None else path.stem
             sets.setdefault(name, []).append(atoms)
-    if len({path.stem for path in paths}) < len(paths):
-        raise UserError(f"two files are called '{paths[0].stem}': give each set a name of its own")
     return sets
+
+
+def read_training(path: Path, keys: Mapping[str, str]) -> list[Atoms]:
+    """The structures of a file whose ``split`` is ``train``; all of them if none says so."""
+    frames, _ = read_frames(path, keys, need_energy=False)
+    return [a for a in frames if a.info.get("split") == "train"] or frames

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import molecule
+from ase.build import bulk, molecule
 
 from pyubias.diversity.census import take_census
 from pyubias.diversity.overlap import overlaps
@@ -63,6 +63,16 @@ def test_overlap_counts_molecules_scaffolds_and_leaked_geometries():
     assert found.molecules == pytest.approx(2 / 3)
     assert found.scaffolds == 0.0
     assert found.leaked == 1
+
+
+def test_geometries_of_periodic_structures_are_not_compared():
+    cells = [bulk("Cu", a=a) for a in (3.5, 3.6)]
+    for k, atoms in enumerate(cells):
+        atoms.info["REF_energy"] = float(k)
+        atoms.arrays["REF_forces"] = np.zeros((1, 3))
+    census = take_census(cells)
+    assert census.duplicates == []
+    assert census.problems == []
 
 
 def test_sets_without_common_molecules_share_nothing():

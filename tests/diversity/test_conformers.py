@@ -42,6 +42,11 @@ def test_normal_modes_have_the_energy_of_their_temperature():
     assert np.mean(energies) == pytest.approx(expected, rel=0.15)
 
 
+def test_a_linear_molecule_vibrates_along_its_axis():
+    first, second = Conformers("N#N", 1).normal_modes(2, 300.0)
+    assert abs(first.get_distance(0, 1) - second.get_distance(0, 1)) > 1e-4
+
+
 def test_the_gradient_is_that_of_the_energy():
     conformers = Conformers("CO", 1)
     field = conformers.force_field

@@ -49,6 +49,13 @@ def test_charge_is_part_of_the_molecule():
     assert molecule_of(charged)[0].key == molecule_of(neutral)[0].key + "|+1"
 
 
+def test_a_charge_that_is_no_whole_number_is_refused():
+    atoms = molecule("NH3")
+    atoms.info["charge"] = 0.5
+    with pytest.raises(UserError, match=r"must be a whole number, got 0\.5"):
+        molecule_of(atoms)
+
+
 def test_positions_come_in_the_order_of_the_key():
     ethanol = molecule("CH3CH2OH")
     numbers = ethanol.numbers[molecule_of(ethanol)[1]]

@@ -35,6 +35,7 @@ CS element
 
 not_smiles
 C1#CC1
+[CH3:1]C again
 """
 STUDY = {
     "name": "tiny",
@@ -114,6 +115,7 @@ def test_what_cannot_be_used_is_listed_with_its_reason(finished: Path) -> None:
         "line 20 '': empty line",
         "line 21 'not_smiles': not a SMILES",
         "line 22 'C1#CC1': ",
+        "line 23 '[CH3:1]C': the same molecule as line 2",
     ):
         assert reason in failures
 
@@ -174,7 +176,7 @@ def test_mistakes_in_the_file_are_one_line(tmp_path: Path) -> None:
         ({"seeds": 1}, "'seeds': input should be greater than or equal to 2, got 1"),
         ({"sead": 1}, "unknown key 'sead'; did you mean 'seed'?"),
         ({"arms": {"fixed_budget": {"labels": 5, "molecules": [2, 5]}}}, "cannot be shared evenly"),
-        ({"pool": {"molecules": "molecules.smi", "sources": {"biased": 1}}}, "wants a section 'b"),
+        ({"pool": {"molecules": "molecules.smi", "sources": {"biased": 1}}}, "other than 'bi"),
         ({"tests": {"unseen": 50}}, "usable molecules are too few"),
     ):
         prepare(tmp_path, **changes)
