@@ -29,7 +29,6 @@ class Group:
         shapes: (conformers, pairs) Å, see `geometry.shape`.
         angles: (conformers, torsions), degrees.
         energies: (conformers,), eV; nan where there is none.
-        n_atoms: of one structure.
     """
 
     molecule: Molecule

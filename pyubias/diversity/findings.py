@@ -56,12 +56,13 @@ def draw_findings(results: Results, variance: VarianceSplit, config: StudyConfig
     }
     allocations = _allocations(results, config)
     costs = config.costs
+    formula = two_stage_conformers(
+        variance.between, variance.within, costs.molecule, costs.conformer
+    )
     return {
         "tables": tables,
         "allocations": allocations,
-        "two_stage_conformers": two_stage_conformers(
-            variance.between, variance.within, costs.molecule, costs.conformer
-        ),
+        "two_stage_conformers": formula if math.isfinite(formula) else None,
         "variance": vars(variance),
         "coverage": _coverage(results),
         "sentences": [

@@ -87,10 +87,12 @@ def assign_roles(
     rest = [k for k in small if k not in set(scaffolds)]
     sizes = (tests.unseen, tests.held_out, tests.held_out)
     wanted = max(m for m, _ in config.grid)
-    if len(rest) < sum(sizes) + wanted or not larger or not scaffolds:
+    lacking = len(larger) < tests.larger or len(scaffolds) < tests.scaffolds
+    if len(rest) < sum(sizes) + wanted or lacking:
         raise ConfigError(
             f"{len(molecules)} usable molecules are too few: got {len(rest)} of at most "
-            f"{tests.heavy_atoms} heavy atoms without the {len(scaffolds)} of left-out scaffolds, "
+            f"{tests.heavy_atoms} heavy atoms without the {len(scaffolds)} of left-out scaffolds "
+            f"(wanted {tests.scaffolds}), "
             f"wanted {wanted} for the largest arm and {sum(sizes)} for tests, validation and "
             f"calibration, and {len(larger)} larger ones, wanted {tests.larger}"
         )

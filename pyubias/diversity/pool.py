@@ -6,6 +6,7 @@ label, is kept with its reason and does not stop the study.
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,13 @@ Frames = Sequence[tuple[Frame, str]]  # with the source of each
 Proposal = tuple[Frame, Atoms]
 
 
+@dataclass(frozen=True)
 class Candidate:
     """A molecule of the study's file: line, SMILES as written there, and what it is."""
 
-    def __init__(self, line: int, smiles: str, molecule: Molecule) -> None:
-        self.line = line
-        self.smiles = smiles
-        self.molecule = molecule
+    line: int
+    smiles: str
+    molecule: Molecule
 
 
 def key_of(frame: Frame) -> str:

@@ -26,7 +26,7 @@ __all__ = ["run_study"]
 # what may change between invocations: it decides what is said of the arms, not what they are
 FREE = {"costs"}
 # why geometries may be missing that no label is known to have failed for
-REASONS = {"scan": " (no rotatable bond)", "train": " (its biased walker ended at once)"}
+REASONS = {"scan": " (no rotatable bond)", "train": " (its walker or its force field failed)"}
 
 
 def run_study(config: StudyConfig, runs: str | Path = "runs", ranks: Ranks | None = None) -> Path:

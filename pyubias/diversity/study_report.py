@@ -75,10 +75,11 @@ def _allocations(findings: dict[str, Any]) -> str:
                 ]
             )
     formula = findings["two_stage_conformers"]
+    said = "as many as there are" if formula is None else f"{formula:.1f}"
     curve = "a M<sup>-α</sup> + b K<sup>-β</sup> + c M<sup>-α</sup> K<sup>-β</sup> + d"
     return table(rows) + (
         f"<p>From error(M, K) = {curve}. The two-stage sampling formula, which knows only "
-        f"variances and costs, says {formula:.1f} geometries each.</p>"
+        f"variances and costs, says {said} geometries each.</p>"
     )
 
 
