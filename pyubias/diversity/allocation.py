@@ -11,6 +11,8 @@ cost_molecule·M + cost_conformer·M·K. Beside it stands the two-stage sampling
 variances only (Cochran, Sampling Techniques (1977), section 10.6):
 
     K = sqrt(cost_molecule/cost_conformer · variance within/variance between)
+
+with the components of variance, from which the scatter of the means of few geometries is taken off.
 """
 
 import math
@@ -21,6 +23,8 @@ from itertools import combinations, product
 import numpy as np
 from numpy.typing import NDArray
 
+from pyubias.diversity.measures import VarianceSplit
+
 __all__ = [
     "Allocation",
     "LearningCurve",
@@ -29,6 +33,7 @@ __all__ = [
     "fit_curve",
     "recommend",
     "two_stage_conformers",
+    "variance_components",
 ]
 
 Array = NDArray[np.float64]
@@ -153,6 +158,29 @@ def recommend(
         gain=gain,
         preference=gain > curve.scatter and not wide,
     )
+
+
+def variance_components(values: Array, molecules: Sequence[object]) -> VarianceSplit:
+    """Components of variance between and within molecules, estimated without bias.
+
+    By analysis of variance of one factor with groups of unequal size (Searle, Casella and
+    McCulloch, Variance Components (1992), section 3.6). A negative component counts as zero.
+
+    Args:
+        values: (n,).
+        molecules: n labels.
+    """
+    names, index = np.unique(np.array([str(m) for m in molecules]), return_inverse=True)
+    n, k = len(values), len(names)
+    counts = np.bincount(index)
+    means = np.bincount(index, weights=values) / counts
+    within = float(np.square(values - means[index]).sum()) / max(1, n - k)
+    if k < 2:
+        return VarianceSplit(within, 0.0, within)
+    square = float(counts @ np.square(means - values.mean())) / (k - 1)
+    size = (n - float(np.square(counts).sum()) / n) / (k - 1)
+    between = max(0.0, (square - within) / size)
+    return VarianceSplit(between + within, between, within)
 
 
 def two_stage_conformers(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from ase import Atoms
+from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 
 from pyubias.diversity.geometry import shape, torsion_angles
@@ -16,6 +17,7 @@ Array = NDArray[np.float64]
 SAME = 1e-3  # Å, root mean square difference of distances below which geometries are one
 SAME_ENERGY = 1e-3  # eV
 LARGE_FORCE = 50.0  # eV/Å
+CLOSE = 0.5  # Å, nearer than atoms ever are
 NET_FORCE = 0.05  # eV/Å, of a molecule alone in space
 
 
@@ -90,7 +92,8 @@ def take_census(frames: Sequence[Atoms]) -> Census:
         if "." in group.molecule.key:
             census.problems += [(k, "falls into more than one molecule") for k in group.indices]
     for k, atoms in enumerate(frames):
-        census.problems += [(k, reason) for reason in _label_problems(atoms)]
+        reasons = [*_geometry_problems(atoms), *_label_problems(atoms)]
+        census.problems += [(k, reason) for reason in reasons]
     census.problems.sort()
     return census
 
@@ -129,6 +132,14 @@ def _contradictions(group: Group, pairs: Sequence[tuple[int, int]]) -> list[tupl
             reason = f"energy differs by {difference:.3g} eV from structure {group.indices[j] + 1}"
             found.append((group.indices[k], f"{reason}, which has the same geometry"))
     return found
+
+
+def _geometry_problems(atoms: Atoms) -> list[str]:
+    i, j, distance = neighbor_list("ijd", atoms, CLOSE)
+    if len(distance) == 0:
+        return []
+    k = int(distance.argmin())
+    return [f"atoms {i[k] + 1} and {j[k] + 1} are {distance[k]:.2f} Å apart"]
 
 
 def _label_problems(atoms: Atoms) -> list[str]:

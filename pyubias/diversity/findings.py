@@ -39,8 +39,8 @@ def draw_findings(results: Results, variance: VarianceSplit, config: StudyConfig
 
     Args:
         results: of `run_arm`.
-        variance: of the energies of the pool, per atom and without composition, between and
-            within molecules.
+        variance: its components between and within molecules, of the energies of the pool per
+            atom and without composition.
         config: of the study.
     """
     budget, fixed = config.arms.fixed_budget, config.arms.fixed_molecules

@@ -6,7 +6,6 @@ from itertools import pairwise
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
-from ase.geometry import get_dihedrals
 from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 
@@ -17,6 +16,7 @@ __all__ = ["environments_of", "shape", "torsion_angles"]
 Array = NDArray[np.float64]
 CUTOFF = 5.0  # Å
 NEIGHBOURS = 12  # of each element
+NEAREST = 0.1  # Å, below which distances count as this, so that atoms may sit on each other
 
 
 def shape(molecule: Molecule, positions: Array) -> Array:
@@ -37,11 +37,17 @@ def shape(molecule: Molecule, positions: Array) -> Array:
 
 
 def torsion_angles(molecule: Molecule, positions: Array) -> Array:
-    """Angles of the molecule's torsions in degrees; positions as in `shape`."""
+    """Angles of the molecule's torsions, 0 to 360 degrees; positions as in `shape`.
+
+    The angle of four atoms of which three are in line has no meaning; it is 0.
+    """
     if not molecule.torsions:
         return np.zeros(0)
     a, b, c, d = positions[np.array(molecule.torsions).T]
-    return get_dihedrals(b - a, c - b, d - c)
+    axis = c - b
+    left, right = np.cross(b - a, axis), np.cross(axis, d - c)
+    sine = np.linalg.norm(axis, axis=1) * ((b - a) * right).sum(1)
+    return np.degrees(np.arctan2(sine, (left * right).sum(1))) % 360.0
 
 
 def environments_of(atoms: Atoms, elements: Sequence[str]) -> Array:
@@ -57,6 +63,7 @@ def environments_of(atoms: Atoms, elements: Sequence[str]) -> Array:
         elements: of all structures that are to be compared.
     """
     centre, neighbour, distance, vector = neighbor_list("ijdD", atoms, CUTOFF)
+    distance = np.maximum(distance, NEAREST)
     radii = covalent_radii[atoms.numbers]
     weight = np.square(1.0 - np.square(distance / CUTOFF))
     # also distances between neighbours are measured in covalent radii
@@ -85,7 +92,7 @@ def _between(vectors: Array, weights: Array, radii: Array) -> Array:
     n = len(vectors)
     if n < 2:
         return np.zeros(n)
-    between = np.linalg.norm(vectors[:, None] - vectors, axis=-1)
+    between = np.maximum(np.linalg.norm(vectors[:, None] - vectors, axis=-1), NEAREST)
     np.fill_diagonal(between, np.inf)
     terms = np.sqrt(weights[:, None] * weights) * (radii[:, None] + radii) / between
     return terms.sum(1) / (n - 1)

@@ -119,24 +119,27 @@ def fill_pool(
     config: StudyConfig,
     store: LabelStore,
     ranks: Ranks,
-) -> None:
+) -> dict[int, str]:
     """Make and label what is needed and not in the database; every rank calls it.
 
     Geometries of uncertainty-biased dynamics come last: their potential is trained on the others.
+
+    Returns:
+        for each molecule of which geometries could not be made, the reason.
     """
     wanted = {m: _sources(m, kinds, config) for m, kinds in needed.items()}
     first = {m: [(f, s) for f, s in frames if s != BIASED] for m, frames in wanted.items()}
-    _label(
+    reasons = _label(
         first, lambda m, frames: _propose(candidates[m], m, frames, config), config, store, ranks
     )
     last = {m: [(f, s) for f, s in frames if s == BIASED] for m, frames in wanted.items()}
     if not any(last.values()):
-        return
+        return reasons
     good = ranks.on_root(lambda: labelled_frames(store)[0])
     others = {f: good[f] for frames in first.values() for f, _ in frames if f in good}
     walkers = BiasedWalkers(config, store.path.parent, others, ranks)
     last = {m: frames for m, frames in last.items() if m in walkers.starts}
-    _label(last, walkers.walk, config, store, ranks)
+    return reasons | _label(last, walkers.walk, config, store, ranks)
 
 
 def _sources(molecule: int, kinds: Mapping[str, int], config: StudyConfig) -> Frames:
@@ -189,37 +192,44 @@ def _label(
     config: StudyConfig,
     store: LabelStore,
     ranks: Ranks,
-) -> None:
+) -> dict[int, str]:
     known = ranks.on_root(store.keys)
     items = [(m, fs) for m, fs in wanted.items() if any(key_of(f) not in known for f, _ in fs)]
     with contextlib.ExitStack() as stack:
         references: list[Reference] = []
 
-        def label(item: tuple[int, Frames]) -> UserError | None:
+        def label(item: tuple[int, Frames]) -> UserError | list[str]:
+            reasons: list[str] = []
             try:
                 if not references:
                     references.append(stack.enter_context(open_reference(config.reference)))
-                for frame, atoms in _proposals(propose, item):
+                for frame, atoms in _proposals(propose, item, reasons):
                     if key_of(frame) not in known:
                         _add(store, frame, atoms, references[0])
             except UserError as error:
                 return error
-            return None
+            return reasons
 
-        problems = ranks.map(label, items, store.path.parent)
-    for problem in problems:
-        if problem is not None:
-            ranks.fail(problem)
+        outcomes = ranks.map(label, items, store.path.parent)
+    found = {}
+    for (molecule, _), outcome in zip(items, outcomes, strict=True):
+        if isinstance(outcome, UserError):
+            ranks.fail(outcome)
+        elif outcome:
+            found[molecule] = outcome[0]
+    return found
 
 
 def _proposals(
-    propose: Callable[[int, Frames], Iterable[Proposal]], item: tuple[int, Frames]
+    propose: Callable[[int, Frames], Iterable[Proposal]],
+    item: tuple[int, Frames],
+    reasons: list[str],
 ) -> Iterable[Proposal]:
-    """Geometries of a molecule, up to where it fails, which does not stop the study."""
+    """Geometries of a molecule, up to where it fails; the reason does not stop the study."""
     try:
         yield from propose(*item)
     except Exception as error:  # RDKit, LAMMPS and linear algebra raise whatever they like
-        print(f"molecule {item[0]}: {' '.join(str(error).split())}", flush=True)
+        reasons.append(" ".join(str(error).split()) or type(error).__name__)
 
 
 def _add(store: LabelStore, frame: Frame, atoms: Atoms, reference: Reference) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 
 from ase import Atoms
 
+from pyubias.diversity.allocation import variance_components
 from pyubias.diversity.arms import run_arm
 from pyubias.diversity.config import StudyConfig
 from pyubias.diversity.findings import draw_findings
-from pyubias.diversity.measures import VarianceSplit, split_variance, without_composition
+from pyubias.diversity.measures import VarianceSplit, without_composition
 from pyubias.diversity.plan import Arm, Frame, Roles, arms_of, assign_roles, needed
 from pyubias.diversity.pool import Candidate, fill_pool, find_molecules, key_of, labelled_frames
 from pyubias.diversity.study_report import write_study_report
@@ -26,7 +27,7 @@ __all__ = ["run_study"]
 # what may change between invocations: it decides what is said of the arms, not what they are
 FREE = {"costs"}
 # why geometries may be missing that no label is known to have failed for
-REASONS = {"scan": " (no rotatable bond)", "train": " (its walker or its force field failed)"}
+REASONS = {"scan": "no rotatable bond", "train": "its walk was too short"}
 
 
 def run_study(config: StudyConfig, runs: str | Path = "runs", ranks: Ranks | None = None) -> Path:
@@ -61,14 +62,14 @@ def run_study(config: StudyConfig, runs: str | Path = "runs", ranks: Ranks | Non
         f"molecules: {len(candidates)} can be used, {len(rejected)} cannot; "
         f"pool: {n} geometries of {len(wanted)} molecules",
     )
-    fill_pool(candidates, wanted, config, store, ranks)
+    reasons = fill_pool(candidates, wanted, config, store, ranks)
     frames, failed = ranks.on_root(lambda: labelled_frames(store))
     _say(ranks, f"pool: {len(frames)} labelled, {len(failed)} failed")
     results = _run_arms(roles, frames, config, folder, ranks)
 
     def finish() -> None:
         findings = draw_findings(results, _variance(frames, config), config)
-        findings["failures"] = _failures(candidates, rejected, failed, wanted, frames)
+        findings["failures"] = _failures(candidates, rejected, failed, wanted, frames, reasons)
         write_json(folder / "findings.json", findings)
         write_study_report(config, findings, folder / "report.html")
         for sentence in findings["sentences"]:
@@ -110,7 +111,7 @@ def _variance(frames: dict[Frame, Atoms], config: StudyConfig) -> VarianceSplit:
     """Of energies per atom of what arms are trained on, without composition."""
     chosen = sorted(f for f in frames if f[1] == "train")
     energies = without_composition([frames[f] for f in chosen], config.pool.elements)
-    return split_variance(energies, [f[0] for f in chosen])
+    return variance_components(energies, [f[0] for f in chosen])
 
 
 def _failures(
@@ -119,6 +120,7 @@ def _failures(
     failed: list[tuple[Frame, str]],
     wanted: dict[int, dict[str, int]],
     frames: dict[Frame, Atoms],
+    reasons: dict[int, str],
 ) -> list[str]:
     """One line each: molecules that cannot be used, labels that failed, geometries not made."""
     lines = [f"line {r.line} '{r.text}': {r.reason}" for r in rejected]
@@ -129,8 +131,9 @@ def _failures(
             made = sum((molecule, kind, k) in labelled_or_failed for k in range(n))
             if made < n:
                 missing = f"{n - made} of {n} geometries for '{kind}' could not be made"
-                reason = REASONS.get(kind, "")
-                lines.append(f"{candidates[molecule].smiles}: {missing}{reason}")
+                reason = reasons.get(molecule) or REASONS.get(kind)
+                because = f" ({reason})" if reason else ""
+                lines.append(f"{candidates[molecule].smiles}: {missing}{because}")
     return lines
 
 

@@ -53,7 +53,7 @@ class BiasedWalkers:
     def walk(
         self, molecule: int, frames: Sequence[tuple[Frame, str]]
     ) -> Iterator[tuple[Frame, Atoms]]:
-        """A geometry for each frame, evenly over the walk; none if it ended at once."""
+        """A geometry for each frame, evenly over the walk; fewer if it ended at once."""
         fields = {
             **self.biased.model_dump(exclude={"labels"}),
             "every": max(1, self.biased.steps // (4 * len(frames))),
@@ -73,9 +73,8 @@ class BiasedWalkers:
             own_communicator(),
         )
         walked = walk.frames()
-        if len(walked) < 2:
-            return
         # the first frame is the start, which has a label
-        picks = np.linspace(0, len(walked) - 1, len(frames) + 1).round().astype(int)[1:]
-        for (frame, _), k in zip(frames, picks, strict=True):
+        n = min(len(frames), len(walked) - 1)
+        picks = np.linspace(0, len(walked) - 1, n + 1).round().astype(int)[1:]
+        for (frame, _), k in zip(frames, picks, strict=False):
             yield frame, walked[k]

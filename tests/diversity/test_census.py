@@ -45,6 +45,7 @@ def test_duplicates_are_found_also_turned_and_contradicting_labels_told():
         (lambda a: a.arrays["REF_forces"].fill(np.nan), "forces are not finite"),
         (lambda a: a.arrays["REF_forces"].fill(60.0), "|F| = 104 eV/Å"),
         (lambda a: a.arrays["REF_forces"].fill(0.1), "net force 1.56 eV/Å"),
+        (lambda a: a.positions.__setitem__(3, a.positions[4]), "atoms 4 and 5 are 0.00 Å apart"),
         (lambda a: a.positions.__setitem__(0, 20.0), "falls into more than one molecule"),
     ],
 )

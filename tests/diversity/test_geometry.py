@@ -1,5 +1,7 @@
 """Vectors of geometries: what they must and must not depend on."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -68,6 +70,21 @@ def test_swapping_an_element_changes_the_entropy_of_environments():
         return environment_entropy(np.concatenate(carbon), 0.1)
 
     assert entropy(swapped) > entropy(frames) + 0.3
+
+
+def test_atoms_on_each_other_have_finite_surroundings():
+    atoms = molecule("CH3CH2OH")
+    atoms.positions[3:6] = atoms.positions[4]
+    assert np.isfinite(environments_of(atoms, ELEMENTS)).all()
+
+
+def test_torsion_angles_are_those_of_ase_and_zero_in_line():
+    atoms = rattled(seed=1)
+    (a, b, c, d), key = (0, 1, 2, 3), in_order(atoms)[0]
+    found = torsion_angles(replace(key, torsions=((a, b, c, d),)), atoms.positions)
+    assert found == pytest.approx([atoms.get_dihedral(a, b, c, d)], abs=1e-9)
+    in_line = np.outer(np.arange(4.0), [1.0, 2.0, 3.0])
+    assert torsion_angles(replace(key, torsions=((a, b, c, d),)), in_line) == pytest.approx([0.0])
 
 
 def test_torsion_angles_are_those_of_the_bond():

@@ -171,6 +171,23 @@ def test_biased_walkers_are_one_source_of_geometries(tmp_path: Path) -> None:
     assert all(any(key.startswith(f"{m}-train-") for key in rows) for m in molecules)
 
 
+def test_a_walker_that_fails_is_listed_with_its_reason(tmp_path: Path) -> None:
+    script = EXPLORE.read_text().replace("fix move all nve", "fix move all no_such_style")
+    assert "no_such_style" in script
+    (tmp_path / "explore.in").write_text(script)
+    pool = {
+        "molecules": "molecules.smi",
+        "sources": {"basins": 1, "biased": 3},
+        "biased": {"input": "explore.in", "steps": 40, "labels": 8},
+    }
+    prepare(tmp_path, pool=pool)
+    command = shared_commands().run(tmp_path, "diversity", "study", "study.yaml")
+    assert command.status == 0, command.output
+    failures = " ".join(findings(tmp_path / "runs" / "tiny")["failures"])
+    assert "geometries for 'train' could not be made (" in failures
+    assert "Unrecognized fix style 'no_such_style'" in failures
+
+
 def test_mistakes_in_the_file_are_one_line(tmp_path: Path) -> None:
     for changes, message in (
         ({"seeds": 1}, "'seeds': input should be greater than or equal to 2, got 1"),
