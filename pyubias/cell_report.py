@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pyubias import figures
 from pyubias.calculator import Prediction
-from pyubias.cells import mean_autocorrelation, rmse_by_volume, unstrained, volumes
+from pyubias.cells import is_periodic, memory, rmse_by_volume, volumes
 from pyubias.exploration import Walk
 
 __all__ = ["errors_over_volume", "volumes_and_memory"]
@@ -20,27 +20,16 @@ Walks = Sequence[Sequence[Walk]]  # for each iteration and walker
 
 def volumes_and_memory(walks: Mapping[str, Walks]) -> list[tuple[str, Figure]]:
     """Titles and pictures of what the walkers of each arm did; none if no cell is periodic."""
-    periodic = {arm: of_arm for arm, of_arm in walks.items() if _is_periodic(of_arm)}
+    flat = {arm: [w for walkers in of_arm for w in walkers] for arm, of_arm in walks.items()}
+    periodic = [arm for arm in walks if is_periodic(flat[arm])]
     if not periodic:
         return []
-    courses = {arm: _courses(of_arm) for arm, of_arm in periodic.items()}
-    sections = [("Volumes of the walkers", figures.volume_figure(courses))]
-    quantities = {"volume": volumes, "positions in the mean cell": unstrained}
-    curves = {
-        quantity: {
-            arm: _memory(
-                [of_walk(w)[_regular(w)] for walkers in of_arm for w in walkers], _interval(of_arm)
-            )
-            for arm, of_arm in periodic.items()
-        }
-        for quantity, of_walk in quantities.items()
-    }
-    sections.append(("How long walkers remember", figures.autocorrelation_figure(curves)))
-    return sections
-
-
-def _is_periodic(walks: Walks) -> bool:
-    return any(len(w.cells) > 0 and w.pbc.all() for walkers in walks for w in walkers)
+    courses = {arm: _courses(walks[arm]) for arm in periodic}
+    memories = {arm: memory(flat[arm]) for arm in periodic}
+    return [
+        ("Volumes of the walkers", figures.volume_figure(courses)),
+        ("How long walkers remember", figures.autocorrelation_figure(memories)),
+    ]
 
 
 def _courses(walks: Walks) -> list[tuple[Array, Array]]:
@@ -52,22 +41,6 @@ def _courses(walks: Walks) -> list[tuple[Array, Array]]:
         for w in walkers
         if len(w.cells)
     ]
-
-
-def _interval(walks: Walks) -> int:
-    """MD steps between two frames."""
-    steps = [np.diff(w.timesteps) for walkers in walks for w in walkers]
-    return int(np.median(np.concatenate(steps))) if any(map(len, steps)) else 1
-
-
-def _regular(walk: Walk) -> slice:
-    """Its frames without the one that crossed, which comes at any time."""
-    return slice(0, len(walk.positions) - walk.crossed)
-
-
-def _memory(series: Sequence[Array], interval: int) -> tuple[Array, Array, Array]:
-    mean, spread = mean_autocorrelation(series)
-    return interval * np.arange(len(mean), dtype=float), mean, spread
 
 
 def errors_over_volume(

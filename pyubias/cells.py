@@ -8,9 +8,25 @@ from numpy.typing import NDArray
 
 from pyubias.exploration import Walk
 
-__all__ = ["autocorrelation", "mean_autocorrelation", "rmse_by_volume", "unstrained", "volumes"]
+__all__ = [
+    "Memory",
+    "autocorrelation",
+    "is_periodic",
+    "mean_autocorrelation",
+    "memory",
+    "memory_over_seeds",
+    "rmse_by_volume",
+    "unstrained",
+    "volumes",
+]
 
 Array = NDArray[np.float64]
+Memory = tuple[Array, Array, Array]  # lags in MD steps, mean, standard deviation
+
+
+def is_periodic(walks: Sequence[Walk]) -> bool:
+    """Whether any walk has frames in a cell that is periodic in all directions."""
+    return any(len(w.cells) > 0 and w.pbc.all() for w in walks)
 
 
 def volumes(walk: Walk) -> Array:
@@ -58,6 +74,31 @@ def mean_autocorrelation(series: Sequence[Array]) -> tuple[Array, Array]:
     for row, curve in zip(padded, curves, strict=True):
         row[: len(curve)] = curve[:n]
     return np.nanmean(padded, axis=0), np.nanstd(padded, axis=0)
+
+
+def memory(walks: Sequence[Walk]) -> dict[str, Memory]:
+    """Autocorrelation of volume and of positions in the mean cell; mean and spread over walks."""
+    quantities = {"volume": volumes, "positions in the mean cell": unstrained}
+    steps = [np.diff(w.timesteps) for w in walks]
+    interval = float(np.median(np.concatenate(steps))) if any(map(len, steps)) else 1.0
+    curves = {}
+    for quantity, of_walk in quantities.items():
+        # a frame that crossed the threshold comes at any time
+        series = [of_walk(w)[: len(w.positions) - w.crossed] for w in walks]
+        mean, spread = mean_autocorrelation(series)
+        curves[quantity] = (interval * np.arange(len(mean), dtype=float), mean, spread)
+    return curves
+
+
+def memory_over_seeds(seeds: Sequence[Sequence[Walk]]) -> dict[str, Memory]:
+    """Mean and standard deviation over seeds of each seed's mean `memory`."""
+    each = [memory(walks) for walks in seeds]
+    curves = {}
+    for quantity in each[0]:
+        n = min(len(of_seed[quantity][0]) for of_seed in each)
+        means = np.array([of_seed[quantity][1][:n] for of_seed in each])
+        curves[quantity] = (each[0][quantity][0][:n], means.mean(0), means.std(0))
+    return curves
 
 
 def rmse_by_volume(

@@ -198,12 +198,17 @@ def label(
 def compare(
     folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="run folders")],
     output: Annotated[Path, Output(help="picture")] = Path("compare.png"),
+    above: Annotated[
+        str | None,
+        typer.Option(help="count walks beyond a collective variable's value, as volume=1200"),
+    ] = None,
     json_file: Json = None,
 ) -> None:
-    """Several campaigns (arms, seeds) in one table and one picture, at equal label budgets."""
+    """Several campaigns (arms, seeds) in one table and in pictures, at equal label budgets."""
     from pyubias.comparison import compare_runs
+    from pyubias.visits import Threshold
 
-    result = compare_runs(folders, output)
+    result = compare_runs(folders, output, None if above is None else Threshold.parse(above))
     if json_file is not None:
         json_file.write_text(json.dumps(result, indent=1) + "\n")
 

@@ -1,17 +1,21 @@
 """`pyubias compare`: several campaigns, arms and seeds, at equal label budgets."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from rich.console import Console
-from rich.table import Table
 
+from pyubias import figures
+from pyubias.cells import is_periodic, memory_over_seeds
 from pyubias.errors import UserError
+from pyubias.exploration import Walk
+from pyubias.options import print_table
 from pyubias.state import read_json
+from pyubias.visits import Threshold, walks_above, walks_of
 
 __all__ = ["compare_runs"]
 
@@ -26,10 +30,27 @@ MEASURES = {
 }
 
 
-def compare_runs(folders: Sequence[Path], picture: Path) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Run:
+    """One seed of one arm, as its folder has it: records of ``metrics.json``, and all walks."""
+
+    folder: Path
+    records: list[dict[str, Any]]
+    walks: list[list[Walk]]
+
+
+def compare_runs(
+    folders: Sequence[Path], picture: Path, above: Threshold | None = None
+) -> list[dict[str, Any]]:
     """Print a table, save a picture; a control arm inside a run folder is taken along.
 
-    Runs whose settings differ in name and seed only are seeds of one arm.
+    Runs whose settings differ in name and seed only are seeds of one arm. Runs of periodic systems
+    get a second picture, ``…-memory.png``: autocorrelation of their volumes and positions.
+
+    Args:
+        folders: of runs.
+        picture: PNG file to write.
+        above: also count the walks, and the seeds, that got above a value of a collective variable.
 
     Returns:
         one record per arm and label budget: measure → mean, spread (sample standard deviation)
@@ -39,27 +60,37 @@ def compare_runs(folders: Sequence[Path], picture: Path) -> list[dict[str, Any]]
     records = [
         {"arm": arm, "n_labels": budget, **_statistics(runs, budget)}
         for arm, runs in groups.items()
-        for budget in sorted({r["n_labels"] for run in runs for r in run})
+        for budget in sorted({r["n_labels"] for run in runs for r in run.records})
     ]
+    if above is not None:
+        _count(groups, records, above)
     # a measure that no run has is no column
     shown = {k: m for k, m in MEASURES.items() if any(r[k] is not None for r in records)}
-    table = Table(title="mean ± spread over seeds")
-    for k, column in enumerate(["arm", "labels", "seeds", *(m[0] for m in shown.values())]):
-        table.add_column(column, justify="right" if k else "left", no_wrap=not k)
+    reached = [] if above is None else ["seeds", "walks"]
+    rows = [["arm", "labels", "seeds", *(m[0] for m in shown.values())]]
+    rows[0] += [f"{what} above" for what in reached]
     common = _common_budgets(groups)
     for record in records:
         if record["n_labels"] in common:
             cells = [_cell(record[key], *measure[1:]) for key, measure in shown.items()]
-            table.add_row(record["arm"], str(record["n_labels"]), str(record["seeds"]), *cells)
-    Console(width=max(140, Console().width)).print(table)
-    _draw(groups, records).savefig(picture, dpi=120, bbox_inches="tight")
-    print(f"picture: {picture}")
+            cells += [" of ".join(map(str, record["above"][what])) for what in reached]
+            rows.append([record["arm"], str(record["n_labels"]), str(record["seeds"]), *cells])
+    beyond = "" if above is None else f"; above: {above.variable} > {above.value:g}"
+    print_table(f"mean ± spread over seeds{beyond}", rows)
+    pictures = {picture: _draw(groups, records)}
+    memories = _memories(groups)
+    if memories:
+        drawn = figures.autocorrelation_figure(memories)
+        pictures[picture.with_stem(picture.stem + "-memory")] = drawn
+    for path, figure in pictures.items():
+        figure.savefig(path, dpi=120, bbox_inches="tight")
+        print(f"picture: {path}")
     return records
 
 
-def _group(folders: Sequence[Path]) -> dict[str, list[list[dict[str, Any]]]]:
-    """Arm name → records of its seeds."""
-    by_settings: dict[str, list[list[dict[str, Any]]]] = {}
+def _group(folders: Sequence[Path]) -> dict[str, list[Run]]:
+    """Arm name → its seeds."""
+    by_settings: dict[str, list[Run]] = {}
     names: dict[str, str] = {}
     for folder in folders:
         found = [f for f in (folder, folder / "control") if (f / "metrics.json").is_file()]
@@ -72,7 +103,8 @@ def _group(folders: Sequence[Path]) -> dict[str, list[list[dict[str, Any]]]]:
                 settings.pop(free, None)
             key = json.dumps(settings, sort_keys=True)
             names.setdefault(key, f"{label} ({_arm(settings)})")
-            by_settings.setdefault(key, []).append(read_json(path / "metrics.json"))
+            run = Run(path, read_json(path / "metrics.json"), walks_of(path))
+            by_settings.setdefault(key, []).append(run)
     return {
         f"{name} #{k}" if list(names.values()).count(name) > 1 else name: by_settings[key]
         for k, (key, name) in enumerate(names.items())
@@ -86,14 +118,47 @@ def _arm(settings: dict[str, Any]) -> str:
     return f"biased, τ = {tau:g}" if tau > 0 else "unbiased"
 
 
-def _common_budgets(groups: dict[str, list[list[dict[str, Any]]]]) -> set[int]:
+def _count(
+    groups: Mapping[str, Sequence[Run]], records: Sequence[dict[str, Any]], above: Threshold
+) -> None:
+    """Add to each record which walks, before its labels were there, got above the threshold."""
+    for arm, runs in groups.items():
+        found = [walks_above(run.folder, run.walks, above) for run in runs]
+        for record in records:
+            if record["arm"] != arm:
+                continue
+            earlier = [
+                [
+                    one
+                    for before, walkers in zip(run.records, of_run, strict=False)
+                    if before["n_labels"] < record["n_labels"]
+                    for one in walkers
+                ]
+                for run, of_run in zip(runs, found, strict=True)
+                if record["n_labels"] in {r["n_labels"] for r in run.records}
+            ]
+            record["above"] = {
+                "seeds": [sum(map(any, earlier)), len(earlier)],
+                "walks": [sum(map(sum, earlier)), sum(map(len, earlier))],
+            }
+
+
+def _memories(groups: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
+    """Autocorrelation of each arm whose seeds all have walks in periodic cells."""
+    flat = {arm: [[w for ws in run.walks for w in ws] for run in g] for arm, g in groups.items()}
+    return {
+        arm: memory_over_seeds(seeds) for arm, seeds in flat.items() if all(map(is_periodic, seeds))
+    }
+
+
+def _common_budgets(groups: Mapping[str, Sequence[Run]]) -> set[int]:
     """Label budgets that every run has; all of them if there is none."""
-    budgets = [{r["n_labels"] for r in run} for runs in groups.values() for run in runs]
+    budgets = [{r["n_labels"] for r in run.records} for runs in groups.values() for run in runs]
     return set.intersection(*budgets) or set.union(*budgets)
 
 
-def _statistics(runs: Sequence[Sequence[dict[str, Any]]], budget: int) -> dict[str, Any]:
-    rows = [r for run in runs for r in run if r["n_labels"] == budget]
+def _statistics(runs: Sequence[Run], budget: int) -> dict[str, Any]:
+    rows = [r for run in runs for r in run.records if r["n_labels"] == budget]
     result: dict[str, Any] = {"seeds": len(rows)}
     for key in MEASURES:
         values = [r[key] for r in rows if r.get(key) is not None]
@@ -111,9 +176,7 @@ def _cell(value: dict[str, Any] | None, factor: float, form: str) -> str:
     return text if value["spread"] is None else f"{text} ± {form.format(factor * value['spread'])}"
 
 
-def _draw(
-    groups: dict[str, list[list[dict[str, Any]]]], records: Sequence[dict[str, Any]]
-) -> Figure:
+def _draw(groups: Mapping[str, Sequence[Run]], records: Sequence[dict[str, Any]]) -> Figure:
     figure = Figure(figsize=(13, 4))
     keys = ("coverage", "energy_rmse", "forces_rmse")
     for axis, key in zip(figure.subplots(1, 3), keys, strict=True):

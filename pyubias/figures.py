@@ -207,17 +207,19 @@ def volume_figure(volumes: Mapping[str, Sequence[tuple[Array, Array]]]) -> Figur
 
 
 def autocorrelation_figure(
-    curves: Mapping[str, Mapping[str, tuple[Array, Array, Array]]],
+    memories: Mapping[str, Mapping[str, tuple[Array, Array, Array]]],
 ) -> Figure:
-    """Autocorrelation functions, shaded by the spread over walkers.
+    """Autocorrelation functions, shaded by their spread.
 
     Args:
-        curves: for each quantity and arm: lags in MD steps, mean, standard deviation.
+        memories: for each arm and quantity: lags in MD steps, mean, standard deviation.
     """
-    figure = Figure(figsize=(4.6 * len(curves), 3.6))
-    axes = figure.subplots(1, len(curves), squeeze=False)[0]
-    for axis, (quantity, arms) in zip(axes, curves.items(), strict=True):
-        for k, (arm, (lags, mean, spread)) in enumerate(arms.items()):
+    quantities = list(next(iter(memories.values())))
+    figure = Figure(figsize=(4.6 * len(quantities), 3.6))
+    axes = figure.subplots(1, len(quantities), squeeze=False)[0]
+    for axis, quantity in zip(axes, quantities, strict=True):
+        for k, (arm, of_arm) in enumerate(memories.items()):
+            lags, mean, spread = of_arm[quantity]
             color = _color(arm, k)
             axis.plot(lags, mean, color=color, label=arm)
             axis.fill_between(lags, mean - spread, mean + spread, color=color, alpha=0.2, lw=0)

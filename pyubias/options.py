@@ -43,10 +43,10 @@ def keys_of(pairs: list[str] | None) -> dict[str, str]:
 
 
 def print_table(title: str, rows: list[list[str]]) -> None:
-    """The first row is the header; pipes and files get enough columns for every word."""
+    """The first row is the header; a line may be longer than a terminal, but no word is cut."""
     shown = Table(title=title)
     for k, column in enumerate(rows[0]):
-        shown.add_column(column, justify="right" if k else "left")
+        shown.add_column(column, justify="right" if k else "left", no_wrap=not k)
     for row in rows[1:]:
         shown.add_row(*row)
-    Console(width=max(130, Console().width)).print(shown)
+    Console(width=max(200, Console().width)).print(shown)

@@ -23,11 +23,12 @@ from pyubias.campaign import Arm, arms_of
 from pyubias.cell_report import errors_over_volume, volumes_and_memory
 from pyubias.config import CampaignConfig
 from pyubias.datasets import read_frames
-from pyubias.exploration import Walk, load_walks
+from pyubias.exploration import Walk
 from pyubias.options import print_table
 from pyubias.pages import image, items, page, table
 from pyubias.progress import duration
 from pyubias.state import LabelStore, read_json, write_with
+from pyubias.visits import walks_of
 
 __all__ = ["ArmResult", "collect", "write_report"]
 
@@ -74,8 +75,7 @@ class ArmResult:
 def collect(arm: Arm) -> ArmResult:
     """Read what an arm has left so far."""
     variables = arm.config.evaluation.collective_variables
-    folders = sorted((arm.folder / "iterations").glob("[0-9]*"))
-    walks = [load_walks(f / "walkers") for f in folders]
+    walks = walks_of(arm.folder)
     points = [
         [collective_variables(walk.frames(), variables) for walk in iteration]
         for iteration in walks

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -6,6 +8,8 @@ from ase.build import bulk
 from pyubias.cells import (
     autocorrelation,
     mean_autocorrelation,
+    memory,
+    memory_over_seeds,
     rmse_by_volume,
     unstrained,
     volumes,
@@ -77,6 +81,24 @@ def test_walkers_of_different_length_are_averaged_where_they_are():
     assert mean[0] == pytest.approx(1.0)
     assert spread[0] == pytest.approx(0.0)
     assert [len(x) for x in mean_autocorrelation([np.ones(4)])] == [0, 0]
+
+
+def test_memory_of_an_arm_is_the_mean_and_the_spread_of_its_seeds():
+    # the second seed has one walk more, which must not count for two
+    seeds = [[walk_of(breathing(9))], [walk_of(breathing(9)[:7]), walk_of(breathing(8))]]
+    each = [memory(walks)["volume"][1] for walks in seeds]
+    lags, mean, spread = memory_over_seeds(seeds)["volume"]
+    n = min(map(len, each))
+    assert lags.tolist() == list(range(n))
+    np.testing.assert_allclose(mean, 0.5 * (each[0][:n] + each[1][:n]))
+    np.testing.assert_allclose(spread, 0.5 * np.abs(each[0][:n] - each[1][:n]))
+
+
+def test_the_frame_that_crossed_has_no_part_in_memory():
+    frames = breathing(9)
+    whole, cut = walk_of(frames), replace(walk_of([*frames, frames[0]]), crossed=True)
+    for quantity, curves in memory([whole]).items():
+        np.testing.assert_allclose(memory([cut])[quantity][1], curves[1])
 
 
 def test_errors_go_to_the_interval_of_their_volume():

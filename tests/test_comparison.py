@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from test_cells import breathing
+from test_visits import VARIABLE, add_walks
 
 from pyubias.comparison import compare_runs
 from pyubias.errors import UserError
+from pyubias.visits import Threshold
 
 
 def made_up_run(
@@ -115,6 +118,29 @@ def test_runs_without_a_common_budget_are_shown_whole(
     output = capsys.readouterr().out
     assert "111.0" in output
     assert "113.0" in output
+
+
+def test_seeds_and_walks_above_a_value_are_counted_up_to_each_budget(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One seed opens with its second model, the other never does."""
+    evaluation = {"collective_variables": [VARIABLE]}
+    for seed, lengths in ((1, [[2, 3], [9, 2]]), (2, [[2], [2]])):
+        errors = {16: 0.3, 24: 0.2, 32: 0.1}
+        folder = made_up_run(tmp_path / f"s{seed}", seed, errors, evaluation=evaluation)
+        add_walks(folder, lengths)
+    folders = [tmp_path / "s1", tmp_path / "s2"]
+    above = Threshold("volume", breathing(8)[-1].get_volume())
+    records = compare_runs(folders, tmp_path / "picture.png", above)
+    assert [r["above"] for r in records] == [
+        {"seeds": [0, 2], "walks": [0, 0]},
+        {"seeds": [0, 2], "walks": [0, 3]},
+        {"seeds": [1, 2], "walks": [1, 6]},
+    ]
+    output = capsys.readouterr().out
+    assert "1 of 2 │" in output
+    assert "above: volume > " in output
+    assert (tmp_path / "picture-memory.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:

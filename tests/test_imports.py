@@ -19,7 +19,7 @@ GROUPS = [
     "training exporting",
     "lammps_library calculator metadynamics exploration labelling",
     "state analysis cells progress",
-    "candidates",
+    "candidates visits",
     "stages records campaign figures options pages cell_report report comparison "
     "relabelling rehearsal templates doctor",
     "cli",

@@ -1,0 +1,52 @@
+"""Where the walkers of runs got to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyubias.analysis import collective_variables
+from pyubias.config import CollectiveVariable, validate
+from pyubias.errors import UserError
+from pyubias.exploration import Walk, load_walks
+from pyubias.state import read_json
+
+__all__ = ["Threshold", "walks_above", "walks_of"]
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A value of a collective variable, written ``volume=1200``."""
+
+    variable: str
+    value: float
+
+    @classmethod
+    def parse(cls, text: str) -> "Threshold":
+        name, _, value = text.partition("=")
+        try:
+            return cls(name.strip(), float(value))
+        except ValueError:
+            raise UserError(f"--above wants NAME=VALUE such as volume=1200, got '{text}'") from None
+
+
+def walks_of(folder: Path) -> list[list[Walk]]:
+    """For each iteration of a run, the walks of its walkers."""
+    return [load_walks(f / "walkers") for f in sorted((folder / "iterations").glob("[0-9]*"))]
+
+
+def walks_above(
+    folder: Path, walks: Sequence[Sequence[Walk]], above: Threshold
+) -> list[list[bool]]:
+    """For each iteration and walker, whether any of its frames is above the threshold."""
+    settings = read_json(folder / "config.json")["evaluation"]["collective_variables"]
+    known = {s["name"]: s for s in settings}
+    if above.variable not in known:
+        raise UserError(
+            f"'{folder}' has no collective variable '{above.variable}', "
+            f"it has {', '.join(known) or 'none'}"
+        )
+    variable = validate(CollectiveVariable, known[above.variable], above.variable)
+    return [
+        [bool((collective_variables(w.frames(), [variable]) > above.value).any()) for w in walkers]
+        for walkers in walks
+    ]
