@@ -1,30 +1,18 @@
-"""What a user may write in a YAML file, with types, defaults and units.
+"""What a user may write in a campaign file, with types, defaults and units.
 
-`load_campaign` reads a campaign file; the other models are also the keyword arguments of
-`pyubias.train`. Paths in a file are relative to the file.
+`load_campaign` reads one; the other models are also the keyword arguments of `pyubias.train`.
+Paths in a file are relative to the file.
 """
 
-import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    NonNegativeFloat,
-    PositiveFloat,
-    PositiveInt,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from pyubias.errors import UserError
+from pyubias.settings import Section, absolute_paths, merge, read_yaml, validate
 
 __all__ = [
     "CampaignConfig",
-    "ConfigError",
     "ModelConfig",
     "TrainingConfig",
     "UncertaintyConfig",
@@ -35,14 +23,6 @@ __all__ = [
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Scalar = int | float | str
-
-
-class ConfigError(UserError):
-    """A file of settings is wrong; the message names the key, what it got and what it wanted."""
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ModelConfig(Section):
@@ -138,7 +118,7 @@ class LammpsReference(Section):
 
     kind: Literal["lammps"]
     input: Path
-    variables: dict[str, Scalar] = {}
+    variables: dict[str, Scalar] = Field({})
     max_force: PositiveFloat = MAX_FORCE
     supercell: Supercell = SUPERCELL
 
@@ -149,13 +129,12 @@ class AseReference(Section):
     kind: Literal["ase"]
     calculator: str = Field(description="import path, such as tblite.ase.TBLite")
     file: Path | None = Field(None, description="Python file that defines the calculator")
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = Field({})
     max_force: PositiveFloat = MAX_FORCE
     supercell: Supercell = SUPERCELL
 
 
 Reference = Annotated[LammpsReference | AseReference, Field(discriminator="kind")]
-KINDS_OF_REFERENCE = ("lammps", "ase")
 
 
 class GuardConfig(Section):
@@ -197,7 +176,7 @@ class ExplorationConfig(Section):
     dtype: Literal["float32", "float64"] = Field(
         "float32", description="arithmetic inside the models; float64 is half as fast"
     )
-    variables: dict[str, Scalar | list[Scalar]] = {}
+    variables: dict[str, Scalar | list[Scalar]] = Field({})
     guard: GuardConfig = GuardConfig()
     metadynamics: MetadynamicsConfig | None = Field(
         None, description="Gaussians of the volume in place of a bias by uncertainty"
@@ -274,7 +253,7 @@ class CollectiveVariable(Section):
 
 class EvaluationConfig(Section):
     test: Path | None = Field(None, description="labelled structures that are never trained on")
-    collective_variables: list[CollectiveVariable] = []
+    collective_variables: list[CollectiveVariable] = Field([])
 
 
 class CampaignConfig(Section):
@@ -325,7 +304,7 @@ def load_campaign(path: str | Path) -> CampaignConfig:
 def control_arm(config: CampaignConfig) -> CampaignConfig:
     """The campaign with the differences under `control` applied."""
     fields = config.model_dump(exclude={"control"})
-    arm: CampaignConfig = validate(CampaignConfig, _merge(fields, config.control or {}), "control")
+    arm: CampaignConfig = validate(CampaignConfig, merge(fields, config.control or {}), "control")
     return arm
 
 
@@ -346,95 +325,3 @@ def load_reference(path: str | Path) -> LammpsReference | AseReference:
     fields = read_yaml(path)
     config = validate(_ReferenceFile, {"reference": fields.get("reference", fields)}, str(path))
     return absolute_paths(config, path.parent.resolve()).reference
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise ConfigError(f"file '{path}' does not exist")
-    try:
-        fields = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(fields, dict):
-        raise ConfigError(f"{path}: wanted keys and values, got {type(fields).__name__}")
-    return fields
-
-
-def validate(model: type[Section], fields: dict[str, Any], where: str) -> Any:
-    """Check fields against a section; the first problem becomes a one-line ConfigError."""
-    try:
-        return model.model_validate(fields)
-    except ValidationError as error:
-        raise ConfigError(f"{where}: {_first_problem(model, error)}") from error
-
-
-def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
-    # a misspelt key comes first: it is also why another one is missing
-    problem = min(error.errors(), key=lambda p: p["type"] != "extra_forbidden")
-    location = [str(part) for part in problem["loc"]]
-    key = ".".join(part for part in location if part not in KINDS_OF_REFERENCE)
-    if problem["type"] == "extra_forbidden":
-        known = _known_keys(model, location[:-1])
-        near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.4)
-        hint = f"; did you mean '{near[0]}'?" if near else f"; known keys: {', '.join(known)}"
-        return f"unknown key '{key}'{hint}"
-    if problem["type"] == "missing":
-        return f"key '{key}' is missing"
-    if problem["type"] == "union_tag_not_found":
-        return f"key '{key}.kind' is missing, wanted {' or '.join(KINDS_OF_REFERENCE)}"
-    if problem["type"] == "union_tag_invalid":
-        wanted = " or ".join(KINDS_OF_REFERENCE)
-        return f"'{key}.kind' must be {wanted}, got '{problem['ctx']['tag']}'"
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"'{key}': {message[0].lower() + message[1:]}, got {problem.get('input')!r}"
-
-
-def _known_keys(model: type[BaseModel], location: list[str]) -> list[str]:
-    """Keys of the section at a location; members of a union are found by their `kind`."""
-    sections: list[type[BaseModel]] = [model]
-    for part in location:
-        below: list[type[BaseModel]] = []
-        for section in sections:
-            if part in section.model_fields:
-                below += _sections_in(section.model_fields[part].annotation)
-        kinds = [s for s in sections if _kind_of(s) == part]
-        sections = below or kinds or sections
-    return sorted({name for section in sections for name in section.model_fields})
-
-
-def _kind_of(section: type[BaseModel]) -> str | None:
-    kind = section.model_fields.get("kind")
-    arguments = getattr(kind.annotation, "__args__", ()) if kind else ()
-    return arguments[0] if arguments else None
-
-
-def _sections_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [s for part in getattr(annotation, "__args__", ()) for s in _sections_in(part)]
-
-
-def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in changes.items():
-        if isinstance(value, dict) and isinstance(merged.get(key), dict):
-            merged[key] = _merge(merged[key], value)
-        else:
-            merged[key] = value
-    return merged
-
-
-def absolute_paths(config: Any, folder: Path) -> Any:
-    """All paths of the file, made absolute; a file that is not there is an error now."""
-
-    def resolve(value: Any, key: str) -> Any:
-        if isinstance(value, Path):
-            path = value if value.is_absolute() else folder / value
-            if not path.is_file():
-                raise ConfigError(f"'{key}': file '{path}' does not exist")
-            return path
-        if isinstance(value, dict):
-            return {k: resolve(v, f"{key}.{k}" if key else k) for k, v in value.items()}
-        return value
-
-    return type(config).model_validate(resolve(config.model_dump(), ""))

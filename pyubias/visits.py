@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyubias.analysis import collective_variables
-from pyubias.config import CollectiveVariable, validate
+from pyubias.config import CollectiveVariable
 from pyubias.errors import UserError
 from pyubias.exploration import Walk, load_walks
+from pyubias.settings import validate
 from pyubias.state import read_json
 
 __all__ = ["Threshold", "walks_above", "walks_of"]

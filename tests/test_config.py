@@ -14,7 +14,6 @@ from pyubias.cli import app
 from pyubias.config import (
     AseReference,
     CampaignConfig,
-    ConfigError,
     LammpsReference,
     ModelConfig,
     TrainingConfig,
@@ -24,6 +23,7 @@ from pyubias.config import (
     load_reference,
     load_training,
 )
+from pyubias.settings import ConfigError
 
 QUICKSTART = ALA2 / "quickstart.yaml"
 PHI = {"name": "phi", "dihedral": [5, 7, 9, 15]}

@@ -11,7 +11,8 @@ import pyubias
 
 PACKAGE = Path(pyubias.__file__).parent
 GROUPS = [
-    "errors plugin kernels contract config parallel",
+    "errors plugin kernels contract settings parallel",
+    "config",
     "graphs guards datasets selection levels calibration",
     "potential uncertainty",
     "objective",

@@ -13,10 +13,11 @@ from ase.build import bulk
 from campaigns import mpirun
 from toys import LennardJones, save_toy
 
-from pyubias.config import ConfigError, ExplorationConfig, MetadynamicsConfig, validate
+from pyubias.config import ExplorationConfig, MetadynamicsConfig
 from pyubias.exploration import Walk, run_walker
 from pyubias.lammps_library import ENERGY_UNIT, STRESS_UNIT, open_lammps
 from pyubias.metadynamics import FIX, Gaussians, attach
+from pyubias.settings import ConfigError, validate
 
 SETTINGS = MetadynamicsConfig(height=0.3, width=40.0, stride=20)
 ARGON = {"metal": "0.0104 3.4", "real": "0.2398 3.4"}

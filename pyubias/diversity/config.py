@@ -9,13 +9,10 @@ from pyubias.config import (
     AseReference,
     ModelConfig,
     Reference,
-    Section,
     TrainingConfig,
     UncertaintyConfig,
-    absolute_paths,
-    read_yaml,
-    validate,
 )
+from pyubias.settings import Section, absolute_paths, read_yaml, validate
 
 __all__ = ["ArmsConfig", "PoolConfig", "StudyConfig", "load_study"]
 

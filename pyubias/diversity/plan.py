@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pyubias.config import ConfigError
 from pyubias.diversity.config import ArmsConfig, GeneralisationConfig, StudyConfig
 from pyubias.diversity.molecules import Molecule
+from pyubias.settings import ConfigError
 
 __all__ = ["KINDS", "TESTS", "Arm", "Roles", "assign_roles", "needed", "test_sets", "training_set"]
 

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from pyubias.config import ExplorationConfig, validate
+from pyubias.config import ExplorationConfig
 from pyubias.diversity.config import StudyConfig
 from pyubias.diversity.plan import Frame
 from pyubias.exploration import run_walker
 from pyubias.exporting import export
 from pyubias.parallel import Ranks, own_communicator
+from pyubias.settings import validate
 from pyubias.training import train
 
 __all__ = ["BiasedWalkers"]

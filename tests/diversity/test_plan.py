@@ -5,7 +5,6 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from pyubias.config import ConfigError
 from pyubias.diversity.config import (
     ArmsConfig,
     FixedBudget,
@@ -25,6 +24,7 @@ from pyubias.diversity.plan import (
 from pyubias.diversity.plan import (
     test_sets as sets_of,
 )
+from pyubias.settings import ConfigError
 
 ARMS = ArmsConfig(
     fixed_budget=FixedBudget(labels=16, molecules=[2, 4, 16]),
