@@ -28,38 +28,12 @@
 using namespace LAMMPS_NS;
 using namespace FixConst;
 
-namespace {
-
-// Frobenius norm of the strain between two upper triangular cells (xx, yy, zz, yz, xz, xy). A flip
-// of the cell, which adds edge vectors to others, is no strain.
-
-double strain_of(const double *before, const double *now)
-{
-  double to[6];
-  std::copy_n(now, 6, to);
-  const double b = std::round((to[3] - before[3]) / to[1]);
-  to[3] -= b * to[1];
-  to[4] -= b * to[5];
-  to[4] -= std::round((to[4] - before[4]) / to[0]) * to[0];
-  to[5] -= std::round((to[5] - before[5]) / to[0]) * to[0];
-
-  double d[6];
-  for (int a = 0; a < 6; a++) d[a] = to[a] - before[a];
-  const double xx = d[0] / to[0], yy = d[1] / to[1], zz = d[2] / to[2];
-  const double xy = (d[5] - xx * to[5]) / to[1];
-  const double yz = (d[3] - yy * to[3]) / to[2];
-  const double xz = (d[4] - xx * to[4] - xy * to[3]) / to[2];
-  return std::sqrt(xx * xx + yy * yy + zz * zz + 0.5 * (yz * yz + xz * xz + xy * xy));
-}
-
-}    // namespace
-
 /* ---------------------------------------------------------------------- */
 
 FixUbias::FixUbias(LAMMPS *lmp, int narg, char **arg) :
     Fix(lmp, narg, arg), pair(nullptr), tau(0.0), tau_stress(0.0), max_force(INFINITY),
     max_stress(INFINITY), max_rate(INFINITY), window(100), uncertainty_kind(PairUbias::TOTAL),
-    rho_force(0.0), rho_stress(0.0), pending_step(-1), cell{{}, 0.0, -1}
+    rho_force(0.0), rho_stress(0.0), pending_step(-1)
 {
   scalar_flag = 1;
   vector_flag = 1;
@@ -259,20 +233,12 @@ double FixUbias::stress_scale() const
   return slow * (size > max_stress ? scale * max_stress / size : scale);
 }
 
-// Frobenius norm of the strain rate (L + L^T)/2 with L = (dh/dt) h^-1, from the step before to this
-// one. A step that is evaluated again keeps its rate; iterations of a minimizer have none.
-
 void FixUbias::follow_cell()
 {
-  const double *h = domain->h;
-  const bigint step = update->ntimestep;
-  if (step == cell.step) return;
-  if (update->whichflag == 2 || cell.step < 0)
-    cell.rate = 0.0;
-  else if (step > cell.step)
-    cell.rate = strain_of(cell.h, h) / ((step - cell.step) * update->dt);
-  std::copy_n(h, 6, cell.h);
-  cell.step = step;
+  if (update->whichflag == 2)
+    cell.start_from(domain->h, update->ntimestep);
+  else
+    cell.follow(domain->h, update->ntimestep, update->dt);
 }
 
 // The pair style has summed the norms of the step before over the ranks. A step that is

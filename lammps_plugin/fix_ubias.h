@@ -4,6 +4,7 @@
 #define LMP_FIX_UBIAS_H
 
 #include "fix.h"
+#include "strain_rate.h"
 
 #include <deque>
 #include <map>
@@ -50,12 +51,7 @@ class FixUbias : public Fix {
   bigint pending_step;             // step whose sums wait for the next collective, or -1 for none
   std::vector<double> restored_sums;    // those sums, read from a restart file
 
-  // edge vectors (xx, yy, zz, yz, xz, xy) on the latest step, and their strain rate
-
-  struct Cell {
-    double h[6], rate;
-    bigint step;
-  } cell;
+  StrainRate cell;
 
   void read_keywords(int, char **);
   bool pair_is_there() const;

@@ -6,6 +6,8 @@
 
 #include "pair_ubias.h"
 
+#include "open_model.h"
+
 #include "atom.h"
 #include "comm.h"
 #include "domain.h"
@@ -19,7 +21,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <dlfcn.h>
 #include <exception>
 
 using namespace LAMMPS_NS;
@@ -28,8 +29,8 @@ using namespace LAMMPS_NS;
 
 PairUbias::PairUbias(LAMMPS *lmp) :
     Pair(lmp), bias_uncertainty(NONE), uncertainty(0.0), n_centres(0),
-    uncertainty_gradient(nullptr), device("cpu"), n_threads(1), model_library(nullptr),
-    model(nullptr), energy_unit(1.0), uncertainty_flag(0), atomic_uncertainty(nullptr), nmax(0)
+    uncertainty_gradient(nullptr), device("cpu"), n_threads(1), model(nullptr), energy_unit(1.0),
+    uncertainty_flag(0), atomic_uncertainty(nullptr), nmax(0)
 {
   single_enable = 0;
   restartinfo = 0;
@@ -134,10 +135,6 @@ void PairUbias::coeff(int narg, char **arg)
   log_model(arg[2]);
 }
 
-// The library with torch lies beside this plugin and is opened when the first model is read.
-
-static const char library_anchor = 0;
-
 void PairUbias::load_model(const std::string &path)
 {
   if (strcmp(lmp->version, UBIAS_LAMMPS_VERSION) != 0)
@@ -145,8 +142,6 @@ void PairUbias::load_model(const std::string &path)
                "pair_style ubias: the plugin was built for LAMMPS {}, this is {}; run 'pyubias "
                "doctor'",
                UBIAS_LAMMPS_VERSION, lmp->version);
-
-  std::string message;
 
   // a collective, so before anything that may fail on some ranks only
 
@@ -156,30 +151,13 @@ void PairUbias::load_model(const std::string &path)
   MPI_Comm_rank(node, &node_rank);
   MPI_Comm_free(&node);
 
-  Dl_info here;
-  dladdr((void *) &library_anchor, &here);
-  std::string library = here.dli_fname;
-  library = library.substr(0, library.rfind('/') + 1) + "libubias_model.so";
-
-  // LAMMPS exports a plain dgemm_ of its own; torch must prefer its tuned one
-
-  if (!model_library)
-    model_library = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
-  if (!model_library) {
-    message = fmt::format("pair_style ubias: cannot load {} ({}); the plugin must be built for the "
-                          "torch that it runs with: run 'pyubias doctor'",
-                          library, dlerror());
-  } else {
-    auto load = (UbiasModelLoader *) dlsym(model_library, "ubias_load_model");
-    try {
-      if (!platform::file_is_readable(path))
-        throw std::runtime_error(fmt::format("model file '{}' does not exist", path));
-      delete model;
-      model = nullptr;
-      model = load(path.c_str(), device.c_str(), node_rank, n_threads);
-    } catch (const std::exception &e) {
-      message = std::string("pair_coeff for ubias: ") + e.what();
-    }
+  std::string message;
+  try {
+    delete model;
+    model = nullptr;
+    model = open_model(path, device, node_rank, n_threads);
+  } catch (const std::exception &e) {
+    message = e.what();
   }
   stop_together(message);
 }

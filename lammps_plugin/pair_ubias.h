@@ -42,7 +42,6 @@ class PairUbias : public Pair {
  protected:
   std::string device;
   int n_threads;
-  void *model_library;
   UbiasModel *model;
   LammpsGraph graph;
   std::string failure;    // of this rank's gradients, until the next collective
