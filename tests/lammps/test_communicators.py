@@ -77,7 +77,7 @@ with open_lammps(half) as one, open_lammps(half) as two:
         energy, u = instance.get_thermo("pe"), instance.extract_fix("b", 0, 1, 0)
         if half.rank == 0:
             with open(f"results.{k}", "a") as file:
-                file.write(f"{which} {float(energy)!r} {float(u)!r}\n")
+                print(which, float(energy), float(u), file=file)
 """
 
 
