@@ -1,11 +1,13 @@
 """`pyubias diversity domain`: may this model be trusted with these structures?"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
+from numpy.typing import NDArray
 
 from pyubias.calculator import Model
 from pyubias.diversity.census import take_census
@@ -14,6 +16,25 @@ from pyubias.errors import UserError
 
 __all__ = ["judge", "judgement_rows"]
 
+Array = NDArray[np.float64]
+UNITS = {"energy": "meV/atom", "forces": "meV/Å"}
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Errors of one quantity beside uncertainties, of structures or of their atoms.
+
+    Attributes:
+        errors: eV/atom of structures, or eV/Å of atoms (root mean square of three components);
+            nan without a label.
+        uncertainties: of the model, in the same unit.
+        owners: to which structure each belongs.
+    """
+
+    errors: Array
+    uncertainties: Array
+    owners: NDArray[np.int64]
+
 
 def judge(
     model: Path,
@@ -21,83 +42,106 @@ def judge(
     new: Sequence[Atoms],
     calibration: Sequence[Atoms] | None = None,
 ) -> dict[str, Any]:
-    """Novelty and energy error bar of each structure.
+    """Novelty and error bars of each structure.
 
     Args:
-        model: model file, with a calibrated total uncertainty.
+        model: model file, with calibrated uncertainties.
         training: structures that it was trained on.
-        new: to be judged; where they have energies, the error bars are checked.
+        new: to be judged; where they have labels, the error bars are checked.
         calibration: labelled structures, not trained on, of molecules that were trained on and of
             others. Without them error bars are the model's own.
 
     Returns:
-        ``structures``: one entry each; ``factors``; ``coverage`` of the error bars for seen and
-        unseen molecules, None where there is no energy.
+        ``structures``: one entry each, with ``energy_bar`` in eV/atom and ``forces_bar`` in eV/Å,
+        mean over its atoms; ``factors`` and ``coverage`` of the error bars, for ``energy`` and
+        ``forces``: coverage of seen and unseen molecules is None where there is no label.
     """
     census = take_census(training)
     loaded = Model(model)
-    factors = GroupFactors(1.0, 1.0, 1.0)
-    if calibration is not None:
-        errors = _residuals(loaded, calibration)
-        if not np.isfinite(errors).all():
-            raise UserError("structures for --calibration want energies; some have none")
-        known_molecules = [found.seen for found in novelty(calibration, census)]
-        factors = fit_factors(
-            errors,
-            _uncertainties(loaded, calibration),
-            known_molecules,
-            loaded.metadata.alpha or 0.05,
-        )
     found = novelty(new, census)
     seen = np.array([n.seen for n in found])
-    bars = factors.of(seen) * _uncertainties(loaded, new)
-    residuals = _residuals(loaded, new)
-    known = np.isfinite(residuals)
+    factors = {name: GroupFactors(1.0, 1.0, 1.0) for name in UNITS}
+    if calibration is not None:
+        known = np.array([n.seen for n in novelty(calibration, census)])
+        fitted = _bars(loaded, calibration)
+        if not np.isfinite(fitted["energy"].errors).all():
+            raise UserError("structures for --calibration want energies; some have none")
+        alpha = loaded.metadata.alpha or 0.05
+        factors |= {name: _fit(of_one, known, alpha) for name, of_one in fitted.items()}
+    structures = [vars(n) for n in found]
+    covered: dict[str, dict[str, float | None]] = {}
+    for name, of_one in _bars(loaded, new).items():
+        group = seen[of_one.owners]
+        bars = factors[name].of(group) * of_one.uncertainties
+        sums = np.bincount(of_one.owners, weights=bars, minlength=len(new))
+        means = sums / np.bincount(of_one.owners, minlength=len(new))
+        structures = [
+            {**s, f"{name}_bar": float(mean)} for s, mean in zip(structures, means, strict=True)
+        ]
+        labelled = np.isfinite(of_one.errors)
+        covered[name] = {
+            kind: float(np.mean(of_one.errors[mask] <= bars[mask])) if mask.any() else None
+            for kind, mask in (("seen", labelled & group), ("unseen", labelled & ~group))
+        }
     return {
-        "factors": vars(factors),
-        "coverage": {
-            name: float(np.mean(np.abs(residuals[mask]) <= bars[mask])) if mask.any() else None
-            for name, mask in (("seen", known & seen), ("unseen", known & ~seen))
-        },
-        "structures": [
-            {**vars(n), "error_bar": float(bar)} for n, bar in zip(found, bars, strict=True)
-        ],
+        "factors": {name: vars(f) for name, f in factors.items()},
+        "coverage": covered,
+        "structures": structures,
     }
 
 
 def judgement_rows(result: dict[str, Any]) -> list[list[str]]:
     """A header, and a row each for structures of seen and of unseen molecules."""
-    header = ["molecules", "structures", "structural novelty", "conformational novelty, Å"]
-    rows = [[*header, "error bar, meV/atom", "factor", "covered"]]
-    for name in ("seen", "unseen"):
-        chosen = [s for s in result["structures"] if s["seen"] == (name == "seen")]
+    rows = [["molecules", "structures", "structural novelty", "conformational novelty, Å"]]
+    for name, unit in UNITS.items():
+        rows[0] += [f"{name} error bar, {unit}", "factor", "covered"]
+    for kind in ("seen", "unseen"):
+        chosen = [s for s in result["structures"] if s["seen"] == (kind == "seen")]
         if not chosen:
             continue
         distances = [s["conformational"] for s in chosen if s["conformational"] is not None]
-        covered, factor = result["coverage"][name], result["factors"][name]
-        rows.append(
-            [
-                name,
-                str(len(chosen)),
-                f"{np.mean([s['structural'] for s in chosen]):.2f}",
-                f"{np.mean(distances):.3f}" if distances else "–",
-                f"{1e3 * np.mean([s['error_bar'] for s in chosen]):.2f}",
+        row = [
+            kind,
+            str(len(chosen)),
+            f"{np.mean([s['structural'] for s in chosen]):.2f}",
+            f"{np.mean(distances):.3f}" if distances else "–",
+        ]
+        for name in UNITS:
+            covered, factor = result["coverage"][name][kind], result["factors"][name][kind]
+            row += [
+                f"{1e3 * np.mean([s[f'{name}_bar'] for s in chosen]):.2f}",
                 "–" if factor is None else f"{factor:.2f}",
                 "–" if covered is None else f"{covered:.3f}",
             ]
-        )
+        rows.append(row)
     return rows
 
 
-def _residuals(model: Model, frames: Sequence[Atoms]) -> np.ndarray:
-    """Energy errors in eV/atom; nan where there is no energy."""
-    return np.array(
-        [
-            (p.energy - a.info.get("REF_energy", np.nan)) / len(a)
-            for a, p in zip(frames, model.predict(frames), strict=True)
-        ]
-    )
+def _fit(bars: Bars, seen: NDArray[np.bool_], alpha: float) -> GroupFactors:
+    """Of those that have a label; the model's own error bars where none has."""
+    known = np.isfinite(bars.errors)
+    if not known.any():
+        return GroupFactors(1.0, 1.0, 1.0)
+    group = seen[bars.owners[known]]
+    return fit_factors(bars.errors[known], bars.uncertainties[known], group, alpha)
 
 
-def _uncertainties(model: Model, frames: Sequence[Atoms]) -> np.ndarray:
-    return np.array([p.total_uncertainty for p in model.predict(frames)])
+def _bars(model: Model, frames: Sequence[Atoms]) -> dict[str, Bars]:
+    predictions = model.predict(frames)
+    energies, atoms_errors = [], []
+    for a, p in zip(frames, predictions, strict=True):
+        energies.append(abs(p.energy - a.info.get("REF_energy", np.nan)) / len(a))
+        forces = a.arrays.get("REF_forces", np.full((len(a), 3), np.nan))
+        atoms_errors.append(np.sqrt(np.square(p.forces - forces).mean(1)))
+    return {
+        "energy": Bars(
+            np.array(energies),
+            np.array([p.total_uncertainty for p in predictions]),
+            np.arange(len(frames)),
+        ),
+        "forces": Bars(
+            np.concatenate(atoms_errors),
+            np.concatenate([p.atomic_uncertainty for p in predictions]),
+            np.repeat(np.arange(len(frames)), [len(a) for a in frames]),
+        ),
+    }

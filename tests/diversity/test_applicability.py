@@ -8,6 +8,7 @@ import pytest
 from ase import Atoms
 from campaigns import shared_commands
 
+from pyubias.calculator import Model
 from pyubias.diversity.applicability import judge, judgement_rows
 from pyubias.diversity.conformers import embed
 from pyubias.errors import UserError
@@ -32,9 +33,12 @@ def test_unseen_molecules_are_told_and_get_their_own_factor(
     held_out = ala2_frames[SEEN]
     found = judge(model, ala2_frames[:12], [*held_out, *others], [*held_out, *others])
     assert [s["seen"] for s in found["structures"]] == [True] * 8 + [False] * len(others)
-    assert found["factors"]["unseen"] > 10.0 * found["factors"]["seen"]
+    energy = found["factors"]["energy"]
+    assert energy["unseen"] > 10.0 * energy["seen"]
     # judged on the calibration set itself
-    assert found["coverage"]["unseen"] == 1.0
+    assert found["coverage"]["energy"]["unseen"] == 1.0
+    for group in ("seen", "unseen"):
+        assert found["coverage"]["forces"][group] >= 0.95
     assert found["structures"][-1]["structural"] > 0.2
     rows = judgement_rows(found)
     assert [row[0] for row in rows[1:]] == ["seen", "unseen"]
@@ -44,8 +48,36 @@ def test_without_calibration_error_bars_are_the_models_own(
     model_files: dict[str, Path], ala2_frames: list[Atoms]
 ) -> None:
     found = judge(model_files["posterior"], ala2_frames[:12], ala2_frames[SEEN])
-    assert found["factors"] == {"seen": 1.0, "unseen": 1.0, "pooled": 1.0}
-    assert found["coverage"]["unseen"] is None
+    for name in ("energy", "forces"):
+        assert found["factors"][name] == {"seen": 1.0, "unseen": 1.0, "pooled": 1.0}
+        assert found["coverage"][name]["unseen"] is None
+
+
+def test_force_error_bars_are_those_of_the_atoms(
+    model_files: dict[str, Path], ala2_frames: list[Atoms]
+) -> None:
+    model = model_files["posterior"]
+    found = judge(model, ala2_frames[:12], ala2_frames[SEEN])
+    predictions = Model(model).predict(ala2_frames[SEEN])
+    u = [p.atomic_uncertainty for p in predictions]
+    assert [s["forces_bar"] for s in found["structures"]] == pytest.approx([x.mean() for x in u])
+    errors = [
+        np.sqrt(np.square(p.forces - a.arrays["REF_forces"]).mean(1))
+        for p, a in zip(predictions, ala2_frames[SEEN], strict=True)
+    ]
+    covered = np.mean(np.concatenate(errors) <= np.concatenate(u))
+    assert found["coverage"]["forces"]["seen"] == pytest.approx(covered)
+
+
+def test_calibration_without_forces_leaves_force_error_bars_alone(
+    model_files: dict[str, Path], ala2_frames: list[Atoms]
+) -> None:
+    bare = [a.copy() for a in ala2_frames[SEEN]]
+    for atoms in bare:
+        del atoms.arrays["REF_forces"]
+    found = judge(model_files["posterior"], ala2_frames[:12], ala2_frames[SEEN], bare)
+    assert found["factors"]["forces"] == {"seen": 1.0, "unseen": 1.0, "pooled": 1.0}
+    assert found["factors"]["energy"]["unseen"] is None
 
 
 def test_calibration_wants_energies(model_files: dict[str, Path], ala2_frames: list[Atoms]) -> None:
