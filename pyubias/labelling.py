@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -25,7 +26,7 @@ from pyubias.lammps_library import (
     open_lammps,
     symbols_of,
 )
-from pyubias.parallel import without_launcher
+from pyubias.parallel import Ranks, without_launcher
 
 __all__ = ["Label", "LabelError", "ReferenceMethodError", "label_frame", "open_reference"]
 
@@ -146,7 +147,9 @@ class _AseMethod:
     def _make(self) -> Any:
         try:
             with without_launcher():
-                return _find_calculator(self.config)(**self.config.arguments)
+                calculator = _find_calculator(self.config)(**self.config.arguments)
+            _give_own_folder(calculator, Ranks())
+            return calculator
         except ReferenceMethodError:
             raise
         except Exception as error:
@@ -165,6 +168,13 @@ class _AseMethod:
             label = Label(atoms.get_potential_energy(), atoms.get_forces(), stress)
         self.calculator = atoms.calc
         return label
+
+
+def _give_own_folder(calculator: Any, ranks: Ranks) -> None:
+    """Calculators that start programs write files: those of two ranks must not be the same."""
+    starts_programs = hasattr(calculator, "command") or hasattr(calculator, "profile")
+    if ranks.size > 1 and starts_programs and hasattr(calculator, "directory"):
+        calculator.directory = Path(calculator.directory) / f"rank-{ranks.rank}"
 
 
 class _LammpsMethod:

@@ -1,6 +1,7 @@
 """Labels are those of the method itself, in eV and Å, whatever its units, cell and order."""
 
 import os
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,14 @@ from typing import Any
 import ase.io
 import numpy as np
 import pytest
+import yaml
 from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.io.lammpsdata import write_lammps_data
 from ase.neighborlist import neighbor_list
-from campaigns import ALA2
+from campaigns import ALA2, mpirun
 from structures import copper
 from test_inputs_ala2 import conformations
 
@@ -313,3 +315,47 @@ def test_programs_of_a_reference_do_not_take_themselves_for_ranks(
     with without_launcher():
         assert os.environ["SLURM_JOB_ID"] == "17"
     assert os.environ["PMI_RANK"] == os.environ["OMPI_COMM_WORLD_RANK"] == "3"
+
+
+THROUGH_FILES = """
+from pathlib import Path
+import numpy as np
+from ase.calculators.calculator import FileIOCalculator
+class ThroughFiles(FileIOCalculator):
+    implemented_properties = ["energy", "forces"]
+    def write_input(self, atoms, *arguments):
+        super().write_input(atoms, *arguments)
+        np.savetxt(Path(self.directory) / "x.in", atoms.positions)
+    def read_results(self):
+        x = np.loadtxt(Path(self.directory) / "x.out")
+        self.results = {"energy": (x**2).sum(), "forces": -2.0 * x}
+"""
+LABEL_TEN = """
+import numpy as np
+from ase import Atoms
+from mpi4py import MPI
+from pyubias.config import load_reference
+from pyubias.labelling import label_frame, open_reference
+
+generator = np.random.default_rng(MPI.COMM_WORLD.rank)
+with open_reference(load_reference("reference.yaml")) as method:
+    for _ in range(10):
+        atoms = Atoms("H3", positions=generator.normal(size=(3, 3)))
+        label = label_frame(method, atoms)
+        np.testing.assert_allclose(label.forces, -2.0 * atoms.positions)
+"""
+
+
+def test_ranks_whose_calculators_write_files_do_not_mix_them_up(tmp_path: Path) -> None:
+    (tmp_path / "files.py").write_text(THROUGH_FILES)
+    (tmp_path / "label.py").write_text(LABEL_TEN)
+    settings = {
+        "kind": "ase",
+        "calculator": "files.ThroughFiles",
+        "file": "files.py",
+        "arguments": {"command": "sleep 0.02 && cp x.in x.out"},
+    }
+    (tmp_path / "reference.yaml").write_text(yaml.safe_dump(settings))
+    done = mpirun(2, tmp_path, sys.executable, "label.py")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.glob("rank-*")) == ["rank-0", "rank-1"]
