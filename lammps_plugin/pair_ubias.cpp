@@ -153,9 +153,9 @@ void PairUbias::load_model(const std::string &path)
 
   std::string message;
   try {
+    UbiasModel *opened = open_model(path, device, node_rank, n_threads);
     delete model;
-    model = nullptr;
-    model = open_model(path, device, node_rank, n_threads);
+    model = opened;
   } catch (const std::exception &e) {
     message = e.what();
   }

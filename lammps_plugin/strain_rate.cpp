@@ -35,7 +35,10 @@ double strain_of(const double *before, const double *now)
 
 void StrainRate::follow(const double *cell, bigint now, double dt)
 {
-  if (now == step) return;
+  if (now == step) {
+    std::copy_n(cell, 6, h);    // a new run may begin with another cell
+    return;
+  }
   const double strain = step >= 0 && now > step ? strain_of(h, cell) : 0.0;
   const double time = (now - step) * dt;
   start_from(cell, now);

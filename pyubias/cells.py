@@ -90,14 +90,19 @@ def memory(walks: Sequence[Walk]) -> dict[str, Memory]:
     return curves
 
 
-def memory_over_seeds(seeds: Sequence[Sequence[Walk]]) -> dict[str, Memory]:
-    """Mean and standard deviation over seeds of each seed's mean `memory`."""
-    each = [memory(walks) for walks in seeds]
+def memory_over_seeds(seeds: Sequence[dict[str, Memory]]) -> dict[str, Memory]:
+    """Mean and sample standard deviation over seeds of what `memory` has for each.
+
+    Seeds whose walks are too short for a curve do not count; a single seed has no deviation (nan).
+    """
     curves = {}
-    for quantity in each[0]:
-        n = min(len(of_seed[quantity][0]) for of_seed in each)
-        means = np.array([of_seed[quantity][1][:n] for of_seed in each])
-        curves[quantity] = (each[0][quantity][0][:n], means.mean(0), means.std(0))
+    for quantity in seeds[0]:
+        known = [of_seed[quantity] for of_seed in seeds if len(of_seed[quantity][0])]
+        n = min((len(lags) for lags, _, _ in known), default=0)
+        means = np.array([mean[:n] for _, mean, _ in known]).reshape(len(known), n)
+        spread = means.std(0, ddof=1) if len(known) > 1 else np.full(n, np.nan)
+        lags = known[0][0][:n] if known else np.zeros(0)
+        curves[quantity] = (lags, means.mean(0) if known else np.zeros(0), spread)
     return curves
 
 

@@ -10,9 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pyubias import figures
-from pyubias.cells import is_periodic, memory_over_seeds
+from pyubias.cells import Memory, is_periodic, memory, memory_over_seeds
 from pyubias.errors import UserError
-from pyubias.exploration import Walk
 from pyubias.options import print_table
 from pyubias.state import read_json
 from pyubias.visits import Threshold, walks_above, walks_of
@@ -32,11 +31,17 @@ MEASURES = {
 
 @dataclass(frozen=True)
 class Run:
-    """One seed of one arm, as its folder has it: records of ``metrics.json``, and all walks."""
+    """One seed of one arm.
 
-    folder: Path
+    Attributes:
+        records: of ``metrics.json``, one for each number of labels.
+        memory: of its walkers if their cells are periodic, else empty.
+        above: for each walk the labels of its model, and whether it got above the threshold.
+    """
+
     records: list[dict[str, Any]]
-    walks: list[list[Walk]]
+    memory: dict[str, Memory]
+    above: list[tuple[int, bool]]
 
 
 def compare_runs(
@@ -44,8 +49,9 @@ def compare_runs(
 ) -> list[dict[str, Any]]:
     """Print a table, save a picture; a control arm inside a run folder is taken along.
 
-    Runs whose settings differ in name and seed only are seeds of one arm. Runs of periodic systems
-    get a second picture, ``…-memory.png``: autocorrelation of their volumes and positions.
+    Runs whose settings differ in name, seed, stop and control only are seeds of one arm. Those of
+    periodic systems get a second picture, ``…-memory.png``: the autocorrelation of volumes and of
+    positions.
 
     Args:
         folders: of runs.
@@ -56,14 +62,14 @@ def compare_runs(
         one record per arm and label budget: measure → mean, spread (sample standard deviation)
         and number of seeds.
     """
-    groups = _group(folders)
+    groups = _group(folders, above)
     records = [
         {"arm": arm, "n_labels": budget, **_statistics(runs, budget)}
         for arm, runs in groups.items()
         for budget in sorted({r["n_labels"] for run in runs for r in run.records})
     ]
     if above is not None:
-        _count(groups, records, above)
+        _count(groups, records)
     # a measure that no run has is no column
     shown = {k: m for k, m in MEASURES.items() if any(r[k] is not None for r in records)}
     reached = [] if above is None else ["seeds", "walks"]
@@ -88,7 +94,7 @@ def compare_runs(
     return records
 
 
-def _group(folders: Sequence[Path]) -> dict[str, list[Run]]:
+def _group(folders: Sequence[Path], above: Threshold | None) -> dict[str, list[Run]]:
     """Arm name → its seeds."""
     by_settings: dict[str, list[Run]] = {}
     names: dict[str, str] = {}
@@ -103,12 +109,29 @@ def _group(folders: Sequence[Path]) -> dict[str, list[Run]]:
                 settings.pop(free, None)
             key = json.dumps(settings, sort_keys=True)
             names.setdefault(key, f"{label} ({_arm(settings)})")
-            run = Run(path, read_json(path / "metrics.json"), walks_of(path))
-            by_settings.setdefault(key, []).append(run)
+            by_settings.setdefault(key, []).append(_read(path, above))
     return {
         f"{name} #{k}" if list(names.values()).count(name) > 1 else name: by_settings[key]
         for k, (key, name) in enumerate(names.items())
     }
+
+
+def _read(folder: Path, above: Threshold | None) -> Run:
+    records = read_json(folder / "metrics.json")
+    walks = (walk for walkers in walks_of(folder) for walk in walkers)
+    first = next((walk for walk in walks if len(walk.cells)), None)
+    periodic = first is not None and is_periodic([first])
+    flags = walks_above(folder, above) if above is not None else []
+    return Run(
+        # a batch without one good label leaves two records of as many labels
+        records=list({r["n_labels"]: r for r in records}.values()),
+        memory=memory([w for walkers in walks_of(folder) for w in walkers]) if periodic else {},
+        above=[
+            (r["n_labels"], flag)
+            for r, walkers in zip(records, flags, strict=False)
+            for flag in walkers
+        ],
+    )
 
 
 def _arm(settings: dict[str, Any]) -> str:
@@ -118,37 +141,27 @@ def _arm(settings: dict[str, Any]) -> str:
     return f"biased, τ = {tau:g}" if tau > 0 else "unbiased"
 
 
-def _count(
-    groups: Mapping[str, Sequence[Run]], records: Sequence[dict[str, Any]], above: Threshold
-) -> None:
+def _count(groups: Mapping[str, Sequence[Run]], records: Sequence[dict[str, Any]]) -> None:
     """Add to each record which walks, before its labels were there, got above the threshold."""
     for arm, runs in groups.items():
-        found = [walks_above(run.folder, run.walks, above) for run in runs]
         for record in records:
             if record["arm"] != arm:
                 continue
             earlier = [
-                [
-                    one
-                    for before, walkers in zip(run.records, of_run, strict=False)
-                    if before["n_labels"] < record["n_labels"]
-                    for one in walkers
-                ]
-                for run, of_run in zip(runs, found, strict=True)
+                [flag for n_labels, flag in run.above if n_labels < record["n_labels"]]
+                for run in runs
                 if record["n_labels"] in {r["n_labels"] for r in run.records}
             ]
             record["above"] = {
-                "seeds": [sum(map(any, earlier)), len(earlier)],
+                "seeds": [sum(any(flags) for flags in earlier), len(earlier)],
                 "walks": [sum(map(sum, earlier)), sum(map(len, earlier))],
             }
 
 
 def _memories(groups: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
     """Autocorrelation of each arm whose seeds all have walks in periodic cells."""
-    flat = {arm: [[w for ws in run.walks for w in ws] for run in g] for arm, g in groups.items()}
-    return {
-        arm: memory_over_seeds(seeds) for arm, seeds in flat.items() if all(map(is_periodic, seeds))
-    }
+    each = {arm: [run.memory for run in runs] for arm, runs in groups.items()}
+    return {arm: memory_over_seeds(seeds) for arm, seeds in each.items() if all(seeds)}
 
 
 def _common_budgets(groups: Mapping[str, Sequence[Run]]) -> set[int]:

@@ -50,7 +50,7 @@ def read_frames(
 ) -> tuple[list[Atoms], str]:
     """Read labelled structures from any file that ASE reads.
 
-    For each of energy, forces and stress the first of these that occurs in the file is used:
+    For each of energy, forces and stress the first of these that a structure has is used:
     the name given in `keys`, ``REF_*``, the results of a calculator (of the name given in `keys`).
 
     Args:

@@ -75,7 +75,7 @@ class ArmResult:
 def collect(arm: Arm) -> ArmResult:
     """Read what an arm has left so far."""
     variables = arm.config.evaluation.collective_variables
-    walks = walks_of(arm.folder)
+    walks = list(walks_of(arm.folder))
     points = [
         [collective_variables(walk.frames(), variables) for walk in iteration]
         for iteration in walks

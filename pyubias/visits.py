@@ -1,6 +1,6 @@
 """Where the walkers of runs got to."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,15 +30,14 @@ class Threshold:
             raise UserError(f"--above wants NAME=VALUE such as volume=1200, got '{text}'") from None
 
 
-def walks_of(folder: Path) -> list[list[Walk]]:
+def walks_of(folder: Path) -> Iterator[list[Walk]]:
     """For each iteration of a run, the walks of its walkers."""
-    return [load_walks(f / "walkers") for f in sorted((folder / "iterations").glob("[0-9]*"))]
+    for iteration in sorted((folder / "iterations").glob("[0-9]*")):
+        yield load_walks(iteration / "walkers")
 
 
-def walks_above(
-    folder: Path, walks: Sequence[Sequence[Walk]], above: Threshold
-) -> list[list[bool]]:
-    """For each iteration and walker, whether any of its frames is above the threshold."""
+def walks_above(folder: Path, above: Threshold) -> list[list[bool]]:
+    """For each iteration and walker of a run, whether any frame is above the threshold."""
     settings = read_json(folder / "config.json")["evaluation"]["collective_variables"]
     known = {s["name"]: s for s in settings}
     if above.variable not in known:
@@ -49,5 +48,5 @@ def walks_above(
     variable = validate(CollectiveVariable, known[above.variable], above.variable)
     return [
         [bool((collective_variables(w.frames(), [variable]) > above.value).any()) for w in walkers]
-        for walkers in walks
+        for walkers in walks_of(folder)
     ]

@@ -84,14 +84,17 @@ def test_walkers_of_different_length_are_averaged_where_they_are():
 
 
 def test_memory_of_an_arm_is_the_mean_and_the_spread_of_its_seeds():
-    # the second seed has one walk more, which must not count for two
-    seeds = [[walk_of(breathing(9))], [walk_of(breathing(9)[:7]), walk_of(breathing(8))]]
-    each = [memory(walks)["volume"][1] for walks in seeds]
+    # the second seed has one walk more, which must not count for two; the third has none to use
+    walks = [[walk_of(breathing(9))], [walk_of(breathing(7)), walk_of(breathing(8))]]
+    seeds = [memory(of_seed) for of_seed in [*walks, [walk_of(breathing(1))]]]
     lags, mean, spread = memory_over_seeds(seeds)["volume"]
-    n = min(map(len, each))
+    one, two = (seeds[k]["volume"][1] for k in (0, 1))
+    n = min(len(one), len(two))
     assert lags.tolist() == list(range(n))
-    np.testing.assert_allclose(mean, 0.5 * (each[0][:n] + each[1][:n]))
-    np.testing.assert_allclose(spread, 0.5 * np.abs(each[0][:n] - each[1][:n]))
+    np.testing.assert_allclose(mean, 0.5 * (one[:n] + two[:n]))
+    np.testing.assert_allclose(spread, np.abs(one[:n] - two[:n]) / np.sqrt(2.0))
+    assert np.isnan(memory_over_seeds(seeds[:1])["volume"][2]).all()
+    assert len(memory_over_seeds(seeds[2:])["volume"][1]) == 0
 
 
 def test_the_frame_that_crossed_has_no_part_in_memory():

@@ -64,6 +64,13 @@ def test_seeds_of_one_arm_become_mean_and_sample_standard_deviation(
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_batch_without_labels_does_not_make_a_seed_count_twice(tmp_path: Path) -> None:
+    folder = made_up_run(tmp_path / "one", 1, {16: 0.3, 24: 0.2})
+    records = json.loads((folder / "metrics.json").read_text())
+    (folder / "metrics.json").write_text(json.dumps([records[0], *records]))
+    assert [r["seeds"] for r in compare_runs([folder], tmp_path / "picture.png")] == [1, 1]
+
+
 def test_a_single_seed_has_no_spread(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = made_up_run(tmp_path / "only", 1, {16: 0.1234})
     (record,) = compare_runs([folder], tmp_path / "picture.png")

@@ -7,7 +7,7 @@ import pytest
 from test_cells import breathing, walk_of
 
 from pyubias.errors import UserError
-from pyubias.visits import Threshold, walks_above, walks_of
+from pyubias.visits import Threshold, walks_above
 
 VARIABLE = {"name": "volume", "volume": True, "range": [0, 100]}
 
@@ -31,7 +31,7 @@ def run_with_walks(folder: Path, lengths: list[list[int]]) -> Path:
 def test_walks_are_above_where_one_frame_is(tmp_path: Path) -> None:
     run = run_with_walks(tmp_path, [[2, 5], [9, 3]])
     value = breathing(5)[-1].get_volume() - 0.01
-    assert walks_above(run, walks_of(run), Threshold("volume", value)) == [
+    assert walks_above(run, Threshold("volume", value)) == [
         [False, True],
         [True, False],
     ]
@@ -44,4 +44,4 @@ def test_a_threshold_is_a_name_and_a_number(tmp_path: Path) -> None:
             Threshold.parse(text)
     run = run_with_walks(tmp_path, [[2]])
     with pytest.raises(UserError, match="has no collective variable 'phi', it has volume"):
-        walks_above(run, walks_of(run), Threshold("phi", 0.0))
+        walks_above(run, Threshold("phi", 0.0))

@@ -1,7 +1,7 @@
 """Make start.xyz, candidates.xyz and test.xyz from the SMILES below, then label the test set:
 
     python make_candidates.py
-    pyubias label test.xyz --reference campaign.yaml --output test.extxyz
+    pyubias label test.xyz campaign.yaml --output test.extxyz
 
 Geometries are conformers by distance geometry (ETKDG), relaxed with MMFF94. Those of the test set
 then run through 100 fs of dynamics at 500 K with GFN2-xTB.

@@ -30,8 +30,8 @@ def run_arm(
 ) -> dict[str, Any]:
     """Train and test one arm, or read what was found before.
 
-    All arms share the frames for validation, which pick the checkpoint, and for calibration:
-    half of core molecules, half of molecules that no arm has.
+    All arms of a repetition share the frames for validation, which pick the checkpoint, and for
+    calibration: of core molecules, and of molecules that no arm has.
 
     Returns:
         arm, repetition, ``labels`` trained on, ``seconds``, the ``scores`` of each test, and

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pyubias.options import Json, Keys, Output, keys_of, print_table
+from pyubias.options import Json, Keys, Output, check_folder, keys_of, print_table
 
 app = typer.Typer(
     help="Structural and conformational diversity of data sets.",
@@ -20,7 +20,10 @@ app = typer.Typer(
 def report(
     data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="structures, a set each")],
     output: Annotated[Path, Output(help="page")] = Path("diversity.html"),
-    json_file: Json = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", help="numbers; default: beside the page", callback=check_folder),
+    ] = None,
     key: Keys = None,
 ) -> None:
     """Census, diversity on both levels, and overlap of one set or several, as a page and JSON."""

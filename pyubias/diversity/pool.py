@@ -119,13 +119,13 @@ def fill_pool(
     config: StudyConfig,
     store: LabelStore,
     ranks: Ranks,
-) -> dict[int, str]:
+) -> dict[tuple[int, str], str]:
     """Make and label what is needed and not in the database; every rank calls it.
 
     Geometries of uncertainty-biased dynamics come last: their potential is trained on the others.
 
     Returns:
-        for each molecule of which geometries could not be made, the reason.
+        the reason for each molecule and kind of which geometries could not be made.
     """
     wanted = {m: _sources(m, kinds, config) for m, kinds in needed.items()}
     first = {m: [(f, s) for f, s in frames if s != BIASED] for m, frames in wanted.items()}
@@ -138,7 +138,6 @@ def fill_pool(
     good = ranks.on_root(lambda: labelled_frames(store)[0])
     others = {f: good[f] for frames in first.values() for f, _ in frames if f in good}
     walkers = BiasedWalkers(config, store.path.parent, others, ranks)
-    last = {m: frames for m, frames in last.items() if m in walkers.starts}
     return reasons | _label(last, walkers.walk, config, store, ranks)
 
 
@@ -192,7 +191,7 @@ def _label(
     config: StudyConfig,
     store: LabelStore,
     ranks: Ranks,
-) -> dict[int, str]:
+) -> dict[tuple[int, str], str]:
     known = ranks.on_root(store.keys)
     items = [(m, fs) for m, fs in wanted.items() if any(key_of(f) not in known for f, _ in fs)]
     with contextlib.ExitStack() as stack:
@@ -212,11 +211,11 @@ def _label(
 
         outcomes = ranks.map(label, items, store.path.parent)
     found = {}
-    for (molecule, _), outcome in zip(items, outcomes, strict=True):
+    for (molecule, frames), outcome in zip(items, outcomes, strict=True):
         if isinstance(outcome, UserError):
             ranks.fail(outcome)
         elif outcome:
-            found[molecule] = outcome[0]
+            found.update({(molecule, kind): outcome[0] for (_, kind, _), _ in frames})
     return found
 
 

@@ -32,7 +32,7 @@ def summary_rows(result: dict[str, Any]) -> list[list[str]]:
     add("conformers per molecule", "census", "conformers_per_molecule", "{:.1f}")
     counts = [(len(s["census"]["duplicates"]), len(s["census"]["problems"])) for s in sets]
     rows.append(["duplicates", *(str(d) for d, _ in counts)])
-    rows.append(["problems with labels", *(str(p) for _, p in counts)])
+    rows.append(["problems of structures and labels", *(str(p) for _, p in counts)])
     add("structural: Vendi score of fingerprints", "structural", "vendi", "{:.2f}")
     add("structural: effective molecules (Hill)", "structural", "hill_molecules", "{:.2f}")
     add("structural: scaffolds", "structural", "scaffolds")

@@ -26,8 +26,6 @@ __all__ = ["run_study"]
 
 # what may change between invocations: it decides what is said of the arms, not what they are
 FREE = {"costs"}
-# why geometries may be missing that no label is known to have failed for
-REASONS = {"scan": "no rotatable bond", "train": "its walk was too short"}
 
 
 def run_study(config: StudyConfig, runs: str | Path = "runs", ranks: Ranks | None = None) -> Path:
@@ -120,7 +118,7 @@ def _failures(
     failed: list[tuple[Frame, str]],
     wanted: dict[int, dict[str, int]],
     frames: dict[Frame, Atoms],
-    reasons: dict[int, str],
+    reasons: dict[tuple[int, str], str],
 ) -> list[str]:
     """One line each: molecules that cannot be used, labels that failed, geometries not made."""
     lines = [f"line {r.line} '{r.text}': {r.reason}" for r in rejected]
@@ -131,7 +129,9 @@ def _failures(
             made = sum((molecule, kind, k) in labelled_or_failed for k in range(n))
             if made < n:
                 missing = f"{n - made} of {n} geometries for '{kind}' could not be made"
-                reason = reasons.get(molecule) or REASONS.get(kind)
+                reason = reasons.get((molecule, kind))
+                if reason is None and kind == "scan":
+                    reason = "no rotatable bond"
                 because = f" ({reason})" if reason else ""
                 lines.append(f"{candidates[molecule].smiles}: {missing}{because}")
     return lines

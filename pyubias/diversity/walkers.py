@@ -54,7 +54,13 @@ class BiasedWalkers:
     def walk(
         self, molecule: int, frames: Sequence[tuple[Frame, str]]
     ) -> Iterator[tuple[Frame, Atoms]]:
-        """A geometry for each frame, evenly over the walk; fewer if it ended at once."""
+        """A geometry for each frame, evenly over the walk.
+
+        Raises:
+            ValueError: after those that the walk is long enough for, if it is not for all.
+        """
+        if molecule not in self.starts:
+            raise ValueError("none of its geometries has a label to walk from")
         fields = {
             **self.biased.model_dump(exclude={"labels"}),
             "every": max(1, self.biased.steps // (4 * len(frames))),
@@ -79,3 +85,5 @@ class BiasedWalkers:
         picks = np.linspace(0, len(walked) - 1, n + 1).round().astype(int)[1:]
         for (frame, _), k in zip(frames, picks, strict=False):
             yield frame, walked[k]
+        if n < len(frames):
+            raise ValueError(walk.failure or f"its walk ended after {walk.steps} steps")
