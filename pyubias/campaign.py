@@ -128,7 +128,7 @@ class _Campaign:
             record = read_json(folder / "record.json")
             if not (record["last"] and self._goes_on(record)):
                 return not record["last"]
-            self.ranks.on_root((folder / "record.json").unlink)  # the budget was raised
+            self.ranks.on_root(lambda: _reopen(folder))  # the budget was raised
         seconds: dict[str, float] = {}
         self.ranks.on_root(lambda: folder.mkdir(parents=True, exist_ok=True))
 
@@ -199,6 +199,12 @@ class _Campaign:
         if last:
             self.progress.stage("done")
         self.progress.say(describe(record, left))
+
+
+def _reopen(folder: Path) -> None:
+    """Forget that an iteration was the last one, and its potential, which was trained as such."""
+    for name in ("evaluation.json", "model.pt", "potential.ckpt", "record.json"):
+        (folder / name).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

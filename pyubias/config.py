@@ -41,6 +41,9 @@ class TrainingConfig(Section):
     max_steps: PositiveInt = Field(
         8000, description="optimiser steps; large sets take fewer epochs"
     )
+    final_factor: Annotated[float, Field(ge=1.0)] = Field(
+        4.0, description="of max_steps in the last training of a campaign, at its label budget"
+    )
     batch_size: PositiveInt = 4
     energy_weight: NonNegativeFloat = Field(1.0, description="of Σ ΔE², eV⁻²")
     energy_ramp: PositiveFloat = Field(

@@ -150,6 +150,8 @@ def _estimate(
     first = min(config.start.count, budget)
     sizes = [*list(range(first, budget, batch)), budget]
     most = config.training.max_steps * config.training.batch_size
-    training = per_sample * sum(min(n * config.training.epochs, most) for n in sizes)
+    samples: float = sum(min(n * config.training.epochs, most) for n in sizes[:-1])
+    samples += min(budget * config.training.epochs, config.training.final_factor * most)
+    training = per_sample * samples
     steps = (len(sizes) - 1) * config.exploration.walkers * config.exploration.steps
     return training + (budget * per_label + steps * per_step) / n_ranks

@@ -138,10 +138,13 @@ class Stages:
         if ranks is None:
             return
         training = self.config.training
+        changes: dict[str, Any] = {"seed": self.config.seed + training.seed}
+        if len(frames) >= self.config.stop.labels:
+            changes["max_steps"] = round(training.final_factor * training.max_steps)
         trained = train(
             [f.atoms for f in frames],
             self.config.model,
-            training.model_copy(update={"seed": self.config.seed + training.seed}),
+            training.model_copy(update=changes),
             self.config.uncertainty,
             elements=self.elements,
             splits=[f.split for f in frames],

@@ -212,6 +212,25 @@ def test_a_raised_label_budget_goes_on_as_if_it_had_been_so_from_the_start(
     assert_same_result(folder, uninterrupted)
 
 
+def test_the_last_training_takes_longer_and_is_forgotten_when_the_budget_is_raised(
+    tmp_path: Path,
+) -> None:
+    def epochs(folder: Path) -> list[int]:
+        paths = sorted(folder.glob("iterations/*/potential.ckpt"))
+        return [load_trained(path).history[-1]["epoch"] for path in paths]
+
+    # 2, 3 and 4 batches an epoch
+    short = {"training": {"epochs": 9, "max_steps": 6, "final_factor": 3.0, "validate_every": 1}}
+    raised, whole = tmp_path / "raised", tmp_path / "whole"
+    for path in (raised, whole):
+        path.mkdir()
+    folder = run(raised, {**short, "stop": {"labels": 14}})
+    assert epochs(folder) == [3, 6]
+    run(raised, short)
+    assert epochs(folder) == [3, 2, 4]
+    assert_same_result(folder, run(whole, short))
+
+
 def test_the_wall_clock_ends_an_invocation_and_the_next_one_goes_on(
     uninterrupted: Path, tmp_path: Path
 ) -> None:

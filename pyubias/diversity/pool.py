@@ -26,6 +26,8 @@ from pyubias.state import LabelStore, read_json, write_json
 __all__ = ["Candidate", "fill_pool", "find_molecules", "key_of", "labelled_frames"]
 
 BIASED = "biased"
+SPARE = "normal_modes"  # in place of what a walk was too short for
+SPARE_SEED = 500_000
 Frames = Sequence[tuple[Frame, str]]  # with the source of each
 Proposal = tuple[Frame, Atoms]
 
@@ -138,7 +140,17 @@ def fill_pool(
     good = ranks.on_root(lambda: labelled_frames(store)[0])
     others = {f: good[f] for frames in first.values() for f, _ in frames if f in good}
     walkers = BiasedWalkers(config, store.path.parent, others, ranks)
-    return reasons | _label(last, walkers.walk, config, store, ranks)
+    reasons |= _label(last, walkers.walk, config, store, ranks)
+    # walks that ended early leave geometries to be made otherwise, so that no arm has fewer labels
+    spare = {m: [(f, SPARE) for f, _ in frames] for m, frames in last.items()}
+    _label(
+        spare,
+        lambda m, frames: _propose(candidates[m], m, frames, config, SPARE_SEED),
+        config,
+        store,
+        ranks,
+    )
+    return reasons
 
 
 def _sources(molecule: int, kinds: Mapping[str, int], config: StudyConfig) -> Frames:
@@ -162,10 +174,10 @@ def _sources(molecule: int, kinds: Mapping[str, int], config: StudyConfig) -> Fr
 
 
 def _propose(
-    candidate: Candidate, molecule: int, frames: Frames, config: StudyConfig
+    candidate: Candidate, molecule: int, frames: Frames, config: StudyConfig, seed: int = 0
 ) -> list[Proposal]:
     """A geometry for each frame; all of them at once, so that none comes twice."""
-    conformers = Conformers(candidate.smiles, seed=1000 * config.seed + molecule)
+    conformers = Conformers(candidate.smiles, seed=seed + 1000 * config.seed + molecule)
     temperature = config.pool.temperature
     made: dict[str, list[Atoms]] = {}
     for source in sorted({s for _, s in frames}):

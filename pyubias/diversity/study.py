@@ -120,20 +120,24 @@ def _failures(
     frames: dict[Frame, Atoms],
     reasons: dict[tuple[int, str], str],
 ) -> list[str]:
-    """One line each: molecules that cannot be used, labels that failed, geometries not made."""
+    """One line each: molecules that cannot be used, labels that failed, geometries not made, or not
+    in the way that was asked for."""
     lines = [f"line {r.line} '{r.text}': {r.reason}" for r in rejected]
     lines += [f"{candidates[f[0]].smiles} {key_of(f)}: {reason}" for f, reason in failed]
     labelled_or_failed = {*frames, *(f for f, _ in failed)}
     for molecule, kinds in wanted.items():
         for kind, n in kinds.items():
             made = sum((molecule, kind, k) in labelled_or_failed for k in range(n))
+            reason = reasons.get((molecule, kind))
+            smiles = candidates[molecule].smiles
             if made < n:
                 missing = f"{n - made} of {n} geometries for '{kind}' could not be made"
-                reason = reasons.get((molecule, kind))
                 if reason is None and kind == "scan":
                     reason = "no rotatable bond"
                 because = f" ({reason})" if reason else ""
-                lines.append(f"{candidates[molecule].smiles}: {missing}{because}")
+                lines.append(f"{smiles}: {missing}{because}")
+            elif reason:
+                lines.append(f"{smiles}: normal modes in place of biased dynamics ({reason})")
     return lines
 
 

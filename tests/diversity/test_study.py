@@ -184,8 +184,12 @@ def test_a_walker_that_fails_is_listed_with_its_reason(tmp_path: Path) -> None:
     command = shared_commands().run(tmp_path, "diversity", "study", "study.yaml")
     assert command.status == 0, command.output
     failures = " ".join(findings(tmp_path / "runs" / "tiny")["failures"])
-    assert "geometries for 'train' could not be made (" in failures
+    assert "normal modes in place of biased dynamics (" in failures
     assert "Unrecognized fix style 'no_such_style'" in failures
+    # no arm has fewer labels for it
+    results = (tmp_path / "runs" / "tiny").glob("arms/*/seed*.json")
+    for result in map(json.loads, (path.read_text() for path in results)):
+        assert result["labels"] == result["molecules"] * result["conformers"]
 
 
 def test_mistakes_in_the_file_are_one_line(tmp_path: Path) -> None:
