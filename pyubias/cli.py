@@ -91,7 +91,7 @@ def train(
     if not ranks.is_root:
         return
     trained.save(output)
-    best = min(trained.history, key=lambda h: h["energy_mae"] + h["forces_mae"], default=None)
+    best = min(trained.history, key=lambda h: h["score"], default=None)
     print(
         f"{output}: trained on {trained.n_train} structures, {trained.n_validation} for "
         f"validation, {trained.n_calibration} for calibration"

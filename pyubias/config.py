@@ -57,6 +57,11 @@ class TrainingConfig(Section):
     shift_rate: PositiveFloat = Field(0.001, description="learning rate of μ_Z")
     validation: Fraction = Field(0.1, description="fraction of frames that picks the checkpoint")
     calibration: Fraction = Field(0.1, description="fraction of frames that calibrates, only that")
+    checkpoint: Literal["arithmetic", "geometric"] = Field(
+        "arithmetic",
+        description="mean of validation errors whose lowest value picks the checkpoint; in the "
+        "geometric one, structures with small errors count as much as those with large ones",
+    )
     validate_every: PositiveInt = Field(5, description="epochs between looks at the validation set")
     patience: PositiveInt | None = Field(
         None, description="epochs without a better checkpoint that end training, of those looked at"

@@ -5,6 +5,7 @@ Learning rates as in Zaverkin et al., npj Comput. Mater. 10, 83 (2024), Methods;
 """
 
 import copy
+import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -63,7 +64,8 @@ def fit(
             with the same parameters.
 
     Returns:
-        for each look at the validation set: epoch, energy_mae, forces_mae, seconds.
+        for each look at the validation set: epoch, energy_mae, forces_mae, seconds, and
+            the score whose lowest value picks the checkpoint.
     """
     replicas = replicas or Replicas()
     device = torch.device(config.device)
@@ -100,18 +102,22 @@ def fit(
             schedule.step()
         last = epoch == n_epochs
         if validation_set and (last or epoch % config.validate_every == 0):
-            energy_mae, forces_mae = _validate(potential, validation_set, device, replicas)
+            energy_mae, forces_mae, geometric = _validate(
+                potential, validation_set, device, replicas
+            )
+            score = geometric if config.checkpoint == "geometric" else energy_mae + forces_mae
             seconds = time.perf_counter() - start
             history.append(
                 {
                     "epoch": epoch,
                     "energy_mae": energy_mae,
                     "forces_mae": forces_mae,
+                    "score": score,
                     "seconds": seconds,
                 }
             )
-            if energy_mae + forces_mae < best:
-                best, best_state = energy_mae + forces_mae, copy.deepcopy(potential.state_dict())
+            if score < best:
+                best, best_state = score, copy.deepcopy(potential.state_dict())
                 best_epoch = epoch
             last = last or bool(config.patience and epoch - best_epoch >= config.patience)
         if progress is not None:
@@ -162,21 +168,32 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 
 def _validate(
     potential: Potential, samples: Sequence[Sample], device: torch.device, replicas: Replicas
-) -> tuple[float, float]:
-    """Mean absolute errors of energies (eV/atom) and forces (eV/Å)."""
-    sums = torch.zeros(4, dtype=torch.float64, device=device)
+) -> tuple[float, float, float]:
+    """Mean absolute errors of energies (eV/atom) and forces (eV/Å), and the geometric mean over
+    structures of the sum of both."""
+    sums = torch.zeros(5, dtype=torch.float64, device=device)
     mine = replicas.part(range(len(samples)))
     for first in range(0, len(mine), EVALUATION_BATCH):
         chosen = [samples[k] for k in mine[first : first + EVALUATION_BATCH]]
         batch = to_device(collate(chosen), device)
         energies, forces, _ = predict(potential, batch, create_graph=False)
         n_atoms = batch.graph.atoms_per_structure
+        owner = torch.repeat_interleave(torch.arange(len(chosen), device=device), n_atoms)
         known = ~batch.forces.isnan()
-        error = (forces - batch.forces).abs()[known]
-        sums[0] += ((energies - batch.energies) / n_atoms).abs().sum().detach()
+        of_atoms = (forces - batch.forces).abs().nan_to_num(0.0).sum(1).detach()
+        of_energies = ((energies - batch.energies) / n_atoms).abs().detach()
+        of_forces = torch.zeros_like(of_energies).index_add(0, owner, of_atoms)
+        n_known = torch.zeros_like(of_energies).index_add(0, owner, known.sum(1).to(of_atoms))
+        together = of_energies + of_forces / n_known.clamp(min=1.0)
+        sums[0] += of_energies.sum()
         sums[1] += len(chosen)
-        sums[2] += error.sum().detach()
-        sums[3] += len(error)
+        sums[2] += of_forces.sum()
+        sums[3] += n_known.sum()
+        sums[4] += together.clamp(min=1e-12).log().sum()
     replicas.add_up([sums])
-    energy, n_energies, force, n_forces = sums.tolist()
-    return energy / n_energies, force / n_forces if n_forces else 0.0
+    energy, n_energies, force, n_forces, logs = sums.tolist()
+    return (
+        energy / n_energies,
+        force / n_forces if n_forces else 0.0,
+        math.exp(logs / n_energies),
+    )

@@ -122,6 +122,24 @@ def test_the_best_checkpoint_on_the_validation_frames_is_kept():
     assert energy_mae + forces_mae == pytest.approx(min(history), rel=1e-4)
 
 
+def test_the_geometric_mean_lets_structures_with_small_errors_count():
+    frames = copper(12)
+    for atoms in frames[6:8]:
+        atoms.arrays["REF_forces"] *= -1
+    geometric = SHORT.model_copy(update={"epochs": 20, "checkpoint": "geometric"})
+    trained = quick(frames, geometric)
+    errors = []
+    for atoms in frames[6:8]:
+        batch = collate([make_sample(atoms, 4.0, ["Cu"])])
+        energies, forces, _ = predict(trained.members[0], batch, create_graph=False)
+        errors.append(
+            float(((energies - batch.energies) / 4).detach().abs().mean())
+            + float((forces - batch.forces).detach().abs().mean())
+        )
+    lowest = min(h["score"] for h in trained.history)
+    assert np.sqrt(errors[0] * errors[1]) == pytest.approx(lowest, rel=1e-4)
+
+
 def test_patience_ends_a_training_that_no_longer_improves():
     wild = TrainingConfig(epochs=60, validate_every=1, weights_rate=3.0, embedding_rate=3.0)
     whole = quick(copper(12), wild).history
