@@ -23,6 +23,7 @@ from scipy.integrate import cumulative_trapezoid
 from pyubias.exploration import write_structure
 from pyubias.lammps_library import open_lammps
 from pyubias.metadynamics import FIX, attach
+from pyubias.options import Output
 
 Array = NDArray[np.float64]
 CELLS = 2
@@ -101,7 +102,7 @@ def draw(grid: Array, curves: dict[str, Array]) -> Figure:
 
 def main(
     model: Annotated[Path, typer.Argument(exists=True, help="model file")],
-    output: Annotated[Path, typer.Option(help="picture; numbers beside it as .json")] = Path(
+    output: Annotated[Path, Output(help="picture; numbers beside it as .json")] = Path(
         "free_energy.png"
     ),
     steps: Annotated[int, typer.Option(help="of 0.5 fs at each volume")] = 4000,

@@ -140,7 +140,8 @@ def fill_pool(
     good = ranks.on_root(lambda: labelled_frames(store)[0])
     others = {f: good[f] for frames in first.values() for f, _ in frames if f in good}
     walkers = BiasedWalkers(config, store.path.parent, others, ranks)
-    reasons |= _label(last, walkers.walk, config, store, ranks)
+    short = _label(last, walkers.walk, config, store, ranks)
+    reasons |= ranks.on_root(lambda: _with_earlier(short, store.path.parent / "walks.json"))
     # walks that ended early leave geometries to be made otherwise, so that no arm has fewer labels
     spare = {m: [(f, SPARE) for f, _ in frames] for m, frames in last.items()}
     _label(
@@ -151,6 +152,14 @@ def fill_pool(
         ranks,
     )
     return reasons
+
+
+def _with_earlier(short: Mapping[tuple[int, str], str], path: Path) -> dict[tuple[int, str], str]:
+    """Reasons of short walks, with those of invocations before, which are not walked again."""
+    known = {(m, kind): reason for m, kind, reason in read_json(path)} if path.is_file() else {}
+    known |= short
+    write_json(path, [[m, kind, reason] for (m, kind), reason in sorted(known.items())])
+    return known
 
 
 def _sources(molecule: int, kinds: Mapping[str, int], config: StudyConfig) -> Frames:

@@ -186,6 +186,10 @@ def test_a_walker_that_fails_is_listed_with_its_reason(tmp_path: Path) -> None:
     failures = " ".join(findings(tmp_path / "runs" / "tiny")["failures"])
     assert "normal modes in place of biased dynamics (" in failures
     assert "Unrecognized fix style 'no_such_style'" in failures
+    # also when the study goes on, and does not walk again
+    command = shared_commands().run(tmp_path, "diversity", "study", "study.yaml")
+    assert command.status == 0, command.output
+    assert " ".join(findings(tmp_path / "runs" / "tiny")["failures"]) == failures
     # no arm has fewer labels for it
     results = (tmp_path / "runs" / "tiny").glob("arms/*/seed*.json")
     for result in map(json.loads, (path.read_text() for path in results)):
