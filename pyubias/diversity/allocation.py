@@ -200,8 +200,9 @@ def check_on_other_half(
 ) -> dict[str, float | bool] | None:
     """Whether the interval from one half of the repetitions holds the other half's best arm.
 
-    Arms within the standard error of the best one count as best as well. None with fewer than four
-    repetitions, or fewer than two arms that cost the budget.
+    Arms within the standard error of the best one count as best as well, and an end of the interval
+    that lies between two arms stands for the nearer one. None with fewer than four repetitions, or
+    fewer than two arms that cost the budget.
     """
     repetitions = sorted({o.repetition for o in observations})
     first = set(repetitions[: len(repetitions) // 2])
@@ -225,7 +226,8 @@ def check_on_other_half(
     best = min(means, key=lambda k: means[k])
     doubt = _standard_error(errors[best])
     good = [k for k in arms if means[k] <= means[best] + doubt]
-    held = any(allocation.low * 0.999 <= k <= allocation.high * 1.001 for k in good)
+    low, high = (_nearest(arms, k) for k in (allocation.low, allocation.high))
+    held = any(low <= k <= high for k in good)
     return {
         "low": allocation.low,
         "high": allocation.high,
@@ -251,6 +253,10 @@ def _resampled(scatter: Array, repetitions: Sequence[int], seed: int) -> Array:
             # a repetition may lack an arm
             noise[k, mine] = sign * np.resize(scatter[other], len(mine))
     return noise
+
+
+def _nearest(arms: Sequence[int], conformers: float) -> int:
+    return min(arms, key=lambda k: abs(math.log(k / conformers)))
 
 
 def _standard_error(values: Sequence[float]) -> float:

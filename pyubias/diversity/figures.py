@@ -93,13 +93,14 @@ def errors_of_arms(result: Mapping[str, Any], metric: str, title: str) -> Figure
     figure = Figure(figsize=(9.5, 4.4))
     axis = figure.subplots()
     for k, test in enumerate(test for test in TESTS if metric in result[test]):
-        means, halves = zip(*result[test][metric], strict=True)
-        spread = [0.0 if h is None else h for h in halves]
+        means = [mean for mean, _, _ in result[test][metric]]
+        below = [0.0 if low is None else mean - low for mean, low, _ in result[test][metric]]
+        above = [0.0 if high is None else high - mean for mean, _, high in result[test][metric]]
         shift = 1.02 ** (k - 3)  # so that bars of two tests do not hide each other
         x = [n * shift for n in result[along]]
-        axis.errorbar(x, means, spread, marker="o", capsize=3, label=TESTS[test])
+        axis.errorbar(x, means, [below, above], marker="o", capsize=3, label=TESTS[test])
     axis.set_xscale("log", base=2)
-    axis.set_ylim(bottom=0.0)
+    axis.set_yscale("log")
     axis.set_xticks(result[along], [str(n) for n in result[along]])
     axis.set_xlabel("molecules" if along == "molecules" else "geometries of each molecule")
     axis.set_ylabel(title)

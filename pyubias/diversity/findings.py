@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student
 
 from pyubias.diversity.allocation import (
     Observation,
@@ -14,24 +13,15 @@ from pyubias.diversity.allocation import (
     two_stage_conformers,
 )
 from pyubias.diversity.config import StudyConfig
+from pyubias.diversity.intervals import Interval, geometric, interval, ratio
 from pyubias.diversity.measures import VarianceSplit
 from pyubias.diversity.plan import TESTS
 from pyubias.diversity.scores import METRICS
 
-__all__ = ["draw_findings", "mean_and_interval"]
+__all__ = ["draw_findings"]
 
 Results = Sequence[Mapping[str, Any]]
-CONFIDENCE = 0.95
 ALLOCATED = ("forces", "relative_energy", "absolute_energy")  # errors, which a curve can describe
-
-
-def mean_and_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean, and half the width of its 95 % interval by Student's t; nan for a single value."""
-    n = len(values)
-    if n < 2:
-        return float(np.mean(values)), math.nan
-    spread = float(np.std(values, ddof=1)) / math.sqrt(n)
-    return float(np.mean(values)), float(student.ppf(0.5 + CONFIDENCE / 2.0, n - 1)) * spread
 
 
 def draw_findings(results: Results, variance: VarianceSplit, config: StudyConfig) -> dict[str, Any]:
@@ -74,13 +64,19 @@ def draw_findings(results: Results, variance: VarianceSplit, config: StudyConfig
     }
 
 
-def _values(results: Results, test: str, metric: str) -> list[float]:
-    found = [r["scores"][test][metric] for r in results if r["scores"].get(test)]
-    return [x for x in found if x is not None]
+def _values(results: Results, test: str, metric: str) -> dict[int, float]:
+    """By repetition."""
+    found = {r["repetition"]: r["scores"][test][metric] for r in results if r["scores"].get(test)}
+    return {k: x for k, x in found.items() if x is not None}
+
+
+def _mean(values: Mapping[int, float], metric: str) -> Interval:
+    positive = metric in ALLOCATED and all(x > 0.0 for x in values.values())
+    return (geometric if positive else interval)(list(values.values()))
 
 
 def _table(results: Results, along: str) -> dict[str, Any]:
-    """For each test and metric: mean and interval of each arm, by `along`."""
+    """For each test and metric: mean, low and high of each arm, by `along`."""
     sizes = sorted({r[along] for r in results})
     table: dict[str, Any] = {along: sizes}
     for test in TESTS:
@@ -88,8 +84,7 @@ def _table(results: Results, along: str) -> dict[str, Any]:
         for metric in METRICS:
             columns = [_values([r for r in results if r[along] == n], test, metric) for n in sizes]
             if all(columns):
-                pairs = [mean_and_interval(c) for c in columns]
-                table[test][metric] = [[m, None if math.isnan(i) else i] for m, i in pairs]
+                table[test][metric] = [list(_mean(c, metric)) for c in columns]
     return table
 
 
@@ -144,85 +139,61 @@ def _coverage(results: Results) -> dict[str, dict[str, float | None]]:
 
 
 def _about_budget(results: Results, labels: int) -> list[str]:
-    """Which arms are best on each test, and which are not worse beyond their intervals."""
+    """Which arms are best on each test, and which repetitions do not tell from them."""
     sentences = []
     for test, meaning in TESTS.items():
         by_arm = _by_arm(results, test, "forces")
         if len(by_arm) < 2:
             continue
-        stated = {arm: mean_and_interval(x) for arm, x in by_arm.items()}
-        best = min(stated, key=lambda arm: stated[arm][0])
-        worst = max(stated, key=lambda arm: stated[arm][0])
-        limit = stated[best][0] + _or_zero(stated[best][1])
-        like = [_sizes(a) for a, (m, i) in stated.items() if a != best and m - _or_zero(i) <= limit]
+        stated = {arm: _mean(x, "forces") for arm, x in by_arm.items()}
+        best = min(stated, key=lambda arm: stated[arm].mean)
+        worst = max(stated, key=lambda arm: stated[arm].mean)
+        excess = {arm: ratio(x, by_arm[best]) for arm, x in by_arm.items() if arm != best}
+        like = [_sizes(arm) for arm, x in excess.items() if not _is_worse(x)]
         sentences.append(
-            f"Fixed budget of {labels} labels, {meaning}: forces are best with {_sizes(best)} "
-            f"({_stated(stated[best])} meV/Å) and worst with {_sizes(worst)} "
-            f"({_stated(stated[worst])}); "
-            + (f"intervals overlap for {', '.join(like)}." if like else "no interval overlaps.")
+            f"Fixed budget of {labels} labels, {meaning}: forces are best with {_sizes(best)}, "
+            f"{stated[best].state()} meV/Å, and worst with {_sizes(worst)}, "
+            f"{stated[worst].state()}; {_not_told_apart(like)}."
         )
     return sentences
 
 
 def _about_balance(results: Results) -> str:
     """Known molecules and new ones together: the geometric mean of both errors."""
-    arms = sorted({(r["molecules"], r["conformers"]) for r in results})
-    joint: dict[tuple[int, int], dict[int, float]] = {arm: {} for arm in arms}
-    for r in results:
-        both = [r["scores"][test]["forces"] for test in ("core", "unseen")]
-        if None not in both:
-            arm = (r["molecules"], r["conformers"])
-            joint[arm][r["repetition"]] = 0.5 * sum(map(math.log, both))
-    joint = {arm: of_arm for arm, of_arm in joint.items() if of_arm}
+    known, new = _by_arm(results, "core", "forces"), _by_arm(results, "unseen", "forces")
+    joint = {
+        arm: {k: math.sqrt(known[arm][k] * new[arm][k]) for k in set(known[arm]) & set(new[arm])}
+        for arm in sorted(set(known) & set(new))
+    }
     if len(joint) < 3:
         return "Too few arms to say whether joint generalisation needs a balance."
-    best = min(joint, key=lambda arm: float(np.mean(list(joint[arm].values()))))
-    excess = {arm: _excess(joint[arm], joint[best]) for arm in joint if arm != best}
-    like = [_sizes(arm) for arm, (_, low, _) in excess.items() if low <= 0.0]
+    best = min(joint, key=lambda arm: _mean(joint[arm], "forces").mean)
+    excess = {arm: ratio(joint[arm], joint[best]) for arm in joint if arm != best}
     edges = [arm for arm in (min(joint), max(joint)) if arm != best]
-    words = "; ".join(
-        f"{_sizes(arm)} is {mean:+.0%} ({low:+.0%} to {high:+.0%})"
-        for arm, (mean, low, high) in ((arm, excess[arm]) for arm in edges)
-    )
-    balanced = len(edges) == 2 and all(excess[arm][1] > 0.0 for arm in edges)
+    words = "; ".join(f"{_sizes(arm)} is {_change(excess[arm])}" for arm in edges)
+    like = [_sizes(arm) for arm, x in excess.items() if not _is_worse(x)]
+    balanced = len(edges) == 2 and all(_is_worse(excess[arm]) for arm in edges)
     return (
         "Joint generalisation (geometric mean of the force errors for new geometries of known "
         f"molecules and for unseen molecules): best with {_sizes(best)}; against it {words}; "
-        + (f"not told apart from it: {', '.join(like)}; " if like else "")
-        + "so "
+        f"{_not_told_apart(like)}; so "
         + ("a balance is needed, as" if balanced else "a balance that beats both ends, as")
         + " the 2023 study found"
         + ("." if balanced else ", is not shown here.")
     )
 
 
-def _excess(logs: Mapping[int, float], best: Mapping[int, float]) -> tuple[float, float, float]:
-    """How much larger an error is, as a fraction: mean and interval of pairs of a repetition."""
-    shared = sorted(set(logs) & set(best))
-    mean, half = mean_and_interval([logs[k] - best[k] for k in shared])
-    low, high = mean - _or_zero(half), mean + _or_zero(half)
-    return math.expm1(mean), math.expm1(low), math.expm1(high)
-
-
 def _about_conformers(results: Results, molecules: int) -> list[str]:
     """From the fewest to the most geometries of the same molecules."""
     sentences = []
-    fewest = min((r["conformers"] for r in results), default=0)
-    most = max((r["conformers"] for r in results), default=0)
     for test, meaning in TESTS.items():
-        pairs: dict[int, dict[int, float]] = {}
-        for r in results:
-            if r["scores"].get(test) and r["scores"][test]["forces"]:
-                of_repetition = pairs.setdefault(r["repetition"], {})
-                of_repetition[r["conformers"]] = r["scores"][test]["forces"]
-        logs = [math.log(p[most] / p[fewest]) for p in pairs.values() if {fewest, most} <= set(p)]
-        if not logs or fewest == most:
+        by_arm = _by_arm(results, test, "forces")
+        if len(by_arm) < 2:
             continue
-        mean, half = mean_and_interval(logs)
-        low, high = math.expm1(mean - _or_zero(half)), math.expm1(mean + _or_zero(half))
+        few, many = min(by_arm), max(by_arm)
         sentences.append(
-            f"The same {molecules} molecules, {fewest} to {most} geometries each, {meaning}: "
-            f"force errors change by {math.expm1(mean):+.0%} ({low:+.0%} to {high:+.0%})."
+            f"The same {molecules} molecules, {few[1]} to {many[1]} geometries each, {meaning}: "
+            f"force errors change by {_change(ratio(by_arm[many], by_arm[few]))}."
         )
     return sentences
 
@@ -255,7 +226,8 @@ def _about_allocations(allocations: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
-def _by_arm(results: Results, test: str, metric: str) -> dict[tuple[int, int], list[float]]:
+def _by_arm(results: Results, test: str, metric: str) -> dict[tuple[int, int], dict[int, float]]:
+    """Values by repetition of each arm that has any."""
     arms = sorted({(r["molecules"], r["conformers"]) for r in results})
     values = {
         arm: _values([r for r in results if (r["molecules"], r["conformers"]) == arm], test, metric)
@@ -264,14 +236,21 @@ def _by_arm(results: Results, test: str, metric: str) -> dict[tuple[int, int], l
     return {arm: x for arm, x in values.items() if x}
 
 
+def _is_worse(excess: Interval) -> bool:
+    """Whether a ratio of errors is above one; without an interval, by its mean."""
+    return (excess.mean if excess.low is None else excess.low) > 1.0
+
+
+def _not_told_apart(like: Sequence[str]) -> str:
+    return f"not told apart from the best: {', '.join(like)}" if like else "all others are worse"
+
+
+def _change(excess: Interval) -> str:
+    """A ratio as a change in per cent."""
+    if excess.low is None or excess.high is None:
+        return f"{excess.mean - 1.0:+.0%}"
+    return f"{excess.mean - 1.0:+.0%} ({excess.low - 1.0:+.0%} to {excess.high - 1.0:+.0%})"
+
+
 def _sizes(arm: tuple[int, int]) -> str:
     return f"{arm[0]}×{arm[1]}"
-
-
-def _stated(pair: tuple[float, float]) -> str:
-    mean, half = pair
-    return f"{mean:.1f}" if math.isnan(half) else f"{mean:.1f} ± {half:.1f}"
-
-
-def _or_zero(x: float) -> float:
-    return 0.0 if math.isnan(x) else x

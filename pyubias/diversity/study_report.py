@@ -6,6 +6,7 @@ from typing import Any
 
 from pyubias.diversity import figures
 from pyubias.diversity.config import StudyConfig
+from pyubias.diversity.intervals import Interval
 from pyubias.diversity.plan import TESTS
 from pyubias.diversity.scores import METRICS
 from pyubias.pages import image, items, page, table
@@ -37,9 +38,10 @@ def write_study_report(config: StudyConfig, findings: dict[str, Any], path: Path
 
 
 NOTE = (
-    "Means over repetitions with 95 % intervals (Student's t); every repetition draws molecules "
-    "and geometries anew from the same labels. Molecules, sizes and reference are this "
-    "project's, not those of the 2023 study."
+    "Geometric means of errors over repetitions, arithmetic ones of ranks, with 95 % intervals "
+    "(Student's t); arms are told apart by the ratios of their errors in the same repetition. "
+    "Every repetition draws molecules and geometries anew from the same labels. Molecules, sizes "
+    "and reference are this project's, not those of the 2023 study."
 )
 
 
@@ -50,14 +52,13 @@ def _tables(result: dict[str, Any]) -> list[str]:
         rows = [[title, *(f"{n} {along}" for n in result[along])]]
         for test, meaning in TESTS.items():
             if metric in result[test]:
-                rows.append([meaning, *(_cell(*pair) for pair in result[test][metric])])
+                rows.append([meaning, *(_cell(*known) for known in result[test][metric])])
         parts.append(table(rows) + "<br>")
     return parts
 
 
-def _cell(mean: float, half: float | None) -> str:
-    digits = 2 if abs(mean) < 2.0 else 1
-    return f"{mean:.{digits}f}" + ("" if half is None else f" ± {half:.{digits}f}")
+def _cell(mean: float, low: float | None, high: float | None) -> str:
+    return Interval(mean, low, high).state(2 if abs(mean) < 2.0 else 1)
 
 
 def _allocations(findings: dict[str, Any]) -> str:

@@ -80,6 +80,27 @@ def test_the_interval_of_half_of_the_repetitions_holds_the_best_of_the_other_hal
     assert check_on_other_half([p for p in points if p.repetition < 3], 64) is None
 
 
+def test_the_interval_of_half_of_the_repetitions_misses_another_best():
+    def halves(low: LearningCurve, high: LearningCurve) -> list[Observation]:
+        one, other = observed(low, 0.02, repetitions=6), observed(high, 0.02, repetitions=6)
+        return [a if a.repetition < 3 else b for a, b in zip(one, other, strict=True)]
+
+    of_molecules, of_geometries = curve(900.0, 0.9, 9.0, 0.3), curve(9.0, 0.3, 900.0, 0.9)
+    for points in (halves(of_molecules, of_geometries), halves(of_geometries, of_molecules)):
+        checked = check_on_other_half(points, 64)
+        assert checked is not None
+        assert not checked["held"]
+
+
+def test_an_interval_between_two_arms_stands_for_the_nearer_ones():
+    # lowest at 1.4 geometries of 46 molecules, which no arm has; the best arm has one
+    points = observed(curve(400.0, 0.55, 55.0, 0.8), 0.002, repetitions=6)
+    checked = check_on_other_half(points, 64)
+    assert checked is not None
+    assert 1.01 < checked["low"] <= checked["high"] < 2.0
+    assert checked["held"]
+
+
 def test_two_stage_sampling_has_its_textbook_value():
     assert two_stage_conformers(1.0, 4.0, 9.0, 1.0) == pytest.approx(6.0)
     assert two_stage_conformers(1.0, 4.0, 0.0, 1.0) == 1.0

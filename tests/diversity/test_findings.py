@@ -12,7 +12,8 @@ from pyubias.diversity.config import (
     PoolConfig,
     StudyConfig,
 )
-from pyubias.diversity.findings import draw_findings, mean_and_interval
+from pyubias.diversity.findings import draw_findings
+from pyubias.diversity.intervals import geometric, interval, ratio
 from pyubias.diversity.measures import VarianceSplit
 from pyubias.diversity.plan import TESTS, arms_of
 
@@ -77,7 +78,7 @@ def test_no_balance_is_stated_where_molecules_alone_are_best(tmp_path: Path) -> 
 def test_best_worst_and_change_are_those_of_the_numbers(tmp_path: Path) -> None:
     findings = found(tmp_path, lambda m, k: 100 / k**0.5, lambda m, k: 100 / m**0.5)
     unseen = sentence(findings, "Fixed budget of 16 labels, molecules that no arm has")
-    assert "best with 16×1 (25." in unseen or "best with 16×1 (24." in unseen
+    assert "best with 16×1, 25." in unseen or "best with 16×1, 24." in unseen
     assert "worst with 1×16" in unseen
     change = sentence(findings, "1 to 8 geometries each, new geometries of the arm's molecules")
     assert "change by -65%" in change
@@ -86,8 +87,24 @@ def test_best_worst_and_change_are_those_of_the_numbers(tmp_path: Path) -> None:
     assert findings["coverage"]["core"] == pytest.approx({"pooled": 0.9, "group": 0.95})
 
 
+def test_arms_are_told_apart_by_ratios_in_the_same_repetition(tmp_path: Path) -> None:
+    findings = found(tmp_path, lambda m, k: 100.0 if m < 4 else 90.0, lambda m, k: 100 / m)
+    known = sentence(findings, "Fixed budget of 16 labels, new geometries of the arm's molecules")
+    assert "1×16, 2×8" not in known.split(";")[1]
+    assert "4×4" in known.split(";")[1] or "best with 4×4" in known
+    assert sentence(findings, "molecules that no arm has").endswith("all others are worse.")
+
+
 def test_intervals_are_those_of_students_t() -> None:
     # t(0.975, 2) = 4.3027
-    mean, half = mean_and_interval([1.0, 2.0, 3.0])
-    assert (mean, half) == pytest.approx((2.0, 4.3027 / math.sqrt(3.0)), rel=1e-4)
-    assert math.isnan(mean_and_interval([1.0])[1])
+    half = 4.3027 / math.sqrt(3.0)
+    assert interval([1.0, 2.0, 3.0]) == pytest.approx((2.0, 2.0 - half, 2.0 + half), rel=1e-4)
+    assert interval([1.0]) == (1.0, None, None)
+    logs = geometric([math.exp(1.0), math.exp(2.0), math.exp(3.0)])
+    assert [math.log(x) for x in logs] == pytest.approx([2.0, 2.0 - half, 2.0 + half], rel=1e-4)
+    assert interval([1.0, 2.0, 3.0]).state() == "2.0 (-0.5 to 4.5)"
+
+
+def test_ratios_are_those_of_pairs() -> None:
+    values, others = {0: 2.0, 1: 20.0, 2: 7.0}, {0: 1.0, 1: 10.0, 5: 1.0}
+    assert ratio(values, others) == pytest.approx((2.0, 2.0, 2.0))
