@@ -84,6 +84,20 @@ def canonical(section: str, pattern: tuple[str, ...]) -> tuple[str, ...]:
     return min(pattern, pattern[::-1])
 
 
+@pytest.mark.parametrize("supercell", [(1, 1, 1), (2, 1, 1), (1, 2, 1)])
+def test_one_cell_along_c_is_refused(builder, supercell):
+    with pytest.raises(SystemExit, match="near neighbour of two images .* two cells along c"):
+        builder.data_file(builder.large_pore() * supercell)
+
+
+@pytest.mark.parametrize("scale", [0.85, 1.17, 1.2])
+def test_a_geometry_whose_bonds_cannot_be_told_is_refused(builder, scale):
+    atoms = ase.io.read(INPUTS / "cp.xyz")
+    atoms.set_cell(scale * atoms.cell, scale_atoms=True)
+    with pytest.raises(SystemExit, match="bonds, wanted .* less deformed"):
+        builder.data_file(atoms * SUPERCELL)
+
+
 def test_labels_do_not_depend_on_the_supercell(builder, rattled, tmp_path):
     (tmp_path / "big.data").write_text(builder.data_file(builder.large_pore() * (1, 2, 2)))
     small = label(rattled, reference())
@@ -154,6 +168,7 @@ def test_the_campaigns_differ_in_the_bias_only():
     assert metadynamics["exploration"].pop("metadynamics") is not None
     for other in (unbiased, metadynamics):
         assert other["exploration"].pop("tau") == 0.0
+        assert other["exploration"]["variables"].pop("tau_stress") == 0.0
     assert biased["exploration"].pop("metadynamics") is None
     assert unbiased["exploration"].pop("metadynamics") is None
     names = [campaign.pop("name") for campaign in (biased, unbiased, metadynamics)]

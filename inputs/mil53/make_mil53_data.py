@@ -2,7 +2,7 @@
 
 forcefield.csv holds the parameters of Vanduyfhuys et al., J. Chem. Theory Comput. 2012, 8, 3217
 (QuickFF form), structure.csv the large pore minimised with them. Atom types and bonded terms come
-from the connectivity, so that any geometry of the framework will do:
+from the connectivity, so that any geometry will do in which distances tell what is bonded:
 
     python make_mil53_data.py                                        # framework.data
     python make_mil53_data.py --structure cp.xyz --supercell 1 2 4 --output big.data
@@ -30,6 +30,7 @@ HERE = Path(__file__).parent
 C2_C = 15  # space group
 CELL = (18.36460, 12.55233, 6.68587, 90.0, 110.58455, 90.0)  # Å, degrees
 BOND_FACTOR = 1.2  # bonds are shorter than this times the sum of covalent radii
+BONDS = {"H": (1,), "C": (3,), "O": (2, 3), "Al": (6,)}  # that an atom of the framework has
 SECTIONS = ("bond", "angle", "dihedral", "improper")
 
 
@@ -80,7 +81,40 @@ def neighbours_of(atoms: Atoms) -> list[list[Neighbour]]:
         *neighbor_list("ijS", atoms, natural_cutoffs(atoms, mult=BOND_FACTOR)), strict=True
     ):
         found[i].append((int(j), tuple(int(c) for c in cell)))
+    check_bonds(atoms, found)
+    check_images(found)
     return found
+
+
+def check_bonds(atoms: Atoms, neighbours: list[list[Neighbour]]) -> None:
+    """Every atom has the bonds that it has in the framework."""
+    for i, (symbol, bonded) in enumerate(zip(atoms.symbols, neighbours, strict=True), 1):
+        wanted = BONDS.get(symbol, ())
+        if len(bonded) not in wanted:
+            known = " or ".join(map(str, wanted)) or "none: the framework has H, C, O and Al"
+            raise SystemExit(
+                f"atom {i} ({symbol}) has {len(bonded)} bonds, wanted {known}. Bonds are found by "
+                f"distance (up to {BOND_FACTOR} times the covalent radii): use a geometry that is "
+                "less deformed"
+            )
+
+
+def check_images(neighbours: list[list[Neighbour]]) -> None:
+    """No two images of one atom are bonded, or next-nearest, to the same atom."""
+    for i, bonded in enumerate(neighbours):
+        near = {*bonded}
+        for j, cell in bonded:
+            near |= {
+                (k, (cell[0] + s[0], cell[1] + s[1], cell[2] + s[2])) for k, s in neighbours[j]
+            }
+        near.discard((i, (0, 0, 0)))
+        atoms = [j for j, _ in near]
+        double = next((j for j in atoms if atoms.count(j) > 1 or j == i), None)
+        if double is not None:
+            raise SystemExit(
+                f"atom {i + 1} is a near neighbour of two images of atom {double + 1}, of which "
+                "LAMMPS can exclude only one: use a larger supercell, two cells along c at least"
+            )
 
 
 def types_of(atoms: Atoms, neighbours: list[list[Neighbour]]) -> list[str]:
