@@ -52,7 +52,7 @@ def _drive(config: CampaignConfig) -> str:
     """What drives the walkers of a campaign."""
     if config.exploration.metadynamics is not None:
         return "metadynamics"
-    return "biased" if config.exploration.tau > 0 else "unbiased"
+    return "biased" if config.exploration.is_biased else "unbiased"
 
 
 def run_campaign(
@@ -140,7 +140,8 @@ class _Campaign:
             self.ranks.fail(
                 UserError(
                     f"the reference labelled none of the start structures: {reasons[0]} (all "
-                    f"reasons are in {self.labels.path}; mend it and remove {self.folder})"
+                    f"reasons are in {self.labels.path}; mend it and remove {self.folder}; a LAMMPS "
+                    "reference with bonds wants the images that its data file has, not wrapped atoms)"
                 )
             )
         self.progress.update(

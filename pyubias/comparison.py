@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from pyubias import figures
 from pyubias.cells import Memory, is_periodic, memory, memory_over_seeds
+from pyubias.config import largest
 from pyubias.errors import UserError
 from pyubias.options import print_table
 from pyubias.state import read_json
@@ -36,7 +37,8 @@ class Run:
     Attributes:
         records: of ``metrics.json``, one for each number of labels.
         memory: of its walkers if their cells are periodic, else empty.
-        above: for each walk the labels of its model, and whether it got above the threshold.
+        above: for each walk that began below the threshold the labels of its model, and whether it
+            got above.
     """
 
     records: list[dict[str, Any]]
@@ -56,7 +58,8 @@ def compare_runs(
     Args:
         folders: of runs.
         picture: PNG file to write.
-        above: also count the walks, and the seeds, that got above a value of a collective variable.
+        above: also count the walks, of those that began below a value of a collective variable, and
+            the seeds that got above it.
 
     Returns:
         one record per arm and label budget: measure → mean, spread (sample standard deviation)
@@ -130,19 +133,21 @@ def _read(folder: Path, above: Threshold | None) -> Run:
             (r["n_labels"], flag)
             for r, walkers in zip(records, flags, strict=False)
             for flag in walkers
+            if flag is not None
         ],
     )
 
 
 def _arm(settings: dict[str, Any]) -> str:
-    if settings["exploration"].get("metadynamics"):
+    exploration = settings["exploration"]
+    if exploration.get("metadynamics"):
         return "metadynamics"
-    tau = settings["exploration"]["tau"]
+    tau = exploration["tau"] or largest(exploration.get("variables", {}).get("tau_stress"))
     return f"biased, τ = {tau:g}" if tau > 0 else "unbiased"
 
 
 def _count(groups: Mapping[str, Sequence[Run]], records: Sequence[dict[str, Any]]) -> None:
-    """Add to each record which walks, before its labels were there, got above the threshold."""
+    """Add to each record how many walks, before its labels were there, got above the threshold."""
     for arm, runs in groups.items():
         for record in records:
             if record["arm"] != arm:

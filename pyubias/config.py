@@ -4,12 +4,13 @@
 Paths in a file are relative to the file.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from pyubias.settings import Section, absolute_paths, merge, read_yaml, validate
+from pyubias.settings import ConfigError, Section, absolute_paths, merge, read_yaml, validate
 
 __all__ = [
     "CampaignConfig",
@@ -166,6 +167,12 @@ class MetadynamicsConfig(Section):
     stride: PositiveInt = Field(description="MD steps between two of them")
 
 
+def largest(values: object) -> float:
+    """Of a script's variable, which may be a list; 0 without a number."""
+    numbers = values if isinstance(values, list) else [values]
+    return max((float(x) for x in numbers if isinstance(x, int | float)), default=0.0)
+
+
 class ExplorationConfig(Section):
     """Walkers: a LAMMPS script that is run `walkers` times in every iteration.
 
@@ -192,9 +199,17 @@ class ExplorationConfig(Section):
 
     @model_validator(mode="after")
     def _one_bias(self) -> "ExplorationConfig":
-        if self.metadynamics is not None and self.tau > 0.0:
-            raise ValueError("metadynamics takes the place of the other bias: set tau to 0")
+        if self.metadynamics is not None and self.is_biased:
+            raise ValueError(
+                "metadynamics takes the place of the other bias: set tau (and "
+                "variables.tau_stress) to 0"
+            )
         return self
+
+    @property
+    def is_biased(self) -> bool:
+        """Whether walkers are pushed by uncertainty: their atoms, or by `tau_stress` their cell."""
+        return max(self.tau, largest(self.variables.get("tau_stress"))) > 0.0
 
 
 class SelectionConfig(Section):
@@ -301,12 +316,29 @@ def load_campaign(path: str | Path) -> CampaignConfig:
     config = validate(CampaignConfig, read_yaml(path), str(path))
     folder = path.parent.resolve()
     absolute: CampaignConfig = absolute_paths(config, folder)
+    _check_variables(absolute.exploration, str(path))
     if config.control is None:
         return absolute
     # checked here, not after an hour, and with paths that no longer depend on the file
     control: CampaignConfig = absolute_paths(control_arm(config), folder)
+    _check_variables(control.exploration, f"{path}: control")
     fields = control.model_dump(mode="json", exclude={"control"})
     return absolute.model_copy(update={"control": fields})
+
+
+def _check_variables(exploration: ExplorationConfig, where: str) -> None:
+    """LAMMPS takes variables that its script never uses without a word."""
+    script = exploration.input.read_text()
+    if re.search(r"\b(include|jump)\b", script):
+        return  # another file may use them
+    known = set(re.findall(r"\w+", script))
+    for name in exploration.variables:
+        if name not in known:
+            declared = re.findall(r"^\s*variable\s+(\w+)\s+index\b", script, re.MULTILINE)
+            raise ConfigError(
+                f"{where}: exploration.variables.{name} does not occur in "
+                f"{exploration.input.name}, whose variables are {', '.join(declared) or 'none'}"
+            )
 
 
 def control_arm(config: CampaignConfig) -> CampaignConfig:

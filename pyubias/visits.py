@@ -36,8 +36,11 @@ def walks_of(folder: Path) -> Iterator[list[Walk]]:
         yield load_walks(iteration / "walkers")
 
 
-def walks_above(folder: Path, above: Threshold) -> list[list[bool]]:
-    """For each iteration and walker of a run, whether any frame is above the threshold."""
+def walks_above(folder: Path, above: Threshold) -> list[list[bool | None]]:
+    """For each iteration and walker of a run, whether it got above the threshold.
+
+    None where it began above, because it started from a frame of a walk before.
+    """
     settings = read_json(folder / "config.json")["evaluation"]["collective_variables"]
     known = {s["name"]: s for s in settings}
     if above.variable not in known:
@@ -46,7 +49,9 @@ def walks_above(folder: Path, above: Threshold) -> list[list[bool]]:
             f"it has {', '.join(known) or 'none'}"
         )
     variable = validate(CollectiveVariable, known[above.variable], above.variable)
-    return [
-        [bool((collective_variables(w.frames(), [variable]) > above.value).any()) for w in walkers]
-        for walkers in walks_of(folder)
-    ]
+
+    def got_above(walk: Walk) -> bool | None:
+        flags = collective_variables(walk.frames(), [variable])[:, 0] > above.value
+        return None if flags[:1].any() else bool(flags.any())
+
+    return [[got_above(walk) for walk in walkers] for walkers in walks_of(folder)]

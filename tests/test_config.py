@@ -14,6 +14,7 @@ from pyubias.cli import app
 from pyubias.config import (
     AseReference,
     CampaignConfig,
+    ExplorationConfig,
     LammpsReference,
     ModelConfig,
     TrainingConfig,
@@ -191,6 +192,32 @@ def test_a_file_that_is_named_and_not_there_is_an_error(
         load_campaign(write(tmp_path, changed(*keys, value=value)))
 
 
+def test_a_variable_that_the_script_does_not_have_is_refused(tmp_path: Path) -> None:
+    wrong = {"exploration": {"variables": {"temprature": 600.0}}}
+    message = r"variables.temprature does not occur in explore.in, whose variables are model, "
+    with pytest.raises(ConfigError, match=message):
+        load_campaign(tiny(tmp_path, wrong))
+    with pytest.raises(ConfigError, match=f"control: exploration.{message}"):
+        load_campaign(tiny(tmp_path, {"control": wrong}))
+    script = tmp_path / "other.in"
+    script.write_text(f"include {ALA2 / 'explore.in'}\n")
+    load_campaign(tiny(tmp_path, {"exploration": wrong["exploration"] | {"input": str(script)}}))
+
+
+def test_a_bias_stress_alone_is_a_bias(tmp_path: Path) -> None:
+    def biased(**exploration: Any) -> bool:
+        settings = {"input": "explore.in", "tau": 0.0} | exploration
+        return ExplorationConfig(**settings).is_biased
+
+    assert biased(tau=0.1)
+    assert biased(variables={"tau_stress": [0.0, 0.5]})
+    assert not biased(variables={"tau_stress": 0.0})
+    assert not biased()
+    gaussians = {"height": 0.1, "width": 40.0, "stride": 100}
+    with pytest.raises(ValueError, match="set tau"):
+        biased(metadynamics=gaussians, variables={"tau_stress": 0.5})
+
+
 def test_the_control_arm_merges_its_differences_into_the_campaign() -> None:
     config = load_campaign(QUICKSTART)
     control = control_arm(config)
@@ -209,7 +236,7 @@ def test_the_control_arm_is_checked_when_the_file_is_read(tmp_path: Path) -> Non
 
 
 def test_paths_of_the_control_arm_are_relative_to_the_file_too(tmp_path: Path) -> None:
-    (tmp_path / "other.in").write_text("")
+    (tmp_path / "other.in").write_text("# ${threshold}")
     path = tiny(tmp_path, {"control": {"exploration": {"input": "other.in"}}})
     assert control_arm(load_campaign(path)).exploration.input == tmp_path / "other.in"
 

@@ -37,6 +37,13 @@ def test_walks_are_above_where_one_frame_is(tmp_path: Path) -> None:
     ]
 
 
+def test_walks_that_begin_above_do_not_get_there(tmp_path: Path) -> None:
+    run = run_with_walks(tmp_path, [[2, 5]])
+    start = breathing(1)[0].get_volume()
+    assert walks_above(run, Threshold("volume", start - 0.01)) == [[None, None]]
+    assert walks_above(run, Threshold("volume", start + 0.01)) == [[True, True]]
+
+
 def test_a_threshold_is_a_name_and_a_number(tmp_path: Path) -> None:
     assert Threshold.parse("volume=1200") == Threshold("volume", 1200.0)
     for text in ("volume", "volume=", "volume=large"):
