@@ -8,15 +8,16 @@ from typing import Any
 import ase.io
 import numpy as np
 from ase import Atoms
+from ase.calculators.lammps import Prism
 from ase.io.lammpsdata import write_lammps_data
 from numpy.typing import NDArray
 
-from pyubias.config import ExplorationConfig
+from pyubias.config import ExplorationConfig, GuardConfig
 from pyubias.guards import first_untrusted
-from pyubias.lammps_library import LammpsError, open_lammps
+from pyubias.lammps_library import LammpsError, OneRankError, open_lammps
 from pyubias.metadynamics import Gaussians, attach
 
-__all__ = ["Walk", "load_walk", "load_walks", "run_walker", "write_structure"]
+__all__ = ["AbandonedWalk", "Walk", "load_walk", "load_walks", "run_walker", "write_structure"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,14 @@ class Walk:
         temporary = path.with_name(f".{path.name}.tmp.npz")
         np.savez_compressed(temporary, **vars(self))
         temporary.replace(path)
+
+
+class AbandonedWalk(Exception):
+    """LAMMPS stopped on this rank alone, which has the walk; the others never come back."""
+
+    def __init__(self, walk: Walk) -> None:
+        super().__init__(walk.failure)
+        self.walk = walk
 
 
 def load_walk(path: Path) -> Walk:
@@ -130,6 +139,9 @@ def run_walker(
 
     All ranks of `communicator` call this; the result is complete on the root. The folder keeps
     the structure, the LAMMPS log and the dumps.
+
+    Raises:
+        AbandonedWalk: the other ranks cannot be brought back; what is left is to end them all.
     """
     start = folder / "structure.data"
     if is_root:
@@ -147,7 +159,7 @@ def run_walker(
         "crossing": crossing,
         **walker_variables(config, walker),
     }
-    failure, steps = "", 0
+    failure, steps, abandoned = "", 0, False
     try:
         with open_lammps(communicator, variables, log=folder / "log.lammps") as instance:
             try:
@@ -155,17 +167,31 @@ def run_walker(
             finally:
                 steps = int(instance.extract_global("ntimestep") or 0)
     except LammpsError as error:
-        failure = str(error)
-    if not is_root:
+        failure, abandoned = str(error), isinstance(error, OneRankError)
+    if not (is_root or abandoned):
         positions, cells, timesteps = _no_frames(structure)
         return Walk(structure.numbers, structure.pbc, positions, cells, timesteps, steps, False, "")
+    walk = _walk_of(structure, trajectory, crossing, steps, failure, config.guard)
+    if abandoned:
+        raise AbandonedWalk(walk)
+    return walk
 
+
+def _walk_of(
+    structure: Atoms,
+    trajectory: Path,
+    crossing: Path,
+    steps: int,
+    failure: str,
+    guard: GuardConfig,
+) -> Walk:
+    """What the dumps hold, up to the last frame that can be trusted."""
     positions, cells, timesteps = _read_dump(trajectory, structure)
     last, last_cell, last_step = _read_dump(crossing, structure)
     positions = np.concatenate([positions, last[:1]])
     cells = np.concatenate([cells, last_cell[:1]])
     timesteps = np.concatenate([timesteps, last_step[:1]])
-    n, reason = first_untrusted(structure, positions, cells, config.guard)
+    n, reason = first_untrusted(structure, positions, cells, guard)
     if reason:
         cut = f"cut back from step {timesteps[n]}, where {reason}"
         failure = f"{cut}; {failure}" if failure else cut
@@ -211,7 +237,34 @@ def _read_dump(
     timesteps = _timesteps(path)[: len(frames)]
     positions = np.array([f.positions for f in frames]).reshape(-1, n, 3)
     cells = np.array([f.cell.array for f in frames]).reshape(-1, 3, 3)
+    if template.pbc.all():
+        cells = without_flips(cells, template.cell.array)
     return positions, cells, timesteps
+
+
+def without_flips(cells: NDArray[np.float64], start: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The cells (frames, 3, 3) as they would be had LAMMPS never flipped a tilt.
+
+    Where a tilt passes half a cell vector, LAMMPS takes an equivalent cell, and leaves unwrapped
+    positions where they are. The crystal is the same, but copies of the cell side by side hold
+    other images of the atoms, and fractional positions jump.
+
+    Args:
+        cells: as LAMMPS writes them, lower triangular, Å.
+        start: any cell vectors of the first structure, Å.
+    """
+    continued = cells.copy()
+    before = _lower_triangular(start)
+    for cell in continued:
+        for row, other in ((1, 0), (2, 1), (2, 0)):
+            turns = np.round((before[row, other] - cell[row, other]) / cell[other, other])
+            cell[row] += turns * cell[other]
+        before = cell
+    return continued
+
+
+def _lower_triangular(cell: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(Prism(cell).cell)
 
 
 def _no_frames(

@@ -131,7 +131,13 @@ class _SupercellMethod:
                 f"reference.supercell {list(self.supercell)} repeats a direction that is not "
                 f"periodic in the structure (pbc {atoms.pbc.tolist()})"
             )
-        label = self.method(atoms.repeat(self.supercell))
+        try:
+            label = self.method(atoms.repeat(self.supercell))
+        except ReferenceMethodError as error:
+            raise ReferenceMethodError(
+                f"{error} (the structure has {len(atoms)} atoms, repeated by reference.supercell "
+                f"{list(self.supercell)})"
+            ) from error
         energy = label.energy / math.prod(self.supercell)
         return Label(energy, label.forces[: len(atoms)], label.stress)
 
@@ -225,7 +231,7 @@ class _LammpsMethod:
     def _describe_mismatch(self, symbols: list[str]) -> str:
         if len(symbols) != len(self.symbols):
             return (
-                f"reference '{self.name}' has {len(self.symbols)} atoms, the structure has "
+                f"reference '{self.name}' has {len(self.symbols)} atoms, the structure "
                 f"{len(symbols)}"
             )
         pairs = zip(symbols, self.symbols, strict=True)

@@ -1,6 +1,7 @@
 """LAMMPS as a library: opened with the plugin, asked for results in eV and Å."""
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,14 @@ from pyubias.errors import UserError
 from pyubias.parallel import own_communicator
 from pyubias.plugin import prepare_environment
 
-__all__ = ["ENERGY_UNIT", "STRESS_UNIT", "LammpsError", "open_lammps", "symbols_of"]
+__all__ = [
+    "ENERGY_UNIT",
+    "STRESS_UNIT",
+    "LammpsError",
+    "OneRankError",
+    "open_lammps",
+    "symbols_of",
+]
 
 # LAMMPS' own conversion factors (utils::get_conversion_factor, update.cpp)
 ENERGY_UNIT = {"metal": 1.0, "real": 1.0 / 23.060549}  # eV
@@ -25,6 +33,10 @@ STRESS_UNIT = {"metal": 1.0 / 1.6021765e6, "real": 1.01325 / 1.6021765e6}  # bar
 
 class LammpsError(UserError):
     """LAMMPS stopped; the message is its own, in one line."""
+
+
+class OneRankError(LammpsError):
+    """LAMMPS stopped on this rank alone; the others wait for it for ever inside LAMMPS."""
 
 
 @contextlib.contextmanager
@@ -42,6 +54,7 @@ def open_lammps(
 
     Raises:
         LammpsError: anything that LAMMPS calls an error, inside the block.
+        OneRankError: one that only this rank of several met; what is left is to end them all.
     """
     prepare_environment()
     # mpi4py is imported before lammps, which then finds its libmpi
@@ -58,7 +71,10 @@ def open_lammps(
     except LammpsError:
         raise
     except Exception as error:
-        if type(error).__name__ in ("MPIAbortException", "Exception"):
+        kind = type(error).__name__
+        if kind == "MPIAbortException" and communicator.Get_size() > 1:
+            raise OneRankError(_one_line(error)) from error
+        if kind in ("MPIAbortException", "Exception"):
             raise LammpsError(_one_line(error)) from error
         raise
     finally:
@@ -73,9 +89,11 @@ def _text(value: object) -> str:
 
 
 def _one_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # an MPIAbortException shows its message as a literal
+    message = str(getattr(error, "message", error))
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
     text = " ".join(line for line in lines if not line.startswith("Last input line"))
-    return text.removeprefix("ERROR: ").removeprefix("ERROR on proc 0: ") or repr(error)
+    return re.sub(r"^ERROR( on proc \d+)?: ", "", text) or repr(error)
 
 
 def symbols_of(instance: Any) -> list[str]:

@@ -18,7 +18,7 @@ from pyubias.candidates import elements_of, open_candidates, read_candidates, re
 from pyubias.config import CampaignConfig
 from pyubias.datasets import read_frames, split_frames
 from pyubias.errors import UserError
-from pyubias.exploration import Walk, load_walks, run_walker
+from pyubias.exploration import AbandonedWalk, Walk, load_walks, run_walker
 from pyubias.exporting import export
 from pyubias.labelling import LabelError, Reference, label_frame, open_reference
 from pyubias.levels import select_on_levels, split_uncertainty
@@ -184,17 +184,25 @@ class Stages:
             own = walkers / f"{k:02d}"
             if group.is_root:
                 own.mkdir(exist_ok=True)
-            result = run_walker(
-                config,
-                k,
-                folder / "model.pt",
-                self.elements,
-                starts[k % len(starts)].atoms,
-                _seed(self.config.seed, iteration, k),
-                own,
-                group.communicator if group.size > 1 else None,
-                group.is_root,
-            )
+            try:
+                result = run_walker(
+                    config,
+                    k,
+                    folder / "model.pt",
+                    self.elements,
+                    starts[k % len(starts)].atoms,
+                    _seed(self.config.seed, iteration, k),
+                    own,
+                    group.communicator if group.size > 1 else None,
+                    group.is_root,
+                )
+            except AbandonedWalk as abandoned:
+                abandoned.walk.save(walkers / f"{k:02d}.npz")
+                # told by this rank alone, the error ends those that wait as well
+                raise UserError(
+                    f"walker {k} failed on one of its {group.size} ranks ({abandoned}), which no "
+                    "other rank can know; it is kept as failed: run the same command to go on"
+                ) from abandoned
             if group.is_root:
                 result.save(walkers / f"{k:02d}.npz")
                 for dump in own.glob("*.dump"):

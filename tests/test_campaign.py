@@ -1,5 +1,6 @@
 """A campaign ends with the same labels however often it is killed, and on any number of ranks."""
 
+import re
 import signal
 import sys
 from pathlib import Path
@@ -477,6 +478,30 @@ def test_an_arm_is_named_after_what_drives_its_walkers(tmp_path: Path) -> None:
     driven = {"exploration": {"tau": 0.0, "metadynamics": gaussians}}
     config = load_campaign(tiny(tmp_path, {"control": driven}))
     assert [arm.name for arm in arms_of(config, tmp_path)] == ["biased", "metadynamics"]
+
+
+def test_a_walker_that_fails_on_one_of_its_ranks_is_kept_as_failed(tmp_path: Path) -> None:
+    """LAMMPS ends such a rank alone; the campaign ends with it, and goes on past the walker."""
+    script = (ALA2 / "explore.in").read_text().replace("boundary s s s", "boundary p p p")
+    script = re.sub("fix bath .*", "", script)
+    fly = "group one id 1\nvariable far atom 1e200*1e200\nvelocity one set v_far NULL NULL\n"
+    (tmp_path / "broken.in").write_text(
+        script.replace("\nrun ${steps}", f"\nrun 10\n{fly}run ${{steps}}")
+    )
+    walker = {"input": str(tmp_path / "broken.in"), "ranks_per_walker": 2, "walkers": 1}
+    file = tiny(tmp_path, {"exploration": walker, "stop": {"labels": 12}})
+    command = (sys.executable, "-c", "from pyubias.cli import main; main()", "run", file)
+
+    first = mpirun(2, tmp_path, *command)
+    assert first.returncode == 2, first.stdout + first.stderr
+    assert "walker 0 failed on one of its 2 ranks" in first.stderr
+    assert "run the same command to go on" in first.stderr
+    again = mpirun(2, tmp_path, *command)
+    assert again.returncode == 0, again.stdout + again.stderr
+    (walk,) = load_walks(tmp_path / "runs" / "tiny" / "iterations" / "0000" / "walkers")
+    assert "Non-numeric" in walk.failure
+    assert len(walk.positions) >= 1
+    assert np.isfinite(walk.positions).all()
 
 
 def test_ranks_change_no_result_and_may_share_a_walker(uninterrupted: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from pyubias.exploration import (
     load_walks,
     run_walker,
     walker_variables,
+    without_flips,
     write_structure,
 )
 from pyubias.lammps_library import LammpsError
@@ -37,6 +38,22 @@ dump t all custom ${every} ${trajectory} id element xu yu zu
 dump_modify t element ${elements} sort id format float %.15g
 run ${steps}
 """
+
+
+def test_flips_of_the_cell_are_undone() -> None:
+    """Cells that tilt ever further, as LAMMPS writes them: each tilt within half a vector."""
+    start = np.array([[10.0, 0.0, 0.0], [1.0, 8.0, 0.0], [-2.0, 3.0, 6.0]])
+    steps = np.linspace(0.0, 1.0, 40)[:, None, None]
+    tilted = start + steps * np.array([[0, 0, 0], [12.0, 0.5, 0], [-17.0, 11.0, 0]])
+    written = tilted.copy()
+    for cell in written:
+        cell[2] -= np.round(cell[2, 1] / cell[1, 1]) * cell[1]
+        cell[2] -= np.round(cell[2, 0] / cell[0, 0]) * cell[0]
+        cell[1] -= np.round(cell[1, 0] / cell[0, 0]) * cell[0]
+    assert np.abs(written - tilted).max() > 5.0
+    turned = start @ np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    for first in (start, turned if np.linalg.det(turned) > 0 else -turned):
+        np.testing.assert_allclose(without_flips(written, first), tilted, atol=1e-12)
 
 
 @pytest.fixture
