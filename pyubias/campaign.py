@@ -140,8 +140,8 @@ class _Campaign:
             self.ranks.fail(
                 UserError(
                     f"the reference labelled none of the start structures: {reasons[0]} (all "
-                    f"reasons are in {self.labels.path}; mend it and remove {self.folder}; a LAMMPS "
-                    "reference with bonds wants the images that its data file has, not wrapped atoms)"
+                    f"reasons are in {self.labels.path}; mend it and remove {self.folder}; bonds "
+                    "of a LAMMPS reference want atoms in the images of its data file, not wrapped)"
                 )
             )
         self.progress.update(

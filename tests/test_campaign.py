@@ -260,8 +260,8 @@ def test_a_campaign_ends_at_its_target_error(tmp_path: Path) -> None:
         ({"training": {"epochs": 7}}, r"training\.epochs = 6, now it is 7"),
         ({"exploration": {"tau": 0.0}}, r"exploration\.tau = 0\.25, now it is 0\.0"),
         (
-            {"exploration": {"variables": {"x": 1}}},
-            r"made without exploration\.variables\.x, now it is 1",
+            {"exploration": {"variables": {"temperature": 1}}},
+            r"made without exploration\.variables\.temperature, now it is 1",
         ),
     ],
 )
