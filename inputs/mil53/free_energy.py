@@ -1,8 +1,9 @@
 """Free energy of the framework over its volume at 300 K: a model against the reference.
 
 A harmonic restraint holds the volume of two cells along c at one value after the other, from the
-closed to the large pore. At the mean volume <V> the mean force is that of the restraint,
+closed to the large pore and back. At the mean volume <V> the mean force is that of the restraint,
 dF/dV = k (V0 - <V>) (umbrella integration: Kästner and Thiel, J. Chem. Phys. 123, 144104 (2005)).
+The band is between both ways: where it is wide, the volume was not held long enough.
 
     python free_energy.py MODEL.pt
 """
@@ -66,9 +67,7 @@ class Restraint:
 
 
 def mean_forces(instance: Any, volumes: Array, settle: int, steps: int) -> tuple[Array, Array]:
-    """Mean volumes in Å³ and dF/dV in eV/Å³, both of 76 atoms."""
-    attach(instance, Restraint(float(volumes[0])))
-    instance.command(f"run {4 * settle} post no")
+    """Mean volumes in Å³ and dF/dV in eV/Å³, both of 76 atoms, in the order of the volumes."""
     means = np.zeros(len(volumes))
     for k, centre in enumerate(volumes):
         restraint = Restraint(float(centre))
@@ -88,11 +87,22 @@ def profile(means: Array, forces: Array, grid: Array) -> Array:
     return np.asarray(free - free.min())
 
 
-def draw(grid: Array, curves: dict[str, Array]) -> Figure:
+def there_and_back(instance: Any, volumes: Array, steps: int, grid: Array) -> list[Array]:
+    """The profile on the way up, and on the way down."""
+    attach(instance, Restraint(float(volumes[0])))
+    instance.command(f"run {steps} post no")
+    return [
+        profile(*mean_forces(instance, way, steps // 4, steps), grid)
+        for way in (volumes, volumes[::-1])
+    ]
+
+
+def draw(grid: Array, curves: dict[str, list[Array]]) -> Figure:
     figure = Figure(figsize=(5.0, 3.6))
     axis = figure.subplots()
-    for name, free in curves.items():
-        axis.plot(grid, free, label=name)
+    for name, (up, down) in curves.items():
+        (line,) = axis.plot(grid, 0.5 * (up + down), label=name)
+        axis.fill_between(grid, up, down, color=line.get_color(), alpha=0.25, linewidth=0.0)
     axis.set_xlabel("volume of 76 atoms (Å³)")
     axis.set_ylabel("free energy at 300 K (eV)")
     axis.legend(frameon=False)
@@ -105,13 +115,13 @@ def main(
     output: Annotated[Path, Output(help="picture; numbers beside it as .json")] = Path(
         "free_energy.png"
     ),
-    steps: Annotated[int, typer.Option(help="of 0.5 fs at each volume")] = 4000,
+    steps: Annotated[int, typer.Option(help="of 0.5 fs at each volume, each way")] = 2000,
     points: Annotated[int, typer.Option(help="volumes from 770 to 1530 Å³")] = 39,
 ) -> None:
     volumes = np.linspace(770.0, 1530.0, points)
     grid = np.linspace(780.0, 1520.0, 75)
     start = ase.io.read(HERE / "cp.xyz") * (1, 1, CELLS)
-    numbers: dict[str, Any] = {"volume": grid.tolist()}
+    curves: dict[str, list[Array]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         data = Path(scratch) / "start.data"
         for name in ("model", "reference"):
@@ -124,11 +134,10 @@ def main(
                     instance.file(str(HERE / "reference.in"))
                 unit = 0.001 if name == "model" else 1.0
                 instance.commands_string(DYNAMICS.format(fix=FIX, unit=unit))
-                numbers[name] = profile(
-                    *mean_forces(instance, volumes, steps // 4, steps), grid
-                ).tolist()
+                curves[name] = there_and_back(instance, volumes, steps, grid)
+    numbers = {name: [way.tolist() for way in ways] for name, ways in curves.items()}
+    numbers["volume"] = grid.tolist()
     output.with_suffix(".json").write_text(json.dumps(numbers, indent=1) + "\n")
-    curves = {name: np.array(numbers[name]) for name in ("model", "reference")}
     draw(grid, curves).savefig(output, dpi=120, bbox_inches="tight")
     print(f"picture: {output}")
 
