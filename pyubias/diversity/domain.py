@@ -5,6 +5,7 @@ the conformal factors of seen and of unseen molecules are kept apart (Mondrian c
 prediction: Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World (2005), section 4.5).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,12 +13,20 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
-from pyubias.calibration import conformal_factor, coverage
+from pyubias.calibration import attainable_coverage, conformal_factor, coverage
 from pyubias.diversity.census import Census
 from pyubias.diversity.geometry import shape
-from pyubias.diversity.molecules import in_order, similarities
+from pyubias.diversity.molecules import in_order, molecule_of, similarities
 
-__all__ = ["GroupFactors", "Novelty", "fit_factors", "novelty"]
+__all__ = [
+    "GroupFactors",
+    "Novelty",
+    "count_groups",
+    "fit_factors",
+    "novelty",
+    "shortfall",
+    "smallest_calibration",
+]
 
 
 @dataclass(frozen=True)
@@ -91,3 +100,26 @@ def fit_factors(
         return conformal_factor(errors[chosen], u[chosen], alpha) if chosen.any() else None
 
     return GroupFactors(factor(mask), factor(~mask), conformal_factor(errors, u, alpha))
+
+
+def count_groups(frames: Sequence[Atoms], training: Sequence[Atoms]) -> dict[str, int]:
+    """How many structures are of molecules that the training set has, and of others."""
+    known = {molecule_of(atoms)[0].key for atoms in training}
+    seen = sum(molecule_of(atoms)[0].key in known for atoms in frames)
+    return {"seen": seen, "unseen": len(frames) - seen}
+
+
+def shortfall(group: str, n: int, alpha: float) -> str | None:
+    """One line where n structures cannot calibrate a group to cover 1 - alpha, else None."""
+    promised = attainable_coverage(n, alpha)
+    if promised >= 1.0 - alpha - 1e-9:
+        return None
+    return (
+        f"{n} calibration structures of {group} molecules promise a coverage of {promised:.3f} at "
+        f"most, wanted {1.0 - alpha:.3f}: it takes {smallest_calibration(alpha)}"
+    )
+
+
+def smallest_calibration(alpha: float) -> int:
+    """Structures that a conformal factor wants to promise a coverage of 1 - alpha: 1/alpha - 1."""
+    return math.ceil(round(1.0 / alpha, 9)) - 1

@@ -6,16 +6,29 @@ random order. So a larger arm holds all of a smaller one, and the core, the mole
 smallest arm, is in all of them.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pyubias.diversity.config import ArmsConfig, GeneralisationConfig, StudyConfig
+from pyubias.diversity.domain import smallest_calibration
 from pyubias.diversity.molecules import Molecule
 from pyubias.settings import ConfigError
 
-__all__ = ["KINDS", "TESTS", "Arm", "Roles", "assign_roles", "needed", "test_sets", "training_set"]
+__all__ = [
+    "KINDS",
+    "TESTS",
+    "Arm",
+    "Roles",
+    "assign_roles",
+    "needed",
+    "order_of",
+    "test_sets",
+    "training_set",
+]
 
 # kinds of geometries; those of one kind are used for nothing else
 KINDS = ("train", "validation", "calibration", "test", "hot", "scan")
@@ -28,7 +41,7 @@ TESTS = {
     "hot": "hotter geometries of molecules that are in all arms",
     "scan": "torsion scans of molecules that are in all arms",
 }
-OWN_KINDS = {"validation": 2, "calibration": 4}  # geometries of each molecule that has the role
+HELD_OUT = {"validation": 2, "calibration": 4}  # geometries, at least, of molecules no arm has
 
 Frame = tuple[int, str, int]  # molecule, kind, number
 
@@ -63,13 +76,32 @@ class Roles:
     calibration: tuple[int, ...]
 
     def order(self, seed: int, repetition: int) -> list[int]:
-        """Training molecules as this repetition takes them."""
+        """Training molecules as this repetition draws them."""
         generator = np.random.default_rng([seed, 1, repetition])
         return [self.training[k] for k in generator.permutation(len(self.training))]
 
 
 def arms_of(config: ArmsConfig) -> list[Arm]:
     return [Arm(*sizes) for sizes in config.grid]
+
+
+def core_size(config: ArmsConfig) -> int:
+    return min(a.molecules for a in arms_of(config))
+
+
+def held_out_geometries(config: StudyConfig) -> dict[str, tuple[int, int]]:
+    """Of each core molecule, and of each that no arm has, for validation and for calibration.
+
+    Both groups have as many in all, so that they count alike; in calibration at least what a
+    conformal factor of one group wants.
+    """
+    core, others = core_size(config.arms), config.tests.held_out
+    least = {"calibration": smallest_calibration(config.uncertainty.alpha)}
+    counts = {}
+    for kind, n in HELD_OUT.items():
+        each = max(n, math.ceil(least.get(kind, 0) / others))
+        counts[kind] = (math.ceil(each * others / core), each)
+    return counts
 
 
 def assign_roles(
@@ -127,27 +159,52 @@ def needed(roles: Roles, config: StudyConfig) -> dict[int, dict[str, int]]:
         kinds = counts.setdefault(molecule, {})
         kinds[kind] = max(kinds.get(kind, 0), n)
 
-    arms, tests = arms_of(config.arms), config.tests
-    core = min(a.molecules for a in arms)
+    places = [_wanted_at(place, config) for place in range(max(config.arms.grid)[0])]
     for repetition in range(config.seeds):
         order = roles.order(config.seed, repetition)
-        for arm in arms:
-            for molecule in order[: arm.molecules]:
-                need(molecule, "train", arm.conformers)
-            for molecule in order[: min(arm.molecules, tests.own)]:
-                need(molecule, "test", tests.conformers)
-        for molecule in order[:core]:
-            need(molecule, "hot", tests.conformers)
-            need(molecule, "scan", tests.scan)
-            for kind, n in OWN_KINDS.items():
+        for molecule, kinds in zip(order, places, strict=False):
+            for kind, n in kinds.items():
                 need(molecule, kind, n)
     for molecule in (*roles.unseen, *roles.scaffolds, *roles.larger):
-        need(molecule, "test", tests.conformers)
-    for molecule in roles.validation:
-        need(molecule, "validation", OWN_KINDS["validation"])
-    for molecule in roles.calibration:
-        need(molecule, "calibration", OWN_KINDS["calibration"])
+        need(molecule, "test", config.tests.conformers)
+    for kind, (_, each) in held_out_geometries(config).items():
+        for molecule in getattr(roles, kind):
+            need(molecule, kind, each)
     return counts
+
+
+def _wanted_at(place: int, config: StudyConfig) -> dict[str, int]:
+    """Geometries of each kind of the molecule at this place of a repetition's order."""
+    arms, tests = arms_of(config.arms), config.tests
+    kinds = {"train": max(a.conformers for a in arms if a.molecules > place)}
+    core = place < core_size(config.arms)
+    if core or place < tests.own:
+        kinds["test"] = tests.conformers
+    if core:
+        kinds |= {"hot": tests.conformers, "scan": tests.scan}
+        kinds |= {kind: n for kind, (n, _) in held_out_geometries(config).items()}
+    return kinds
+
+
+def order_of(repetition: int, roles: Roles, config: StudyConfig, known: set[Frame]) -> list[int]:
+    """Training molecules as the arms of a repetition take them.
+
+    One whose labels failed changes places with the next one that has what the place wants: all
+    training geometries, and one at least of what picks, calibrates and tests it (but for torsion
+    scans, which not every molecule has). Where none has, it stays, and arms have fewer labels.
+    """
+    order = roles.order(config.seed, repetition)
+    has = Counter(f[:2] for f in known)
+
+    def suits(molecule: int, wanted: Mapping[str, int]) -> bool:
+        least = {kind: n if kind == "train" else 1 for kind, n in wanted.items() if kind != "scan"}
+        return all(has[molecule, kind] >= n for kind, n in least.items())
+
+    for place in range(max(config.arms.grid)[0]):
+        wanted = _wanted_at(place, config)
+        chosen = next((k for k in range(place, len(order)) if suits(order[k], wanted)), place)
+        order[place], order[chosen] = order[chosen], order[place]
+    return order
 
 
 def training_set(
@@ -155,11 +212,13 @@ def training_set(
 ) -> dict[str, list[Frame]]:
     """Frames of an arm by split; validation and calibration are the same for all arms.
 
+    Molecules of the core and those that no arm has give as many frames each to validation.
+
     Args:
         known: frames that have a label.
     """
-    order = roles.order(config.seed, repetition)
-    core = order[: min(a.molecules for a in arms_of(config.arms))]
+    order = order_of(repetition, roles, config, known)
+    core = order[: core_size(config.arms)]
     chosen: dict[str, list[Frame]] = {
         "train": [
             frame
@@ -167,19 +226,23 @@ def training_set(
             for frame in _shuffled(known, m, config.seed, repetition)[: arm.conformers]
         ]
     }
-    for kind, others in (("validation", roles.validation), ("calibration", roles.calibration)):
-        chosen[kind] = _of_kind(known, [*core, *others], kind)
+    own, others = (_of_kind(known, group, "validation") for group in (core, roles.validation))
+    n = min(len(own), len(others)) or None
+    chosen["validation"] = _first_of_each(own)[:n] + _first_of_each(others)[:n]
+    chosen["calibration"] = _of_kind(known, [*core, *roles.calibration], "calibration")
     return chosen
 
 
 def test_sets(
     arm: Arm, repetition: int, roles: Roles, config: StudyConfig, known: set[Frame]
 ) -> dict[str, list[Frame]]:
-    """Frames of each test of `TESTS`."""
-    order = roles.order(config.seed, repetition)
-    core = order[: min(a.molecules for a in arms_of(config.arms))]
+    """Frames of each test of `TESTS`; a molecule without training labels is in no arm."""
+    trained = {f[0] for f in known if f[1] == "train"}
+    order = order_of(repetition, roles, config, known)
+    own = trained & set(order[: min(arm.molecules, config.tests.own)])
+    core = trained & set(order[: core_size(config.arms)])
     return {
-        "own": _of_kind(known, order[: min(arm.molecules, config.tests.own)], "test"),
+        "own": _of_kind(known, own, "test"),
         "core": _of_kind(known, core, "test"),
         "unseen": _of_kind(known, roles.unseen, "test"),
         "scaffolds": _of_kind(known, roles.scaffolds, "test"),
@@ -189,9 +252,14 @@ def test_sets(
     }
 
 
-def _of_kind(known: set[Frame], molecules: Sequence[int], kind: str) -> list[Frame]:
+def _of_kind(known: set[Frame], molecules: Iterable[int], kind: str) -> list[Frame]:
     chosen = set(molecules)
     return sorted(f for f in known if f[0] in chosen and f[1] == kind)
+
+
+def _first_of_each(frames: Iterable[Frame]) -> list[Frame]:
+    """The first frames of all molecules before the second ones."""
+    return sorted(frames, key=lambda f: (f[2], f[0]))
 
 
 def _shuffled(known: set[Frame], molecule: int, seed: int, repetition: int) -> list[Frame]:

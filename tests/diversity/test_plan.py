@@ -5,6 +5,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from pyubias.calibration import attainable_coverage
+from pyubias.config import UncertaintyConfig
 from pyubias.diversity.config import (
     ArmsConfig,
     FixedBudget,
@@ -18,6 +20,7 @@ from pyubias.diversity.plan import (
     arms_of,
     assign_roles,
     needed,
+    order_of,
     share_out,
     training_set,
 )
@@ -68,6 +71,10 @@ def roles():
 
 @pytest.fixture
 def known(roles, study):
+    return every_frame(roles, study)
+
+
+def every_frame(roles, study):
     """All frames that are needed, as if every label had succeeded."""
     return {
         (molecule, kind, k)
@@ -123,6 +130,60 @@ def test_every_arm_of_a_repetition_has_the_same_validation_and_calibration(roles
         molecules = {f[0] for f in sets[0]}
         assert molecules & set(roles.training)
         assert molecules - set(roles.training)
+
+
+@pytest.mark.parametrize(("held_out", "alpha"), [(3, 0.05), (7, 0.3), (1, 0.011), (8, 0.05)])
+def test_known_and_unknown_molecules_count_alike_and_can_be_calibrated(study, held_out, alpha):
+    tests = TESTS.model_copy(update={"held_out": held_out})
+    uncertainty = UncertaintyConfig(alpha=alpha)
+    config = study.model_copy(update={"tests": tests, "uncertainty": uncertainty})
+    roles = assign_roles(invented(), ARMS, tests, seed=3)
+    known = every_frame(roles, config)
+    for arm in arms_of(ARMS):
+        split = training_set(arm, 0, roles, config, known)
+        own = {kind: [f for f in split[kind] if f[0] in roles.training] for kind in split}
+        assert 2 * len(own["validation"]) == len(split["validation"]) == 4 * held_out
+        assert {f[0] for f in own["validation"]} == set(order_of(0, roles, config, known)[:2])
+        n, others = len(own["calibration"]), len(split["calibration"]) - len(own["calibration"])
+        assert others <= n < others + 2
+        assert attainable_coverage(others, alpha) >= 1.0 - alpha - 1e-9
+    lost = {f for f in known if f[0] == roles.validation[0] and f[1] == "validation"}
+    validation = training_set(arm, 0, roles, config, known - lost)["validation"]
+    own_frames = [f for f in validation if f[0] in roles.training]
+    assert held_out == 1 or 2 * len(own_frames) == len(validation)
+
+
+def test_a_molecule_whose_labels_failed_is_replaced(roles, study, known):
+    """By one that another repetition has at such a place; all arms keep their size."""
+    drawn = roles.order(study.seed, 0)
+    assert order_of(0, roles, study, known) == drawn
+    lost = {f for f in known if f[0] == drawn[0] and f[1] == "train" and f[2] > 2}
+    lost |= {f for f in known if f[0] == drawn[3] and f[1] == "train"}
+    left = known - lost
+    order = order_of(0, roles, study, left)
+    assert sorted(order) == sorted(drawn)
+    assert order == order_of(0, roles, study, left)
+    assert drawn[0] not in order[:2]
+    assert drawn[3] not in order[:16]
+    # the first one has labels enough for the largest arm
+    assert drawn[0] in order[:16]
+    for arm in arms_of(ARMS):
+        split = training_set(arm, 0, roles, study, left)
+        assert len(split["train"]) == arm.molecules * arm.conformers
+        tests = sets_of(arm, 0, roles, study, left)
+        assert {f[0] for f in split["train"]} >= {f[0] for f in (*tests["own"], *tests["core"])}
+        for part in ("validation", "calibration"):
+            assert {f[0] for f in split[part]} & {f[0] for f in split["train"]} == set(order[:2])
+
+
+def test_where_no_molecule_can_replace_one_the_arm_is_short(roles, study, known):
+    few = {f for f in known if f[1] != "train" or f[2] < 3}
+    arm = arms_of(ARMS)[0]
+    assert len(training_set(arm, 0, roles, study, few)["train"]) == arm.molecules * 3
+    assert order_of(0, roles, study, few)[:4] == roles.order(study.seed, 0)[:4]
+    none = {f for f in known if f[1] != "train"}
+    assert training_set(arm, 0, roles, study, none)["train"] == []
+    assert sets_of(arm, 0, roles, study, none)["own"] == []
 
 
 def test_repetitions_differ(roles, study, known):
