@@ -11,13 +11,18 @@ from pyubias.calculator import Model
 from pyubias.calibration import coverage
 from pyubias.diversity.config import StudyConfig
 from pyubias.diversity.domain import GroupFactors, fit_factors
-from pyubias.diversity.plan import Arm, Frame, Roles, test_sets, training_set
+from pyubias.diversity.plan import Arm, Frame, Roles, order_of, test_sets, training_set
 from pyubias.diversity.scores import Outcomes, score
+from pyubias.errors import UserError
 from pyubias.exporting import export
 from pyubias.state import read_json, write_json
 from pyubias.training import train
 
-__all__ = ["run_arm"]
+__all__ = ["ArmError", "run_arm"]
+
+
+class ArmError(UserError):
+    """An arm has no labels to be trained with; the study goes on without it."""
 
 
 def run_arm(
@@ -34,15 +39,23 @@ def run_arm(
     calibration: of core molecules, and of molecules that no arm has.
 
     Returns:
-        arm, repetition, ``labels`` trained on, ``seconds``, the ``scores`` of each test, and
-        ``coverage`` of its energy errors by the pooled and by the group's conformal factor.
+        arm, repetition, ``labels`` trained on, ``taken``: labels of each of its molecules,
+        ``seconds``, the ``scores`` of each test, ``coverage`` of its energy errors by the pooled
+        and by the group's conformal factor, these ``factors``, and the number of frames that
+        ``calibrated`` each.
+
+    Raises:
+        ArmError: no label is there to train on, or none to calibrate with.
     """
     path = folder / arm.name / f"seed{repetition}.json"
     if path.is_file():
         return dict(read_json(path))
+    split = training_set(arm, repetition, roles, config, set(frames))
+    for kind, words in (("train", "train on"), ("calibration", "calibrate with")):
+        if not split[kind]:
+            raise ArmError(f"no label to {words}: all failed")
     path.parent.mkdir(parents=True, exist_ok=True)
     model = path.with_suffix(".pt")
-    split = training_set(arm, repetition, roles, config, set(frames))
     trained = train(
         [frames[f] for part in split.values() for f in part],
         config.model,
@@ -53,16 +66,24 @@ def run_arm(
     )
     export(trained, model, "float64")
     loaded = Model(model)
-    in_arm = set(roles.order(config.seed, repetition)[: arm.molecules])
+    taken = dict.fromkeys(order_of(repetition, roles, config, set(frames))[: arm.molecules], 0)
+    for molecule, _, _ in split["train"]:
+        taken[molecule] += 1
+    in_arm = {m for m, n in taken.items() if n > 0}
     calibration = _outcomes(loaded, split["calibration"], frames)
-    factors = _factors(calibration, in_arm, config.uncertainty.alpha)
+    seen = np.isin(calibration.molecules, sorted(in_arm))
+    factors = fit_factors(
+        calibration.residuals, calibration.uncertainties, seen, config.uncertainty.alpha
+    )
     result: dict[str, Any] = {
         "molecules": arm.molecules,
         "conformers": arm.conformers,
         "repetition": repetition,
         "labels": len(split["train"]),
+        "taken": sorted(taken.items()),
         "seconds": trained.history[-1]["seconds"] if trained.history else None,
         "factors": vars(factors),
+        "calibrated": {"seen": int(seen.sum()), "unseen": int((~seen).sum()), "pooled": len(seen)},
         "scores": {},
         "coverage": {},
     }
@@ -89,11 +110,6 @@ def _outcomes(model: Model, chosen: list[Frame], frames: Mapping[Frame, Atoms]) 
         squared_force_errors=np.array(errors),
         uncertainties=np.array([p.total_uncertainty for p in predictions]),
     )
-
-
-def _factors(calibration: Outcomes, in_arm: set[int], alpha: float) -> GroupFactors:
-    seen = np.isin(calibration.molecules, sorted(in_arm))
-    return fit_factors(calibration.residuals, calibration.uncertainties, seen, alpha)
 
 
 def _coverage(outcomes: Outcomes, in_arm: set[int], factors: GroupFactors) -> dict[str, float]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pyubias.calibration import attainable_coverage
 from pyubias.diversity.allocation import (
     Observation,
     check_on_other_half,
@@ -13,6 +14,7 @@ from pyubias.diversity.allocation import (
     two_stage_conformers,
 )
 from pyubias.diversity.config import StudyConfig
+from pyubias.diversity.domain import shortfall
 from pyubias.diversity.intervals import Interval, geometric, interval, ratio
 from pyubias.diversity.measures import VarianceSplit
 from pyubias.diversity.plan import TESTS
@@ -55,11 +57,13 @@ def draw_findings(results: Results, variance: VarianceSplit, config: StudyConfig
         "two_stage_conformers": formula if math.isfinite(formula) else None,
         "variance": vars(variance),
         "coverage": _coverage(results),
+        "calibration": _calibration(results, config.uncertainty.alpha),
         "sentences": [
             *_about_budget(traded, budget.labels),
             _about_balance(traded),
             *_about_conformers(deepened, fixed.molecules),
             *_about_allocations(allocations),
+            *_about_unequal(results, config),
         ],
     }
 
@@ -135,6 +139,22 @@ def _coverage(results: Results) -> dict[str, dict[str, float | None]]:
     return found
 
 
+def _calibration(results: Results, alpha: float) -> dict[str, dict[str, Any]]:
+    """Of each conformal factor: frames of the arm that has fewest, what they promise, and the
+    least, median and largest factor of the arms; None where no arm has one."""
+    found: dict[str, dict[str, Any]] = {}
+    for group in ("seen", "unseen", "pooled"):
+        n = min((r["calibrated"][group] for r in results), default=0)
+        factors = [r["factors"][group] for r in results if r["factors"][group] is not None]
+        found[group] = {
+            "n": n,
+            "attainable": attainable_coverage(n, alpha),
+            "factors": np.percentile(factors, [0, 50, 100]).tolist() if factors else None,
+            "shortfall": shortfall("all" if group == "pooled" else group, n, alpha),
+        }
+    return found
+
+
 # --- sentences ---------------------------------------------------------------------------
 
 
@@ -148,7 +168,7 @@ def _about_budget(results: Results, labels: int) -> list[str]:
         stated = {arm: _mean(x, "forces") for arm, x in by_arm.items()}
         best = min(stated, key=lambda arm: stated[arm].mean)
         worst = max(stated, key=lambda arm: stated[arm].mean)
-        excess = {arm: ratio(x, by_arm[best]) for arm, x in by_arm.items() if arm != best}
+        excess = {arm: _ratio(x, by_arm[best]) for arm, x in by_arm.items() if arm != best}
         like = [_sizes(arm) for arm, x in excess.items() if not _is_worse(x)]
         sentences.append(
             f"Fixed budget of {labels} labels, {meaning}: forces are best with {_sizes(best)}, "
@@ -164,11 +184,12 @@ def _about_balance(results: Results) -> str:
     joint = {
         arm: {k: math.sqrt(known[arm][k] * new[arm][k]) for k in set(known[arm]) & set(new[arm])}
         for arm in sorted(set(known) & set(new))
+        if set(known[arm]) & set(new[arm])
     }
     if len(joint) < 3:
         return "Too few arms to say whether joint generalisation needs a balance."
     best = min(joint, key=lambda arm: _mean(joint[arm], "forces").mean)
-    excess = {arm: ratio(joint[arm], joint[best]) for arm in joint if arm != best}
+    excess = {arm: _ratio(joint[arm], joint[best]) for arm in joint if arm != best}
     edges = [arm for arm in (min(joint), max(joint)) if arm != best]
     words = "; ".join(f"{_sizes(arm)} is {_change(excess[arm])}" for arm in edges)
     like = [_sizes(arm) for arm, x in excess.items() if not _is_worse(x)]
@@ -193,7 +214,7 @@ def _about_conformers(results: Results, molecules: int) -> list[str]:
         few, many = min(by_arm), max(by_arm)
         sentences.append(
             f"The same {molecules} molecules, {few[1]} to {many[1]} geometries each, {meaning}: "
-            f"force errors change by {_change(ratio(by_arm[many], by_arm[few]))}."
+            f"force errors change by {_change(_ratio(by_arm[many], by_arm[few]))}."
         )
     return sentences
 
@@ -226,6 +247,15 @@ def _about_allocations(allocations: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
+def _about_unequal(results: Results, config: StudyConfig) -> list[str]:
+    """Arms that are not what their names say."""
+    short = sum(r["labels"] < r["molecules"] * r["conformers"] for r in results)
+    arms = len(config.arms.grid) * config.seeds
+    parts = [f"{short} with fewer labels than planned"] if short else []
+    parts += [f"{arms - len(results)} that could not be trained"] if len(results) < arms else []
+    return [f"Arms of all repetitions: {arms}, of which {' and '.join(parts)}."] if parts else []
+
+
 def _by_arm(results: Results, test: str, metric: str) -> dict[tuple[int, int], dict[int, float]]:
     """Values by repetition of each arm that has any."""
     arms = sorted({(r["molecules"], r["conformers"]) for r in results})
@@ -234,6 +264,11 @@ def _by_arm(results: Results, test: str, metric: str) -> dict[tuple[int, int], d
         for arm in arms
     }
     return {arm: x for arm, x in values.items() if x}
+
+
+def _ratio(values: Mapping[int, float], others: Mapping[int, float]) -> Interval:
+    """As `ratio`; nan without a repetition that both have."""
+    return ratio(values, others) if set(values) & set(others) else Interval(math.nan, None, None)
 
 
 def _is_worse(excess: Interval) -> bool:
@@ -247,6 +282,8 @@ def _not_told_apart(like: Sequence[str]) -> str:
 
 def _change(excess: Interval) -> str:
     """A ratio as a change in per cent."""
+    if math.isnan(excess.mean):
+        return "not known (no repetition in common)"
     if excess.low is None or excess.high is None:
         return f"{excess.mean - 1.0:+.0%}"
     return f"{excess.mean - 1.0:+.0%} ({excess.low - 1.0:+.0%} to {excess.high - 1.0:+.0%})"

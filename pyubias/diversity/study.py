@@ -12,13 +12,14 @@ from typing import Any
 from ase import Atoms
 
 from pyubias.diversity.allocation import variance_components
-from pyubias.diversity.arms import run_arm
+from pyubias.diversity.arms import ArmError, run_arm
 from pyubias.diversity.config import StudyConfig
 from pyubias.diversity.findings import draw_findings
 from pyubias.diversity.measures import VarianceSplit, without_composition
 from pyubias.diversity.plan import Arm, Frame, Roles, arms_of, assign_roles, needed
 from pyubias.diversity.pool import Candidate, fill_pool, find_molecules, key_of, labelled_frames
 from pyubias.diversity.study_report import write_study_report
+from pyubias.errors import UserError
 from pyubias.parallel import Ranks
 from pyubias.state import LabelStore, check_settings, write_json
 
@@ -63,10 +64,11 @@ def run_study(config: StudyConfig, runs: str | Path = "runs", ranks: Ranks | Non
     reasons = fill_pool(candidates, wanted, config, store, ranks)
     frames, failed = ranks.on_root(lambda: labelled_frames(store))
     _say(ranks, f"pool: {len(frames)} labelled, {len(failed)} failed")
-    results = _run_arms(roles, frames, config, folder, ranks)
+    results, left_out = _run_arms(roles, frames, config, folder, ranks)
 
     def finish() -> None:
         findings = draw_findings(results, _variance(frames, config), config)
+        findings["unequal"] = [*left_out, *_short_of_labels(results, candidates)]
         findings["failures"] = _failures(candidates, rejected, failed, wanted, frames, reasons)
         write_json(folder / "findings.json", findings)
         write_study_report(config, findings, folder / "report.html")
@@ -80,8 +82,13 @@ def run_study(config: StudyConfig, runs: str | Path = "runs", ranks: Ranks | Non
 
 def _run_arms(
     roles: Roles, frames: dict[Frame, Atoms], config: StudyConfig, folder: Path, ranks: Ranks
-) -> list[dict[str, Any]]:
-    """All arms of all repetitions, each on one rank; the largest first."""
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """All arms of all repetitions, each on one rank, the largest first; and a line for each that
+    cannot be trained.
+
+    Raises:
+        UserError: none can.
+    """
     items = [(arm, r) for r in range(config.seeds) for arm in arms_of(config.arms)]
     items.sort(key=lambda item: -item[0].molecules * item[0].conformers)
     ranks.on_root(lambda: (folder / "arms").mkdir(exist_ok=True))
@@ -98,11 +105,38 @@ def _run_arms(
         return result
 
     results: list[dict[str, Any]] = []
-    for outcome in ranks.map(run, items, folder):
-        if isinstance(outcome, Exception):
+    left_out: list[str] = []
+    for (arm, repetition), outcome in zip(items, ranks.map(run, items, folder), strict=True):
+        if isinstance(outcome, ArmError):
+            left_out.append(f"{_name(arm, repetition)} is left out: {outcome}")
+        elif isinstance(outcome, Exception):
             ranks.fail(outcome)
-        results.append(outcome)
-    return results
+        else:
+            results.append(outcome)
+    if not results:
+        ranks.fail(UserError(f"no arm can be trained: {left_out[0]}"))
+    return results, left_out
+
+
+def _name(arm: Arm, repetition: int) -> str:
+    return f"arm {arm.molecules}×{arm.conformers}, repetition {repetition}"
+
+
+def _short_of_labels(results: list[dict[str, Any]], candidates: list[Candidate]) -> list[str]:
+    """A line for each arm with fewer labels than planned, and the molecules that lack them."""
+    lines = []
+    for r in results:
+        arm = Arm(r["molecules"], r["conformers"])
+        planned = arm.molecules * arm.conformers
+        if r["labels"] < planned:
+            lacking = [
+                f"{candidates[m].smiles} has {n} of {arm.conformers}"
+                for m, n in r["taken"]
+                if n < arm.conformers
+            ]
+            name = _name(arm, r["repetition"])
+            lines.append(f"{name} has {r['labels']} of {planned} labels: {', '.join(lacking)}")
+    return lines
 
 
 def _variance(frames: dict[Frame, Atoms], config: StudyConfig) -> VarianceSplit:

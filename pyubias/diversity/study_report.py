@@ -31,6 +31,8 @@ def write_study_report(config: StudyConfig, findings: dict[str, Any], path: Path
         sections.append((heading, pictures + "".join(_tables(result))))
     sections.append(("Allocation", _allocations(findings)))
     sections.append(("Error bars for seen and unseen molecules", _coverage(config, findings)))
+    if findings["unequal"]:
+        sections.append(("Arms with fewer labels than planned", items(findings["unequal"])))
     if findings["failures"]:
         sections.append(("What could not be used", items(findings["failures"])))
     text = page(config.name, items(findings["sentences"]) + f"<p>{NOTE}</p>", sections)
@@ -89,5 +91,14 @@ def _coverage(config: StudyConfig, findings: dict[str, Any]) -> str:
     for test, of_test in findings["coverage"].items():
         cells = ["–" if x is None else f"{x:.3f}" for x in (of_test["pooled"], of_test["group"])]
         rows.append([html.escape(TESTS[test]), *cells])
-    alpha = config.uncertainty.alpha
-    return f"<p>Wanted: {1 - alpha:.2f}, mean over all arms.</p>" + table(rows)
+    groups = [["factor of", "calibration frames", "attainable coverage", "factor (of arms)"]]
+    lacking = []
+    for group, known in findings["calibration"].items():
+        factors = known["factors"]
+        said = "–" if factors is None else "{1:.2f} ({0:.2f} to {2:.2f})".format(*factors)
+        name = "all molecules" if group == "pooled" else f"{group} molecules"
+        groups.append([name, str(known["n"]), f"{known['attainable']:.3f}", said])
+        lacking += [known["shortfall"]] if known["shortfall"] else []
+    wanted = f"<p>Wanted: {1 - config.uncertainty.alpha:.2f}, mean over all arms.</p>"
+    words = "<p>Frames: of the arm that has fewest. Factors: median, least and largest.</p>"
+    return wanted + table(rows) + words + table(groups) + (items(lacking) if lacking else "")

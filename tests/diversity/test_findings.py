@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pyubias.diversity import findings as findings_module
 from pyubias.diversity.config import (
     ArmsConfig,
     FixedBudget,
@@ -24,7 +25,7 @@ ARMS = ArmsConfig(
 VARIANCE = VarianceSplit(5.0, 1.0, 4.0)
 
 
-def found(tmp_path: Path, known, unseen) -> dict:
+def found(tmp_path: Path, known, unseen, change=lambda results: results) -> dict:
     """Findings of errors that are given as functions of molecules and conformers."""
     path = tmp_path / "molecules.smi"
     path.touch()
@@ -49,11 +50,14 @@ def found(tmp_path: Path, known, unseen) -> dict:
                     "molecules": arm.molecules,
                     "conformers": arm.conformers,
                     "repetition": r,
+                    "labels": arm.molecules * arm.conformers,
+                    "factors": {"seen": 1.0 + r, "unseen": 3.0, "pooled": 2.0},
+                    "calibrated": {"seen": 18 + r, "unseen": 64, "pooled": 82 + r},
                     "scores": scores,
                     "coverage": coverage,
                 }
             )
-    return draw_findings(results, VARIANCE, config)
+    return draw_findings(change(results), VARIANCE, config)
 
 
 def sentence(findings: dict, words: str) -> str:
@@ -93,6 +97,41 @@ def test_arms_are_told_apart_by_ratios_in_the_same_repetition(tmp_path: Path) ->
     assert "1×16, 2×8" not in known.split(";")[1]
     assert "4×4" in known.split(";")[1] or "best with 4×4" in known
     assert sentence(findings, "molecules that no arm has").endswith("all others are worse.")
+
+
+def test_calibration_groups_that_are_too_small_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(findings_module, "_allocations", lambda results, config: {})
+    calibration = found(tmp_path, lambda m, k: 100.0, lambda m, k: 100.0)["calibration"]
+    # n of the arm that has fewest; n/(n + 1) at most
+    assert calibration["seen"]["n"] == 18
+    assert calibration["seen"]["attainable"] == pytest.approx(18 / 19)
+    assert calibration["seen"]["factors"] == pytest.approx([1.0, 2.5, 4.0])
+    assert calibration["seen"]["shortfall"].endswith("of 0.947 at most, wanted 0.950: it takes 19")
+    assert calibration["unseen"]["attainable"] >= 0.95
+    assert calibration["unseen"]["shortfall"] is None
+
+
+def test_arms_that_are_not_as_planned_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(findings_module, "_allocations", lambda results, config: {})
+
+    def change(results: list[dict]) -> list[dict]:
+        """The first arm is never trained, the second one only in the last repetition, the third
+        one not in it; one has half of its labels."""
+        kept = [r for r in results if (r["molecules"], r["repetition"]) not in LEFT_OUT]
+        kept[-1]["labels"] //= 2
+        return kept
+
+    LEFT_OUT = {*((1, r) for r in range(4)), *((2, r) for r in range(3)), (16, 3)}
+    findings = found(tmp_path, lambda m, k: 100.0, lambda m, k: 100 / m, change)
+    said = sentence(findings, "Arms of all repetitions: 32, of which ")
+    assert said.endswith("1 with fewer labels than planned and 8 that could not be trained.")
+    assert "2×8 is not known (no repetition in common)" in sentence(findings, "Joint")
+    everything = found(tmp_path, lambda m, k: 100.0, lambda m, k: 100 / m)
+    assert not any("Arms of all repetitions" in s for s in everything["sentences"])
 
 
 def test_intervals_are_those_of_students_t() -> None:

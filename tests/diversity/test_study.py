@@ -7,6 +7,12 @@ import pytest
 import yaml
 from campaigns import mpirun, shared_commands
 
+from pyubias.diversity import study
+from pyubias.diversity.arms import ArmError
+from pyubias.diversity.config import load_study
+from pyubias.diversity.plan import Arm
+from pyubias.diversity.pool import Candidate
+from pyubias.parallel import Ranks
 from pyubias.state import LabelStore
 
 pytest.importorskip("tblite")
@@ -90,6 +96,8 @@ def test_every_arm_has_every_score(finished: Path) -> None:
     assert len(results) == 2 * 4
     for result in results:
         assert result["labels"] == result["molecules"] * result["conformers"]
+        # both conformal factors can promise 95 %
+        assert min(result["calibrated"].values()) >= 19
         for test in ("own", "core", "unseen", "scaffolds", "larger", "hot"):
             assert result["scores"][test]["forces"] > 0.0, test
             assert 0.0 <= result["coverage"][test]["group"] <= 1.0
@@ -150,6 +158,57 @@ def test_failed_labels_do_not_stop_the_study(tmp_path: Path) -> None:
     assert command.status == 0, command.output
     failures = findings(tmp_path / "runs" / "tiny")["failures"]
     assert any("is above the limit of 3" in line for line in failures)
+    # molecules whose labels failed were replaced, or the arm is listed with what it lacks
+    results = [
+        json.loads(path.read_text()) for path in (tmp_path / "runs" / "tiny").glob("arms/*/*.json")
+    ]
+    short = [r for r in results if r["labels"] < r["molecules"] * r["conformers"]]
+    left_out = 2 * 4 - len(results)
+    assert len(findings(tmp_path / "runs" / "tiny")["unequal"]) == len(short) + left_out
+
+
+def test_a_study_without_any_label_is_one_line(tmp_path: Path) -> None:
+    reference = {
+        "kind": "ase",
+        "calculator": "tblite.ase.TBLite",
+        "arguments": {"method": "GFN2-xTB", "verbosity": 0},
+        "max_force": 1e-9,
+    }
+    prepare(tmp_path, reference=reference)
+    command = shared_commands().run(tmp_path, "diversity", "study", "study.yaml")
+    assert command.status == 2, command.output
+    assert "no arm can be trained: arm 1×4, repetition 0 is left out: no label" in command.output
+    assert "Traceback" not in command.output
+
+
+def test_arms_that_cannot_be_trained_are_left_out_with_their_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load_study(prepare(tmp_path))
+
+    def run_arm(arm: Arm, repetition: int, *_: object) -> dict:
+        if arm == Arm(2, 1):
+            raise ArmError("no label to train on: all failed")
+        result = {"molecules": arm.molecules, "conformers": arm.conformers}
+        taken = [[k, 0 if arm == Arm(1, 4) and k == 0 else arm.conformers] for k in range(4)]
+        labels = sum(n for _, n in taken[: arm.molecules])
+        return result | {
+            "repetition": repetition,
+            "labels": labels,
+            "taken": taken[: arm.molecules],
+            "scores": {},
+        }
+
+    monkeypatch.setattr(study, "run_arm", run_arm)
+    results, left_out = study._run_arms(None, {}, config, tmp_path, Ranks())
+    assert len(results) == 2 * 3
+    assert left_out == [
+        f"arm 2×1, repetition {r} is left out: no label to train on: all failed" for r in range(2)
+    ]
+    molecules = [Candidate(k + 1, "CCO"[: k + 1], None) for k in range(4)]
+    assert study._short_of_labels(results, molecules) == [
+        f"arm 1×4, repetition {r} has 0 of 4 labels: C has 0 of 4" for r in range(2)
+    ]
 
 
 def test_biased_walkers_are_one_source_of_geometries(tmp_path: Path) -> None:
