@@ -5,6 +5,7 @@ label, is kept with its reason and does not stop the study.
 """
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from pyubias.labelling import LabelError, Reference, label_frame, open_reference
 from pyubias.parallel import Ranks
 from pyubias.state import LabelStore, read_json, write_json
 
-__all__ = ["Candidate", "fill_pool", "find_molecules", "key_of", "labelled_frames"]
+__all__ = ["Candidate", "fill_pool", "find_molecules", "hash_of", "key_of", "labelled_frames"]
 
 BIASED = "biased"
 SPARE = "normal_modes"  # in place of what a walk was too short for
@@ -49,6 +50,13 @@ def key_of(frame: Frame) -> str:
 def frame_of(key: str) -> Frame:
     molecule, kind, number = key.split("-")
     return int(molecule), kind, int(number)
+
+
+def hash_of(path: Path) -> str:
+    """Twelve hexadecimal digits that change with the file of molecules."""
+    if not path.is_file():
+        raise UserError(f"file of molecules '{path}' does not exist")
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
 def find_molecules(

@@ -17,7 +17,14 @@ from pyubias.diversity.config import StudyConfig
 from pyubias.diversity.findings import draw_findings
 from pyubias.diversity.measures import VarianceSplit, without_composition
 from pyubias.diversity.plan import Arm, Frame, Roles, arms_of, assign_roles, needed
-from pyubias.diversity.pool import Candidate, fill_pool, find_molecules, key_of, labelled_frames
+from pyubias.diversity.pool import (
+    Candidate,
+    fill_pool,
+    find_molecules,
+    hash_of,
+    key_of,
+    labelled_frames,
+)
 from pyubias.diversity.study_report import write_study_report
 from pyubias.errors import UserError
 from pyubias.parallel import Ranks
@@ -44,8 +51,11 @@ def run_study(config: StudyConfig, runs: str | Path = "runs", ranks: Ranks | Non
     folder = Path(runs).resolve() / config.name
 
     def prepare() -> None:
+        # molecules are read once: a file that was edited since would be ignored without a word
+        contents = {f"sha256 of {config.pool.molecules.name}": hash_of(config.pool.molecules)}
         folder.mkdir(parents=True, exist_ok=True)
-        check_settings(folder / "config.json", config.model_dump(mode="json"), FREE)
+        settings = config.model_dump(mode="json") | contents
+        check_settings(folder / "config.json", settings, FREE)
         LabelStore(folder / "labels.db").keys()
 
     ranks.on_root(prepare)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import yaml
@@ -12,6 +13,7 @@ from pyubias.diversity.arms import ArmError
 from pyubias.diversity.config import load_study
 from pyubias.diversity.plan import Arm
 from pyubias.diversity.pool import Candidate
+from pyubias.errors import UserError
 from pyubias.parallel import Ranks
 from pyubias.state import LabelStore
 
@@ -143,6 +145,26 @@ def test_a_killed_study_goes_on_where_it_was(finished: Path) -> None:
     assert forces[0] == pytest.approx(forces[1], rel=1e-6)
     assert findings(finished)["tables"]["fixed_budget"]["molecules"] == [1, 2, 4]
     assert len(findings(finished)["sentences"]) == len(before["sentences"])
+
+
+def test_a_list_of_molecules_that_changed_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The study would go on with the list that it read first."""
+    config = load_study(prepare(tmp_path))
+    stops = RuntimeError("stops behind the check")
+    monkeypatch.setattr(study, "find_molecules", Mock(side_effect=stops))
+
+    def check(message: str, error: type[Exception]) -> None:
+        with pytest.raises(error, match=message):
+            study.run_study(config, tmp_path / "runs")
+
+    check("behind the check", RuntimeError)
+    check("behind the check", RuntimeError)
+    (tmp_path / "molecules.smi").write_text(MOLECULES + "CCCO\n")
+    check(r"was made with sha256 of molecules.smi = '\w{12}', now it is '\w{12}'; give", UserError)
+    (tmp_path / "molecules.smi").unlink()
+    check("file of molecules '.*' does not exist", UserError)
 
 
 def test_failed_labels_do_not_stop_the_study(tmp_path: Path) -> None:
