@@ -135,7 +135,8 @@ def read_structures(path: Path, what: str = "start structures") -> list[Atoms]:
     """Structures without labels, from any file that ASE reads; errors call them `what`.
 
     Raises:
-        UserError: it cannot be read, or holds none.
+        UserError: it cannot be read, holds none, or says that one is charged, of which neither
+            walkers nor the reference would know.
     """
     try:
         frames = ase.io.read(path, index=":")
@@ -143,6 +144,13 @@ def read_structures(path: Path, what: str = "start structures") -> list[Atoms]:
         raise UserError(f"{what} '{path}' cannot be read: {error}") from error
     if not frames:
         raise UserError(f"{what} '{path}': the file holds none")
+    for k, atoms in enumerate(frames):
+        charge = atoms.info.get("charge", atoms.info.get("total_charge", 0))
+        if charge:
+            raise UserError(
+                f"{what} '{path}': structure {k} has charge {charge}, which the reference would not "
+                "be told; give it to reference.arguments, for all structures, and leave it out here"
+            )
     return [Atoms(a.numbers, positions=a.positions, cell=a.cell, pbc=a.pbc) for a in frames]
 
 

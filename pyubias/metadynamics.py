@@ -1,7 +1,8 @@
 """Metadynamics on the cell volume: the conventional way to another phase, to compare with.
 
 A bias B(V) is an energy of the volume alone: atoms feel no force, the cell feels the pressure
--dB/dV. LAMMPS gets B and the virial -V dB/dV from Python on every step, through its `fix external`.
+-dB/dV. LAMMPS gets B and the virial -V dB/dV from Python on every step, through its `fix external`:
+the variables of its COLVARS package are functions of atoms, not of the cell.
 """
 
 from collections.abc import Callable
