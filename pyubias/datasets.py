@@ -148,8 +148,8 @@ def read_structures(path: Path, what: str = "start structures") -> list[Atoms]:
         charge = atoms.info.get("charge", atoms.info.get("total_charge", 0))
         if charge:
             raise UserError(
-                f"{what} '{path}': structure {k} has charge {charge}, which the reference would not "
-                "be told; give it to reference.arguments, for all structures, and leave it out here"
+                f"{what} '{path}': structure {k} has charge {charge}, which the reference would "
+                "not be told; give it to reference.arguments, for all structures, and remove it here"
             )
     return [Atoms(a.numbers, positions=a.positions, cell=a.cell, pbc=a.pbc) for a in frames]
 
