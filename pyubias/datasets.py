@@ -149,7 +149,7 @@ def read_structures(path: Path, what: str = "start structures") -> list[Atoms]:
         if charge:
             raise UserError(
                 f"{what} '{path}': structure {k} has charge {charge}, which the reference would "
-                "not be told; give it to reference.arguments, for all structures, and remove it here"
+                "not be told; give it to reference.arguments, for all structures, and drop it here"
             )
     return [Atoms(a.numbers, positions=a.positions, cell=a.cell, pbc=a.pbc) for a in frames]
 
