@@ -4,9 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk, molecule
+from scipy.spatial.distance import pdist
 
-from pyubias.diversity.molecules import in_order, molecule_of, read_smiles, similarities
+from pyubias.diversity.molecules import (
+    StructureError,
+    in_order,
+    molecule_of,
+    read_smiles,
+    similarities,
+)
 from pyubias.errors import UserError
 
 
@@ -49,6 +57,49 @@ def test_charge_is_part_of_the_molecule():
     assert molecule_of(charged)[0].key == molecule_of(neutral)[0].key + "|+1"
 
 
+def test_a_charge_has_two_names():
+    ion = molecule("NH3")
+    ion.info["total_charge"] = 1
+    assert molecule_of(ion)[0].key.endswith("|+1")
+
+
+@pytest.mark.parametrize(
+    ("info", "multiplicity"),
+    [
+        ({}, None),
+        ({"multiplicity": 1}, None),
+        ({"multiplicity": 3}, 3),
+        ({"spin_multiplicity": 3}, 3),
+        ({"spin": 0}, None),
+        ({"spin": 1}, None),
+        ({"spin": 2}, 3),
+        ({"spin": 3}, 3),
+        ({"charge": 1, "spin": 1}, None),
+        ({"charge": 1, "spin": 2}, None),
+        ({"charge": 1, "multiplicity": 4}, 4),
+    ],
+)
+def test_spin_is_part_of_the_molecule_where_it_is_not_the_lowest(info, multiplicity):
+    singlet, other = molecule("CH2_s1A1d"), molecule("CH2_s1A1d")
+    singlet.info = {k: v for k, v in info.items() if k == "charge"}
+    other.info = info
+    assert molecule_of(other)[0].multiplicity == multiplicity
+    assert (molecule_of(other)[0].key == molecule_of(singlet)[0].key) == (multiplicity is None)
+    assert (molecule_of(other)[0].name == molecule_of(singlet)[0].name) == (multiplicity is None)
+
+
+def test_a_multiplicity_below_one_is_refused():
+    atoms = molecule("CH4")
+    atoms.info["multiplicity"] = -1
+    with pytest.raises(StructureError, match="must be positive, got -1"):
+        molecule_of(atoms)
+
+
+def test_a_dummy_atom_is_named():
+    with pytest.raises(StructureError, match="atom 2 is 'X', which is no element"):
+        molecule_of(Atoms("HX", [[0, 0, 0], [1, 0, 0]]))
+
+
 def test_a_charge_that_is_no_whole_number_is_refused():
     atoms = molecule("NH3")
     atoms.info["charge"] = 0.5
@@ -66,6 +117,33 @@ def test_positions_come_in_the_order_of_the_key():
 
 def test_a_periodic_structure_is_its_formula():
     assert molecule_of(bulk("Cu", cubic=True))[0].key == "Cu4"
+    assert molecule_of(bulk("NaCl", "rocksalt", a=5.64))[0].periodic
+
+
+@pytest.mark.parametrize("pbc", [True, (True, True, False)])
+def test_a_molecule_cut_by_a_cell_is_the_molecule(pbc):
+    free, cut = molecule("C6H6"), molecule("C6H6")
+    cut.set_cell([[9.0, 0.0, 0.0], [2.0, 9.0, 0.0], [0.0, 1.0, 9.0]])
+    cut.pbc = pbc
+    cut.wrap()
+    assert np.ptp(cut.positions, axis=0).max() > 6.0
+    (whole, positions), (expected, reference) = in_order(cut), in_order(free)
+    assert whole == expected
+    np.testing.assert_allclose(pdist(positions), pdist(reference), atol=1e-9)
+
+
+def test_a_cell_of_several_molecules_tells_which():
+    def cell(name):
+        atoms = molecule(name)
+        atoms.set_cell([8.0, 8.0, 8.0])
+        atoms.pbc = True
+        return molecule_of(atoms.repeat((2, 1, 1)))[0]
+
+    ethanol, ether = cell("CH3CH2OH"), cell("CH3OCH3")
+    assert ethanol.periodic
+    assert ether.periodic
+    assert ethanol.key.startswith("2 ")
+    assert ethanol.key != ether.key
 
 
 def test_lines_that_cannot_be_used_are_listed_with_their_reason(tmp_path: Path):
