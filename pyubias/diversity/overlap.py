@@ -23,7 +23,9 @@ class Overlap:
         shared_molecules: names of the molecules in both.
         molecules, scaffolds: fraction of the second set's structures whose molecule (scaffold, if
             it has rings) is in the first.
-        leaked: structures of the second set with a geometry of the first within 0.05 Å.
+        leaked: structures of the second set with a geometry of the first within 0.05 Å; None if
+            there are only periodic ones to compare, whose geometries are not.
+        not_compared: structures of the second set that are like some of the first but periodic.
         similarity: mean over the second set's molecules of the largest Tanimoto similarity with
             one of the first.
     """
@@ -33,7 +35,8 @@ class Overlap:
     shared_molecules: list[str]
     molecules: float
     scaffolds: float
-    leaked: int
+    leaked: int | None
+    not_compared: int
     similarity: float
 
 
@@ -46,6 +49,8 @@ def _overlap(name_a: str, a: Census, name_b: str, b: Census) -> Overlap:
     known = {g.molecule.key: g for g in a.groups}
     scaffolds = {g.molecule.scaffold for g in a.groups} - {""}
     shared = [g for g in b.groups if g.molecule.key in known]
+    compared = [g for g in shared if not g.molecule.periodic]
+    leaked = sum(_leaked(known[g.molecule.key], g) for g in compared)
     with_rings = [g for g in b.groups if g.molecule.scaffold]
     in_scaffolds = [g for g in with_rings if g.molecule.scaffold in scaffolds]
     nearest = similarities([g.molecule for g in b.groups], [g.molecule for g in a.groups]).max(1)
@@ -55,7 +60,8 @@ def _overlap(name_a: str, a: Census, name_b: str, b: Census) -> Overlap:
         shared_molecules=[g.molecule.name for g in shared],
         molecules=_structures(shared) / max(1, b.n_structures),
         scaffolds=_structures(in_scaffolds) / max(1, _structures(with_rings)),
-        leaked=sum(_leaked(known[g.molecule.key], g) for g in shared),
+        leaked=leaked if compared or not shared else None,
+        not_compared=_structures(shared) - _structures(compared),
         similarity=float(np.mean(nearest)),
     )
 
@@ -65,8 +71,6 @@ def _structures(groups: list[Group]) -> int:
 
 
 def _leaked(a: Group, b: Group) -> int:
-    if a.molecule.periodic:
-        return 0
     columns = max(1, a.shapes.shape[1])
     return sum(
         bool((np.square(a.shapes - row).sum(1) / columns).min() < NEAR**2) for row in b.shapes

@@ -5,7 +5,9 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
 
-from pyubias.diversity.census import take_census
+from pyubias.diversity.census import SAME, take_census
+from pyubias.diversity.conformers import embed
+from pyubias.diversity.measures import torsion_coverage
 from pyubias.diversity.overlap import overlaps
 
 
@@ -55,6 +57,57 @@ def test_problems_of_labels_are_named(damage, reason):
     assert reason in [r for _, r in take_census([atoms]).problems]
 
 
+def test_duplicates_are_those_of_all_pairs():
+    """Near and exact copies among many, against differences of all pairs."""
+    generator = np.random.default_rng(0)
+    frames = [labelled("CH3CH2OH", k % 150) for k in range(300)]
+    for atoms in frames[200:]:
+        atoms.positions += generator.normal(size=atoms.positions.shape) * generator.choice(
+            [2e-4, 1e-3, 3e-3]
+        )
+    census = take_census(frames)
+    shapes = census.groups[0].shapes
+    expected = []
+    for k in range(1, len(shapes)):
+        difference = np.square(shapes[:k] - shapes[k]).mean(1)
+        if difference.min() < SAME**2:
+            expected.append((k, int(difference.argmin())))
+    assert 50 < len(expected) < 150
+    assert census.duplicates == expected
+
+
+def test_single_atoms_are_all_one_geometry():
+    atoms = Atoms("Ar", info={"REF_energy": 0.0})
+    assert take_census([atoms] * 3).duplicates == [(1, 0), (2, 0)]
+
+
+def test_torsions_depend_neither_on_the_order_of_atoms_nor_on_reflection():
+    for smiles in ("CC(C)CO", "CCOCC", "CC(C)(C)CO", "O=[N+]([O-])CCO"):
+        atoms = embed(smiles, 1)[0]
+        atoms.rattle(0.05, seed=1)
+        frames = []
+        for seed in range(12):
+            order = np.random.default_rng(seed).permutation(len(atoms))
+            frames.append(atoms[order])
+            frames[-1].positions[:, 0] *= (-1.0) ** seed
+        (once,) = take_census(frames[:1]).groups
+        (often,) = take_census(frames).groups
+        np.testing.assert_allclose(often.angles, np.tile(once.angles, (12, 1)), atol=1e-6)
+        assert torsion_coverage(often.angles) == torsion_coverage(once.angles)
+
+
+def test_a_structure_of_no_element_is_listed_and_the_others_measured():
+    dummy = Atoms("HXH", [[0, 0, 0], [1, 0, 0], [2, 0, 0]])
+    odd = labelled("CH4", 0)
+    odd.info["charge"] = 0.5
+    census = take_census([labelled("CH4", 0), dummy, odd])
+    assert census.n_structures == 1
+    assert census.problems == [
+        (1, "atom 2 is 'X', which is no element"),
+        (2, "info['charge'] must be a whole number, got 0.5"),
+    ]
+
+
 def test_overlap_counts_molecules_scaffolds_and_leaked_geometries():
     train = [labelled("CH3CH2OH", 0), labelled("C6H6", 0)]
     test = [labelled("CH3CH2OH", 0), labelled("CH3CH2OH", 5), labelled("CH3OCH3", 0)]
@@ -74,6 +127,23 @@ def test_geometries_of_periodic_structures_are_not_compared():
     census = take_census(cells)
     assert census.duplicates == []
     assert census.problems == []
+    assert census.n_periodic == 2
+    (found,) = overlaps({"train": census, "test": census})
+    assert (found.molecules, found.leaked, found.not_compared) == (1.0, None, 2)
+
+
+def test_molecules_in_a_cell_are_compared_with_those_without():
+    free = [labelled("CH3CH2OH", k) for k in range(2)]
+    inside = [a.copy() for a in free]
+    for atoms in inside:
+        atoms.set_cell([15.0, 14.0, 13.0])
+        atoms.pbc = True
+        atoms.rotate(50.0, (1, 2, 3))
+        atoms.wrap()
+    census = take_census(free + inside)
+    assert census.duplicates == [(2, 0), (3, 1)]
+    (found,) = overlaps({"train": take_census(free), "test": take_census(inside)})
+    assert (found.leaked, found.not_compared) == (2, 0)
 
 
 def test_sets_without_common_molecules_share_nothing():
