@@ -12,19 +12,20 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "VarianceSplit",
+    "distinct_shapes",
     "effective_conformers",
     "environment_entropy",
     "hill_number",
     "split_variance",
-    "stride_for",
+    "spread",
     "torsion_coverage",
     "vendi_score",
     "without_composition",
 ]
 
 Array = NDArray[np.float64]
-BLOCK = 500  # rows of a kernel that are held at once
-MOST = 4000  # distinct rows that enter a kernel
+BLOCK = 1000  # rows and columns of a kernel that are held at once
+MOST = 4000  # geometries that are compared with each other, environments that are averaged over
 
 
 def hill_number(counts: ArrayLike, order: float = 1.0) -> float:
@@ -64,34 +65,46 @@ def vendi_score(kernel: Array, order: float = 1.0) -> float:
 def effective_conformers(shapes: Array, resolution: float) -> float:
     """Vendi score of geometries with the kernel exp(-d²/2h²): 1 for one, at most n for n.
 
+    Of more than `MOST` distinct geometries it is that of so many, evenly spread.
+
     Args:
         shapes: (n, m), interatomic distances in Å, comparable column by column.
         resolution: h in Å; d is the root mean square difference over the columns.
     """
     if len(shapes) == 0:
         return 0.0
-    unique, counts = _distinct(np.round(shapes, 6))
+    unique, counts = distinct_shapes(shapes)
+    chosen, shares = spread(counts, MOST)
+    unique, weights = unique[chosen], np.sqrt(shares)
     squared = _squared_distances(unique, unique) / max(1, unique.shape[1])
-    weights = np.sqrt(counts / counts.sum())
     # the eigenvalues of K/n are those of the kernel of unique rows, weighted by how often they are
     weighted = weights[:, None] * np.exp(-squared / (2.0 * resolution**2)) * weights
     eigenvalues = np.linalg.eigvalsh(weighted)
     return hill_number(np.where(eigenvalues > 1e-12, eigenvalues, 0.0))
 
 
+def distinct_shapes(shapes: Array) -> tuple[Array, NDArray[np.int64]]:
+    """Shapes that differ by more than 1e-6 Å, in sorted order, and how often each occurs."""
+    unique, counts = np.unique(np.round(shapes, 6), axis=0, return_counts=True)
+    return unique, counts
+
+
 def torsion_coverage(angles: Array, bins: int = 12) -> float:
     """Fraction of equal bins of each torsion that are visited, mean over the torsions.
 
+    An angle and its negative, which mirror images have, count as one.
+
     Args:
         angles: (n, torsions), degrees.
-        bins: of 360°.
+        bins: of 180°.
 
     Returns:
         nan without torsions.
     """
     if angles.size == 0:
         return float("nan")
-    visited = np.floor((angles % 360.0) / (360.0 / bins)).astype(int) % bins
+    folded = np.abs((angles + 180.0) % 360.0 - 180.0)
+    visited = np.minimum(np.floor(folded / (180.0 / bins)).astype(int), bins - 1)
     return float(np.mean([len(np.unique(column)) / bins for column in visited.T]))
 
 
@@ -141,7 +154,8 @@ def environment_entropy(environments: Array, bandwidth: float) -> float:
     """-(1/n) Σ_i log (1/n) Σ_j exp(-|x_i - x_j|²/2h²), in nats.
 
     Zero if all environments are one, log n if all differ by more than the bandwidth; Schwalbe-Koda
-    et al., Nat. Commun. 16, 4014 (2025).
+    et al., Nat. Commun. 16, 4014 (2025). The sum over j has all environments, that over i at most
+    `MOST`, evenly spread, so that time grows as n; memory is that of a few blocks of the kernel.
 
     Args:
         environments: (n, d).
@@ -149,26 +163,37 @@ def environment_entropy(environments: Array, bandwidth: float) -> float:
     """
     if len(environments) == 0:
         return 0.0
-    unique, counts = _distinct(environments)
+    unique, counts = np.unique(environments, axis=0, return_counts=True)
+    chosen, shares = spread(counts, MOST)
     weights = counts / counts.sum()
-    density = np.empty(len(unique))
-    for first in range(0, len(unique), BLOCK):
+    density = np.zeros(len(chosen))
+    for first in range(0, len(chosen), BLOCK):
         rows = slice(first, first + BLOCK)
-        squared = _squared_distances(unique[rows], unique)
-        density[rows] = np.exp(-squared / (2.0 * bandwidth**2)) @ weights
-    return float(-np.sum(weights * np.log(density)))
+        for start in range(0, len(unique), BLOCK):
+            columns = slice(start, start + BLOCK)
+            squared = _squared_distances(unique[chosen[rows]], unique[columns])
+            density[rows] += np.exp(-squared / (2.0 * bandwidth**2)) @ weights[columns]
+    return float(-np.sum(shares * np.log(density)))
 
 
-def _distinct(rows: Array) -> tuple[Array, NDArray[np.int64]]:
-    """Distinct rows in sorted order and how often each occurs; at most `MOST`, evenly spread."""
-    unique, counts = np.unique(rows, axis=0, return_counts=True)
-    stride = stride_for(len(unique), MOST)
-    return unique[::stride], counts[::stride]
+def spread(counts: ArrayLike, most: int) -> tuple[NDArray[np.int64], Array]:
+    """At most `most` of n kinds, and the share that each stands for.
 
+    All kinds where there are no more; else those at evenly spaced places of the row in which every
+    kind stands as often as it occurs.
 
-def stride_for(n: int, most: int) -> int:
-    """The stride with which no more than `most` of n items are taken."""
-    return max(1, -(-n // most))
+    Args:
+        counts: (n,), how often each kind occurs.
+        most: how many kinds to take.
+    """
+    counts = np.asarray(counts, dtype=np.int64)
+    if len(counts) <= most:
+        return np.arange(len(counts)), counts / max(1, counts.sum())
+    # in integers, so that doubling all counts moves nothing
+    places = (2 * np.arange(most) + 1) * counts.sum()
+    picked = np.searchsorted(2 * most * np.cumsum(counts), places, side="right")
+    chosen, times = np.unique(picked, return_counts=True)
+    return chosen, times / most
 
 
 def _squared_distances(a: Array, b: Array) -> Array:

@@ -9,20 +9,24 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from pyubias.diversity.allocation import variance_components
 from pyubias.diversity.census import Census, take_census
 from pyubias.diversity.geometry import environments_of
 from pyubias.diversity.measures import (
+    MOST,
+    distinct_shapes,
     effective_conformers,
     environment_entropy,
     hill_number,
     split_variance,
-    stride_for,
+    spread,
     torsion_coverage,
     vendi_score,
     without_composition,
 )
 from pyubias.diversity.molecules import similarities
 from pyubias.diversity.overlap import overlaps
+from pyubias.errors import UserError
 
 __all__ = ["BANDWIDTH", "RESOLUTION", "measure_diversity"]
 
@@ -40,10 +44,18 @@ def measure_diversity(sets: Mapping[str, Sequence[Atoms]]) -> dict[str, Any]:
 
     Returns:
         ``sets``: for each name ``census``, ``structural``, ``conformational``, ``environments``
-        and ``variance``; ``overlaps``: of each pair of sets.
+        and ``variance``; ``overlaps``: of each pair of sets. What was not measured is None.
+
+    Raises:
+        UserError: a set has no structure of which anything can be said.
     """
-    elements = sorted({e for frames in sets.values() for a in frames for e in set(a.symbols)})
     found = {name: take_census(frames) for name, frames in sets.items()}
+    for name, census in found.items():
+        if not census.groups:
+            reason = census.problems[0][1] if census.problems else "it is empty"
+            raise UserError(f"set '{name}' has no structure that can be measured: {reason}")
+    firsts = [sets[name][g.indices[0]] for name, census in found.items() for g in census.groups]
+    elements = sorted({e for atoms in firsts for e in set(atoms.symbols)})
     return {
         "resolution": RESOLUTION,
         "bandwidth": BANDWIDTH,
@@ -53,13 +65,19 @@ def measure_diversity(sets: Mapping[str, Sequence[Atoms]]) -> dict[str, Any]:
 
 
 def _measure(census: Census, frames: Sequence[Atoms], elements: Sequence[str]) -> dict[str, Any]:
-    surroundings = [environments_of(atoms, elements) for atoms in frames]
+    places = {k: g for g in census.groups for k in g.indices}
+    usable = [frames[k] for k in sorted(places)]
+    keys = [places[k].molecule.key for k in sorted(places)]
+    surroundings = [environments_of(atoms, elements) for atoms in usable]
     return {
         "census": _census(census),
-        "structural": _structural(census, frames),
+        "structural": _structural(census, usable),
         "conformational": _conformational(census),
-        "environments": _entropies(surroundings, frames),
-        "variance": _variance(census, surroundings, frames, elements),
+        "environments": _entropies(surroundings, usable),
+        "variance": {
+            "geometry": _geometry_variance(surroundings, usable, keys, elements),
+            **_energy_variance(census, frames, elements),
+        },
     }
 
 
@@ -71,6 +89,7 @@ def _census(census: Census) -> dict[str, Any]:
         "conformers_per_molecule": census.n_structures / max(1, len(census.groups)),
         "conformers_least": min(counts, default=0),
         "conformers_most": max(counts, default=0),
+        "periodic": census.n_periodic,
         "charges": sorted({g.molecule.charge for g in census.groups}),
         "duplicates": [[k + 1, j + 1] for k, j in census.duplicates],
         "problems": [[k + 1, reason] for k, reason in census.problems],
@@ -78,6 +97,7 @@ def _census(census: Census) -> dict[str, Any]:
             {
                 "molecule": g.molecule.name,
                 "charge": g.molecule.charge,
+                "multiplicity": g.molecule.multiplicity,
                 "atoms": g.molecule.n_atoms,
                 "conformers": len(g.indices),
                 "energy_range": _finite(g.energy_range),
@@ -91,12 +111,14 @@ def _structural(census: Census, frames: Sequence[Atoms]) -> dict[str, Any]:
     molecules = [g.molecule for g in census.groups]
     counts = [len(g.indices) for g in census.groups]
     compared = sorted(molecules, key=lambda m: m.key)
-    compared = compared[:: stride_for(len(compared), MOST_MOLECULES)]
+    chosen, _ = spread(np.ones(len(compared)), MOST_MOLECULES)
+    compared = [compared[k] for k in chosen]
     scaffolds = [m.scaffold for m in molecules if m.scaffold]
     frequency = {s: scaffolds.count(s) for s in sorted(set(scaffolds))}
     symbols = [e for atoms in frames for e in atoms.get_chemical_symbols()]
     return {
         "vendi": vendi_score(similarities(compared, compared)),
+        "vendi_molecules": len(compared),
         "hill_molecules": hill_number(counts),
         "scaffolds": len(frequency),
         "hill_scaffolds": hill_number(list(frequency.values())),
@@ -107,12 +129,17 @@ def _structural(census: Census, frames: Sequence[Atoms]) -> dict[str, Any]:
 
 def _conformational(census: Census) -> dict[str, Any]:
     groups = census.groups
-    effective = [effective_conformers(g.shapes, RESOLUTION) for g in groups]
+    effective = [
+        None if g.molecule.periodic else effective_conformers(g.shapes, RESOLUTION) for g in groups
+    ]
     torsions = [torsion_coverage(g.angles) for g in groups]
-    spreads = [g.energy_spread for g in groups if len(g.indices) > 1]
+    spreads = [g.energy_spread for g in groups]
     return {
-        "effective_conformers": float(np.mean(effective)),
+        "effective_conformers": _average([n for n in effective if n is not None]),
         "effective_conformers_of_molecules": effective,
+        "sampled_molecules": sum(
+            len(g.indices) > MOST and len(distinct_shapes(g.shapes)[0]) > MOST for g in groups
+        ),
         "torsion_coverage": _average([t for t in torsions if not math.isnan(t)]),
         "energy_spread": _average([s for s in spreads if not math.isnan(s)]),
     }
@@ -131,33 +158,44 @@ def _entropies(surroundings: Sequence[Array], frames: Sequence[Atoms]) -> dict[s
     return {"entropy": total, "of_elements": entropies}
 
 
-def _variance(
-    census: Census, surroundings: Sequence[Array], frames: Sequence[Atoms], elements: Sequence[str]
+def _geometry_variance(
+    surroundings: Sequence[Array],
+    frames: Sequence[Atoms],
+    keys: Sequence[str],
+    elements: Sequence[str],
 ) -> dict[str, Any]:
-    """Between and within molecules: of mean environments, and of energies per atom."""
-    keys: list[str] = [""] * len(frames)
-    for group in census.groups:
-        for k in group.indices:
-            keys[k] = group.molecule.key
+    """Of mean environments, between and within molecules."""
     means = [_mean(rows, a, elements) for rows, a in zip(surroundings, frames, strict=True)]
-    geometry = split_variance(np.array(means), keys)
-    result: dict[str, Any] = {"geometry": {**vars(geometry), "fraction": _between(geometry)}}
-    labelled = [k for k, a in enumerate(frames) if np.isfinite(a.info.get("REF_energy", np.nan))]
-    if labelled:
-        energies = without_composition([frames[k] for k in labelled], elements)
-        energy = split_variance(energies, [keys[k] for k in labelled])
-        result["energy"] = {**vars(energy), "fraction": _between(energy)}
-    return result
+    split = split_variance(np.array(means), keys)
+    return {**vars(split), "fraction": _finite(split.fraction_between)}
+
+
+def _energy_variance(
+    census: Census, frames: Sequence[Atoms], elements: Sequence[str]
+) -> dict[str, Any]:
+    """Components, without bias, of energies per atom without composition, each geometry once.
+
+    Where the elements are as many as the molecules, their energies take up all that
+    there is between molecules, and only the variance within is known.
+    """
+    members = [(g, g.indices[k]) for g in census.groups for k in g.labelled]
+    if not members:
+        return {}
+    labelled = [frames[k] for _, k in members]
+    keys = [g.molecule.key for g, _ in members]
+    split = variance_components(without_composition(labelled, elements), keys)
+    counts = [[a.get_chemical_symbols().count(e) for e in elements] for a in labelled]
+    if len(set(keys)) <= np.linalg.matrix_rank(np.unique(counts, axis=0)):
+        return {
+            "energy": {"total": None, "between": None, "within": split.within, "fraction": None}
+        }
+    return {"energy": {**vars(split), "fraction": _finite(split.fraction_between)}}
 
 
 def _mean(surroundings: Array, atoms: Atoms, elements: Sequence[str]) -> Array:
     """For each element the sum over its atoms, over the number of all atoms."""
     symbols = np.array(atoms.get_chemical_symbols())
     return np.concatenate([surroundings[symbols == e].sum(0) for e in elements]) / len(atoms)
-
-
-def _between(split: Any) -> float | None:
-    return _finite(split.fraction_between)
 
 
 def _average(values: Sequence[float]) -> float | None:

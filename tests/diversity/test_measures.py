@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyubias.diversity import measures
 from pyubias.diversity.measures import (
     effective_conformers,
     environment_entropy,
     hill_number,
     split_variance,
+    spread,
     torsion_coverage,
     vendi_score,
 )
@@ -82,10 +84,34 @@ def test_doubling_a_set_changes_no_number(n: int, seed: int) -> None:
     assert (double.between, double.within) == pytest.approx((once.between, once.within))
 
 
-def test_large_sets_are_thinned_evenly() -> None:
-    """A uniform set of ten thousand, of which four thousand at most are compared."""
-    x = np.linspace(0.0, 1000.0, 10_000)[:, None]
-    assert environment_entropy(x, 0.5) == pytest.approx(environment_entropy(x[::4], 0.5), rel=0.01)
+@pytest.mark.parametrize("n", [49, 50, 51, 52, 99, 101, 260])
+def test_no_number_jumps_where_sets_become_large(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measures, "MOST", 50)
+    monkeypatch.setattr(measures, "BLOCK", 20)
+    far_apart = 100.0 * np.arange(float(n))[:, None]
+    assert environment_entropy(far_apart, 0.1) == pytest.approx(math.log(n))
+    assert effective_conformers(far_apart, 0.1) == pytest.approx(min(n, 50))
+
+
+def test_a_thinned_average_is_near_the_full_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.concatenate([points(400, 2), np.zeros((600, 2))])
+    full = environment_entropy(x, 0.3)
+    monkeypatch.setattr(measures, "MOST", 100)
+    assert environment_entropy(x, 0.3) == pytest.approx(full, rel=0.1)
+    assert environment_entropy(np.tile(x, (3, 1)), 0.3) == pytest.approx(
+        environment_entropy(x, 0.3), rel=1e-9
+    )
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=40), st.integers(1, 20))
+def test_kinds_are_taken_as_often_as_they_occur(counts: list[int], most: int) -> None:
+    chosen, shares = spread(counts, most)
+    assert len(set(chosen)) == len(chosen) <= most
+    assert shares.sum() == pytest.approx(1.0)
+    if len(counts) > most:
+        assert np.abs(shares - np.array(counts)[chosen] / sum(counts)).max() < 1.0 / most
+    again, same = spread(3 * np.array(counts), most)
+    assert (again.tolist(), same.tolist()) == (chosen.tolist(), pytest.approx(shares))
 
 
 def test_one_geometry_is_one_effective_conformer() -> None:
@@ -94,7 +120,8 @@ def test_one_geometry_is_one_effective_conformer() -> None:
 
 
 def test_torsion_coverage_counts_bins() -> None:
-    assert torsion_coverage(np.array([[10.0], [20.0], [370.0]])) == pytest.approx(1 / 12)
+    assert torsion_coverage(np.array([[5.0], [10.0], [370.0]])) == pytest.approx(1 / 12)
+    assert torsion_coverage(np.array([[5.0], [-5.0], [355.0]])) == pytest.approx(1 / 12)
     assert torsion_coverage(np.arange(-180.0, 180.0, 15.0)[:, None]) == 1.0
     assert math.isnan(torsion_coverage(np.zeros((4, 0))))
 
