@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pyubias.calculator import Model
 from pyubias.diversity.census import take_census
 from pyubias.diversity.domain import GroupFactors, fit_factors, novelty
+from pyubias.diversity.molecules import StructureError, molecule_of
 from pyubias.errors import UserError
 
 __all__ = ["judge", "judgement_rows"]
@@ -55,7 +56,12 @@ def judge(
         ``structures``: one entry each, with ``energy_bar`` in eV/atom and ``forces_bar`` in eV/Å,
         mean over its atoms; ``factors`` and ``coverage`` of the error bars, for ``energy`` and
         ``forces``: coverage of seen and unseen molecules is None where there is no label.
+
+    Raises:
+        UserError: nothing can be said of a structure, or one for calibration has no energy.
     """
+    _check(new, "structure")
+    _check(calibration or [], "structure for --calibration")
     census = take_census(training)
     loaded = Model(model)
     found = novelty(new, census)
@@ -115,6 +121,14 @@ def judgement_rows(result: dict[str, Any]) -> list[list[str]]:
             ]
         rows.append(row)
     return rows
+
+
+def _check(frames: Sequence[Atoms], what: str) -> None:
+    for k, atoms in enumerate(frames):
+        try:
+            molecule_of(atoms)
+        except StructureError as error:
+            raise UserError(f"{what} {k + 1}: {error}") from error
 
 
 def _fit(bars: Bars, seen: NDArray[np.bool_], alpha: float) -> GroupFactors:

@@ -87,6 +87,16 @@ def test_calibration_wants_energies(model_files: dict[str, Path], ala2_frames: l
         judge(model_files["posterior"], ala2_frames[:12], ala2_frames[SEEN], [bare])
 
 
+def test_a_structure_of_no_element_is_named(
+    model_files: dict[str, Path], ala2_frames: list[Atoms]
+) -> None:
+    new = [ala2_frames[12], Atoms("HX", [[0, 0, 0], [1, 0, 0]])]
+    with pytest.raises(UserError, match="structure 2: atom 2 is 'X', which is no element"):
+        judge(model_files["posterior"], ala2_frames[:12], new)
+    with pytest.raises(UserError, match="structure for --calibration 2: atom 2 is 'X'"):
+        judge(model_files["posterior"], ala2_frames[:12], ala2_frames[SEEN], new)
+
+
 def test_the_command_prints_a_table(
     tmp_path: Path, model_files: dict[str, Path], ala2_frames: list[Atoms], others: list[Atoms]
 ) -> None:
