@@ -39,6 +39,7 @@ __all__ = [
 Array = NDArray[np.float64]
 BOOTSTRAPS = 200
 INTERVAL = (5.0, 95.0)  # percentiles
+CHANCE = 0.05  # of a gain like that of a preference, where there is none
 GRID = 41
 N_PARAMETERS = 6
 EXPONENTS = np.geomspace(0.1, 1.6, 9)
@@ -83,8 +84,10 @@ class Allocation:
         low, high: 90 % bootstrap interval of `conformers`.
         error: predicted.
         gain: error of the worst allocation over that of the best, minus 1.
-        preference: False where the curve is flat: the gain is below the scatter of single arms, or
-            the interval holds nearly all that was tried.
+        preference: False where the curve is flat: the gain is below the scatter of single arms,
+            the interval holds nearly all that was tried, or noise alone gives such a gain.
+        chance: share of data sets without any preference, whose errors depend on cost alone and
+            scatter like these, that give the gain or more; a preference wants 0.05 at most.
     """
 
     molecules: float
@@ -94,6 +97,7 @@ class Allocation:
     error: float
     gain: float
     preference: bool
+    chance: float
 
 
 def fit_curve(observations: Sequence[Observation]) -> LearningCurve:
@@ -117,7 +121,11 @@ def recommend(
 ) -> Allocation:
     """The best allocation of a budget within the range of molecules and geometries tried.
 
-    The interval comes from curves that are fitted to the first one plus resampled residuals.
+    The interval comes from curves that are fitted to the first one plus resampled residuals. Its
+    gain is judged against curves that are fitted to data without preference: the error as a
+    function c·cost^-γ + d of what an arm costs, fitted to the same arms, plus the same residuals.
+    The best and the worst of a fitted curve are picked after the fact, so that a gain is never
+    zero, and this is what noise makes of it.
 
     Args:
         observations: arms and repetitions of one test.
@@ -143,10 +151,15 @@ def recommend(
     fitted = curve(m, k)
     scatter = (error / fitted - 1.0) * math.sqrt(len(m) / max(1, len(m) - N_PARAMETERS))
     noise = _resampled(scatter, [o.repetition for o in observations], seed)
-    again = _fit(m, k, fitted * np.maximum(1.0 + noise, 0.05), fitted)
+    noisy = np.maximum(1.0 + noise, 0.05)
+    again = _fit(m, k, fitted * noisy, fitted)
     choices = [conformers[int(np.argmin(c(molecules, conformers)))] for c in again]
     low, high = np.percentile(choices, INTERVAL)
-    gain = float(predicted.max() / predicted[best] - 1.0)
+    cost, one = m * (cost_molecule + cost_conformer * k), np.ones_like(m)
+    flat = _fit(cost, one, error[None], error)[0](cost, one)
+    gain = _gain(predicted)
+    by_chance = [_gain(c(molecules, conformers)) for c in _fit(m, k, flat * noisy, flat)]
+    chance = float(np.mean(np.array(by_chance) >= gain))
     span = math.log(conformers[-1] / conformers[0])
     wide = span > 0.0 and math.log(high / low) > 0.9 * span
     return Allocation(
@@ -156,8 +169,13 @@ def recommend(
         high=float(high),
         error=float(predicted[best]),
         gain=gain,
-        preference=gain > curve.scatter and not wide,
+        preference=gain > curve.scatter and not wide and chance <= CHANCE,
+        chance=chance,
     )
+
+
+def _gain(errors: Array) -> float:
+    return float(errors.max() / errors.min() - 1.0)
 
 
 def variance_components(values: Array, molecules: Sequence[object]) -> VarianceSplit:
@@ -198,43 +216,55 @@ def check_on_other_half(
     cost_molecule: float = 0.0,
     cost_conformer: float = 1.0,
 ) -> dict[str, float | bool] | None:
-    """Whether the interval from one half of the repetitions holds the other half's best arm.
+    """Whether the interval from one half of the repetitions holds the other half's best.
 
-    Arms within the standard error of the best one count as best as well, and an end of the interval
-    that lies between two arms stands for the nearer one. None with fewer than four repetitions, or
-    fewer than two arms that cost the budget.
+    That is the best arm among those that cost the budget, where arms within the standard error of
+    the best one count as best as well; with fewer than two such arms, as where molecules cost too,
+    what the curve fitted to the other half recommends (``by_curve``). All numbers of geometries,
+    which may lie between two arms, stand for those of the nearer one.
+
+    Where there is no ``preference``, the interval is wide and being ``held`` says nothing. None
+    with fewer than four repetitions.
     """
     repetitions = sorted({o.repetition for o in observations})
     first = set(repetitions[: len(repetitions) // 2])
     if len(first) < 2:
         return None
-    allocation = recommend(
-        [o for o in observations if o.repetition in first], budget, cost_molecule, cost_conformer
-    )
-    rest = [
+    costs = (budget, cost_molecule, cost_conformer)
+    allocation = recommend([o for o in observations if o.repetition in first], *costs)
+    rest = [o for o in observations if o.repetition not in first]
+    traded = [
         o
-        for o in observations
-        if o.repetition not in first
-        and abs(o.molecules * (cost_molecule + cost_conformer * o.conformers) - budget)
+        for o in rest
+        if abs(o.molecules * (cost_molecule + cost_conformer * o.conformers) - budget)
         < 0.01 * budget
     ]
-    arms = sorted({o.conformers for o in rest})
-    if len(arms) < 2:
-        return None
-    errors = {k: [o.error for o in rest if o.conformers == k] for k in arms}
-    means = {k: float(np.mean(e)) for k, e in errors.items()}
-    best = min(means, key=lambda k: means[k])
-    doubt = _standard_error(errors[best])
-    good = [k for k in arms if means[k] <= means[best] + doubt]
+    by_curve = len({o.conformers for o in traded}) < 2
+    arms = sorted({o.conformers for o in (rest if by_curve else traded)})
+    if by_curve:
+        best = recommend(rest, *costs).conformers
+        good = [_nearest(arms, best)]
+    else:
+        best, good = _best_arms(traded)
     low, high = (_nearest(arms, k) for k in (allocation.low, allocation.high))
-    held = any(low <= k <= high for k in good)
     return {
         "low": allocation.low,
         "high": allocation.high,
         "best": best,
-        "held": held,
+        "by_curve": by_curve,
+        "held": any(low <= k <= high for k in good),
         "preference": allocation.preference,
     }
+
+
+def _best_arms(traded: Sequence[Observation]) -> tuple[int, list[int]]:
+    """Geometries of each molecule in the best arm, and in all that are as good as that."""
+    arms = sorted({o.conformers for o in traded})
+    errors = {k: [o.error for o in traded if o.conformers == k] for k in arms}
+    means = {k: float(np.mean(e)) for k, e in errors.items()}
+    best = min(means, key=lambda k: means[k])
+    doubt = _standard_error(errors[best])
+    return best, [k for k in arms if means[k] <= means[best] + doubt]
 
 
 def _resampled(scatter: Array, repetitions: Sequence[int], seed: int) -> Array:
@@ -277,20 +307,26 @@ def _fit(m: Array, k: Array, errors: Array, unit: Array) -> list[LearningCurve]:
     """
     best = np.full(len(errors), np.inf)
     found = np.zeros((len(errors), 6))
+    exponents = np.array(list(product(EXPONENTS, EXPONENTS)))
+    new, deep = m ** -exponents[:, :1], k ** -exponents[:, 1:]
+    # (exponents, n, terms)
+    columns = np.stack([new, deep, new * deep, np.ones_like(new)], axis=2) / unit[:, None]
     targets = (errors / unit).T
-    for alpha, beta in product(EXPONENTS, EXPONENTS):
-        new, deep = m**-alpha, k**-beta
-        columns = np.stack([new, deep, new * deep, np.ones_like(m)], axis=1) / unit[:, None]
-        for terms in TERMS:
-            used = columns[:, terms]
-            solution = np.linalg.lstsq(used, targets, rcond=None)[0]
-            cost = np.square(used @ solution - targets).sum(0)
-            better = (cost < best) & (solution >= 0.0).all(0)
-            best[better] = cost[better]
-            found[better] = 0.0
-            found[better, :2] = alpha, beta
-            for row, term in zip(solution, terms, strict=True):
-                found[better, 2 + term] = row[better]
-    scatter = np.sqrt(best / max(1, len(m) - N_PARAMETERS))
+    squares = np.square(targets).sum(0)
+    for terms in TERMS:
+        used = columns[:, :, terms]
+        solutions = np.linalg.pinv(used) @ targets
+        transposed = used.transpose(0, 2, 1)
+        explained = 2.0 * transposed @ targets - transposed @ used @ solutions
+        costs = squares - (solutions * explained).sum(1)
+        costs[(solutions < 0.0).any(1)] = np.inf
+        lowest = costs.argmin(0)
+        for row, e in enumerate(lowest):
+            if costs[e, row] < best[row]:
+                best[row] = costs[e, row]
+                found[row] = 0.0
+                found[row, :2] = exponents[e]
+                found[row, [2 + t for t in terms]] = solutions[e, :, row]
+    scatter = np.sqrt(np.maximum(best, 0.0) / max(1, len(m) - N_PARAMETERS))
     rows = np.column_stack([found, scatter]).tolist()
     return [LearningCurve(*row) for row in rows]

@@ -23,6 +23,7 @@ from pyubias.diversity.scores import METRICS
 __all__ = ["draw_findings"]
 
 Results = Sequence[Mapping[str, Any]]
+COSTS = (1.0, 10.0, 100.0)  # of a molecule, in geometries
 ALLOCATED = ("forces", "relative_energy", "absolute_energy")  # errors, which a curve can describe
 
 
@@ -47,14 +48,14 @@ def draw_findings(results: Results, variance: VarianceSplit, config: StudyConfig
         "fixed_molecules": _table(deepened, "conformers"),
     }
     allocations = _allocations(results, config)
-    costs = config.costs
-    formula = two_stage_conformers(
-        variance.between, variance.within, costs.molecule, costs.conformer
-    )
+    costs, parts = config.costs, (variance.between, variance.within)
+    # a molecule's cost in units of a geometry's: the one that is set, and others to compare with
+    ratios = sorted({costs.molecule / costs.conformer, *COSTS})
+    formula = {f"{x:g}": _finite(two_stage_conformers(*parts, x, 1.0)) for x in ratios}
     return {
         "tables": tables,
         "allocations": allocations,
-        "two_stage_conformers": formula if math.isfinite(formula) else None,
+        "two_stage_conformers": formula,
         "variance": vars(variance),
         "coverage": _coverage(results),
         "calibration": _calibration(results, config.uncertainty.alpha),
@@ -63,9 +64,14 @@ def draw_findings(results: Results, variance: VarianceSplit, config: StudyConfig
             _about_balance(traded),
             *_about_conformers(deepened, fixed.molecules),
             *_about_allocations(allocations),
+            _about_formula(formula),
             *_about_unequal(results, config),
         ],
     }
+
+
+def _finite(x: float) -> float | None:
+    return x if math.isfinite(x) else None
 
 
 def _values(results: Results, test: str, metric: str) -> dict[int, float]:
@@ -233,18 +239,43 @@ def _about_allocations(allocations: Mapping[str, Any]) -> list[str]:
             )
         else:
             advice = f"no preference (curve within {a['gain']:.0%}; {interval} geometries each)"
-        half = a["other_half"]
-        checked = ""
-        if half is not None:
-            verb = "holds" if half["held"] else "does not hold"
-            checked = (
-                f"; the interval of half of the repetitions ({half['low']:.1f} to "
-                f"{half['high']:.1f}) {verb} the best arm of the other half ({half['best']})"
-            )
+        checked = f"; {_check(a['other_half'])}" if a["preference"] and a["other_half"] else ""
         sentences.append(
             f"Allocation for {TESTS[test]}, budget {a['budget']:g}: {advice}{checked}."
         )
+    everything = [a for of_test in allocations.values() for a in of_test.values()]
+    preferred = [a["other_half"] for a in everything if a["preference"] and a["other_half"]]
+    told = [half for half in preferred if half["preference"]]
+    if preferred:
+        sentences.append(
+            f"Of {len(everything)} allocations (tests and errors) {len(preferred)} have a "
+            f"preference; half of the repetitions has one too in {len(told)}, and its interval "
+            f"holds the best of the other half in {sum(half['held'] for half in told)} of these."
+        )
     return sentences
+
+
+def _check(half: Mapping[str, Any]) -> str:
+    """What half of the repetitions says of the other half."""
+    if not half["preference"]:
+        return "half of the repetitions has no preference"
+    verb = "holds" if half["held"] else "does not hold"
+    best = (
+        "what the other half recommends" if half["by_curve"] else "the best arm of the other half"
+    )
+    return (
+        f"the interval of half of the repetitions ({half['low']:.1f} to {half['high']:.1f}) "
+        f"{verb} {best} ({half['best']:.3g})"
+    )
+
+
+def _about_formula(formula: Mapping[str, float | None]) -> str:
+    """Geometries of each molecule by variances alone, for several costs of a molecule."""
+    said = ["as many as there are" if k is None else f"{k:.1f}" for k in formula.values()]
+    return (
+        f"Two-stage sampling formula, which knows variances only: {', '.join(said)} geometries of "
+        f"each molecule where a molecule costs as much as {', '.join(formula)} geometries."
+    )
 
 
 def _about_unequal(results: Results, config: StudyConfig) -> list[str]:

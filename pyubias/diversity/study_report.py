@@ -64,7 +64,8 @@ def _cell(mean: float, low: float | None, high: float | None) -> str:
 
 
 def _allocations(findings: dict[str, Any]) -> str:
-    rows = [["test", "molecules", "geometries each", "90 % interval", "gain over worst", "advice"]]
+    rows = [["test", "molecules", "geometries each", "90 % interval"]]
+    rows[0] += ["gain over worst", "chance", "advice"]
     for test, of_test in findings["allocations"].items():
         for metric, a in of_test.items():
             rows.append(
@@ -74,15 +75,18 @@ def _allocations(findings: dict[str, Any]) -> str:
                     f"{a['conformers']:.1f}",
                     f"{a['low']:.1f} to {a['high']:.1f}",
                     f"{a['gain']:.0%}",
+                    f"{a['chance']:.0%}",
                     "" if a["preference"] else "no preference",
                 ]
             )
     formula = findings["two_stage_conformers"]
-    said = "as many as there are" if formula is None else f"{formula:.1f}"
+    values = ["all" if k is None else f"{k:.1f}" for k in formula.values()]
+    said = [["a molecule costs, in geometries", *formula], ["geometries each", *values]]
     curve = "a M<sup>-α</sup> + b K<sup>-β</sup> + c M<sup>-α</sup> K<sup>-β</sup> + d"
     return table(rows) + (
-        f"<p>From error(M, K) = {curve}. The two-stage sampling formula, which knows only "
-        f"variances and costs, says {said} geometries each.</p>"
+        f"<p>From error(M, K) = {curve}. The chance is that of such a gain where there is no "
+        "preference. The two-stage sampling formula, which knows only variances and costs, "
+        f"says:</p>{table(said)}"
     )
 
 

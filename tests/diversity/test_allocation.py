@@ -18,8 +18,10 @@ from pyubias.diversity.allocation import (
 ARMS = [(4, 16), (8, 8), (16, 4), (32, 2), (64, 1), (16, 1), (16, 2), (16, 8)]
 
 
-def observed(curve: LearningCurve, noise: float = 0.0, repetitions: int = 4) -> list[Observation]:
-    generator = np.random.default_rng(0)
+def observed(
+    curve: LearningCurve, noise: float = 0.0, repetitions: int = 4, seed: int = 0
+) -> list[Observation]:
+    generator = np.random.default_rng(seed)
     return [
         Observation(m, k, r, float(curve(m, k)) * math.exp(noise * generator.normal()))
         for r in range(repetitions)
@@ -64,6 +66,17 @@ def test_what_any_label_mends_alike_has_no_preference():
     assert not found.preference
 
 
+def test_noise_is_rarely_taken_for_a_preference():
+    """The same law with 15 % noise, for which the gain alone is above the scatter in a fifth."""
+    flat = LearningCurve(0.5, 0.5, 0.0, 0.0, 800.0, 0.0, 0.0)
+    found = [recommend(observed(flat, 0.15, seed=s), 64) for s in range(20)]
+    assert sum(a.preference for a in found) <= 2
+    assert np.mean([a.chance for a in found]) > 0.25
+    clear = recommend(observed(curve(400.0, 0.7, 400.0, 0.7), 0.15), 64)
+    assert clear.preference
+    assert clear.chance < 0.05
+
+
 def test_dear_molecules_buy_more_geometries():
     points = observed(curve(400.0, 0.7, 400.0, 0.7))
     cheap = recommend(points, 200, cost_molecule=0.0, cost_conformer=2.0)
@@ -78,6 +91,24 @@ def test_the_interval_of_half_of_the_repetitions_holds_the_best_of_the_other_hal
     assert checked is not None
     assert checked["held"]
     assert check_on_other_half([p for p in points if p.repetition < 3], 64) is None
+
+
+def test_halves_are_compared_also_where_molecules_cost():
+    """One arm alone costs the budget, so that the curve of the other half stands for its best."""
+    costs = {"cost_molecule": 10.0, "cost_conformer": 2.0}
+    points = observed(curve(400.0, 0.7, 400.0, 0.7), 0.03, repetitions=6)
+    checked = check_on_other_half(points, 200, **costs)
+    assert checked is not None
+    assert checked["by_curve"]
+    assert checked["held"]
+    assert checked["best"] == pytest.approx(recommend(points, 200, **costs).conformers, rel=0.3)
+
+    one = observed(curve(900.0, 0.9, 9.0, 0.3), 0.02, repetitions=6)
+    other = observed(curve(9.0, 0.3, 900.0, 0.9), 0.02, repetitions=6)
+    points = [a if a.repetition < 3 else b for a, b in zip(one, other, strict=True)]
+    checked = check_on_other_half(points, 200, **costs)
+    assert checked is not None
+    assert not checked["held"]
 
 
 def test_the_interval_of_half_of_the_repetitions_misses_another_best():

@@ -88,7 +88,36 @@ def test_best_worst_and_change_are_those_of_the_numbers(tmp_path: Path) -> None:
     assert "change by -65%" in change
     assert findings["allocations"]["unseen"]["forces"]["conformers"] == pytest.approx(1.0)
     assert findings["allocations"]["core"]["forces"]["conformers"] == pytest.approx(16.0)
+    # halves are said to agree only where there is something to agree on
+    assert "(1.0 to 1.0) holds the best arm of the other half (1)" in sentence(
+        findings, "Allocation for molecules that no arm has"
+    )
+    assert sentence(findings, "allocations (tests and errors)").startswith("Of 21 allocations")
+    # sqrt(cost of a molecule × 4 / 1)
+    assert findings["two_stage_conformers"] == pytest.approx(
+        {"0": 1.0, "1": 2.0, "10": 40.0**0.5, "100": 20.0}
+    )
+    assert "1.0, 2.0, 6.3, 20.0 geometries of each molecule where" in sentence(findings, "Two-sta")
     assert findings["coverage"]["core"] == pytest.approx({"pooled": 0.9, "group": 0.95})
+
+
+def test_without_a_preference_halves_are_not_said_to_agree() -> None:
+    half = {"low": 1.0, "high": 16.0, "best": 4, "by_curve": False, "held": True}
+    curve = {"budget": 16.0, "molecules": 4.0, "conformers": 4.0, "low": 2.0, "high": 5.0}
+    curve |= {"gain": 0.5}
+
+    def said(whole: bool, of_half: bool) -> list[str]:
+        a = curve | {"preference": whole, "other_half": half | {"preference": of_half}}
+        return findings_module._about_allocations({"core": {"forces": a}})
+
+    (alone,) = said(False, True)
+    assert alone.endswith("no preference (curve within 50%; 2.0 to 5.0 geometries each).")
+    of_core, counted = said(True, False)
+    assert of_core.endswith("(2.0 to 5.0); half of the repetitions has no preference.")
+    assert "1 have a preference; half of the repetitions has one too in 0" in counted
+    of_core, counted = said(True, True)
+    assert of_core.endswith("(1.0 to 16.0) holds the best arm of the other half (4).")
+    assert counted.endswith("holds the best of the other half in 1 of these.")
 
 
 def test_arms_are_told_apart_by_ratios_in_the_same_repetition(tmp_path: Path) -> None:
