@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,7 @@ def draw_findings(results: Results, variance: VarianceSplit, config: StudyConfig
             *_about_conformers(deepened, fixed.molecules),
             *_about_allocations(allocations),
             _about_formula(formula),
+            *_about_repetitions(traded),
             *_about_unequal(results, config),
         ],
     }
@@ -276,6 +278,22 @@ def _about_formula(formula: Mapping[str, float | None]) -> str:
         f"Two-stage sampling formula, which knows variances only: {', '.join(said)} geometries of "
         f"each molecule where a molecule costs as much as {', '.join(formula)} geometries."
     )
+
+
+def _about_repetitions(results: Results) -> list[str]:
+    """Molecules that an arm has in two repetitions, mean over their pairs."""
+    shared = {}
+    for arm in sorted({(r["molecules"], r["conformers"]) for r in results}):
+        taken = [
+            {molecule for molecule, _ in r["taken"]}
+            for r in results
+            if (r["molecules"], r["conformers"]) == arm
+        ]
+        overlaps = [len(a & b) / arm[0] for a, b in combinations(taken, 2)]
+        if overlaps:
+            shared[arm] = float(np.mean(overlaps))
+    words = ", ".join(f"{_sizes(arm)} {x:.0%}" for arm, x in shared.items())
+    return [f"Molecules that two repetitions of an arm share, mean: {words}."] if shared else []
 
 
 def _about_unequal(results: Results, config: StudyConfig) -> list[str]:

@@ -42,8 +42,11 @@ def write_study_report(config: StudyConfig, findings: dict[str, Any], path: Path
 NOTE = (
     "Geometric means of errors over repetitions, arithmetic ones of ranks, with 95 % intervals "
     "(Student's t); arms are told apart by the ratios of their errors in the same repetition. "
-    "Every repetition draws molecules and geometries anew from the same labels. Molecules, sizes "
-    "and reference are this project's, not those of the 2023 study."
+    "Every repetition draws molecules and geometries of arms from the same pool: large arms share "
+    "most of their molecules, which is said above, and tests of molecules that no arm has are the "
+    "same in all. Intervals are those of repeating the training, and hold less of the choice of "
+    "molecules the larger the arm. Molecules, sizes and reference are this project's, not those "
+    "of the 2023 study."
 )
 
 

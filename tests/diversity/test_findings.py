@@ -51,6 +51,7 @@ def found(tmp_path: Path, known, unseen, change=lambda results: results) -> dict
                     "conformers": arm.conformers,
                     "repetition": r,
                     "labels": arm.molecules * arm.conformers,
+                    "taken": [[k + 4 * r, arm.conformers] for k in range(arm.molecules)],
                     "factors": {"seen": 1.0 + r, "unseen": 3.0, "pooled": 2.0},
                     "calibrated": {"seen": 18 + r, "unseen": 64, "pooled": 82 + r},
                     "scores": scores,
@@ -140,6 +141,15 @@ def test_calibration_groups_that_are_too_small_say_so(
     assert calibration["seen"]["shortfall"].endswith("of 0.947 at most, wanted 0.950: it takes 19")
     assert calibration["unseen"]["attainable"] >= 0.95
     assert calibration["unseen"]["shortfall"] is None
+
+
+def test_what_repetitions_share_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(findings_module, "_allocations", lambda results, config: {})
+    findings = found(tmp_path, lambda m, k: 100.0, lambda m, k: 100.0)
+    # 8 molecules from 4 r on: 4 in neighbouring repetitions, 3 of 6 pairs; of 16: 12, 8 and 4
+    assert sentence(findings, "two repetitions of an arm share").endswith(
+        "1×16 0%, 2×8 0%, 4×4 0%, 8×2 25%, 16×1 58%."
+    )
 
 
 def test_arms_that_are_not_as_planned_are_counted(
