@@ -68,15 +68,21 @@ def domain(
     key: Keys = None,
 ) -> None:
     """How new structures are on both levels, and error bars apart for seen and unseen molecules."""
+    from pyubias.calculator import Model
     from pyubias.datasets import read_frames
     from pyubias.diversity.applicability import judge, judgement_rows
+    from pyubias.diversity.domain import held_out, state_promises
     from pyubias.diversity.sets import read_training
 
     keys = keys_of(key)
     frames, _ = read_frames(new, keys, need_energy=False)
-    held_out = read_frames(calibration, keys)[0] if calibration else None
-    result = judge(model, read_training(training, keys), frames, held_out)
+    trained = read_training(training, keys)
+    chosen = held_out(read_frames(calibration, keys)[0], trained) if calibration else None
+    result = judge(model, trained, frames, chosen)
     print_table(f"{new} for {model}", judgement_rows(result))
+    if chosen is not None:
+        for line in state_promises(chosen, trained, Model(model).metadata.alpha or 0.05):
+            print(line)
     if json_file is not None:
         json_file.write_text(json.dumps(result, indent=1) + "\n")
 

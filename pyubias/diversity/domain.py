@@ -17,16 +17,21 @@ from pyubias.calibration import attainable_coverage, conformal_factor, coverage
 from pyubias.diversity.census import Census
 from pyubias.diversity.geometry import shape
 from pyubias.diversity.molecules import in_order, molecule_of, similarities
+from pyubias.errors import UserError
 
 __all__ = [
     "GroupFactors",
     "Novelty",
-    "count_groups",
     "fit_factors",
+    "held_out",
     "novelty",
     "shortfall",
     "smallest_calibration",
+    "state_promises",
 ]
+
+
+SAME_PLACE = 1e-5  # Å, of all atoms: more than files round by
 
 
 @dataclass(frozen=True)
@@ -102,11 +107,48 @@ def fit_factors(
     return GroupFactors(factor(mask), factor(~mask), conformal_factor(errors, u, alpha))
 
 
-def count_groups(frames: Sequence[Atoms], training: Sequence[Atoms]) -> dict[str, int]:
-    """How many structures are of molecules that the training set has, and of others."""
+def state_promises(
+    calibration: Sequence[Atoms], training: Sequence[Atoms], alpha: float
+) -> list[str]:
+    """A line each for seen and unseen molecules: structures, and what their factor can promise."""
     known = {molecule_of(atoms)[0].key for atoms in training}
-    seen = sum(molecule_of(atoms)[0].key in known for atoms in frames)
-    return {"seen": seen, "unseen": len(frames) - seen}
+    seen = sum(molecule_of(atoms)[0].key in known for atoms in calibration)
+    lines = []
+    for group, n in (("seen", seen), ("unseen", len(calibration) - seen)):
+        said = (
+            f"{n} calibration structures of {group} molecules: attainable coverage "
+            f"{attainable_coverage(n, alpha):.3f}"
+        )
+        lines.append(shortfall(group, n, alpha) or said)
+    return lines
+
+
+def held_out(calibration: Sequence[Atoms], training: Sequence[Atoms]) -> list[Atoms]:
+    """Structures to calibrate with: where a ``split`` is in ``info``, those that say so.
+
+    Raises:
+        UserError: none is left, or some are in the training set, whose errors are too small.
+    """
+    splits = [atoms.info.get("split") for atoms in calibration]
+    chosen = [a for a, s in zip(calibration, splits, strict=True) if s == "calibration"]
+    if not any(splits):
+        chosen = list(calibration)
+    if not chosen:
+        names = ", ".join(sorted({str(s) for s in splits}))
+        raise UserError(f"--calibration wants structures of split 'calibration', got: {names}")
+    known: dict[bytes, list[NDArray[np.float64]]] = {}
+    for atoms in training:
+        known.setdefault(atoms.numbers.tobytes(), []).append(atoms.positions)
+    alike = [np.array(known.get(a.numbers.tobytes(), np.empty((0, len(a), 3)))) for a in chosen]
+    differences = [np.abs(x - a.positions).max((1, 2)) for x, a in zip(alike, chosen, strict=True)]
+    shared = sum(bool((d < SAME_PLACE).any()) for d in differences)
+    if shared:
+        raise UserError(
+            f"--calibration wants structures that were not trained on, got {shared} of "
+            f"{len(chosen)} that are in the training set; leave them out, or mark those that were "
+            "held out with split=calibration"
+        )
+    return chosen
 
 
 def shortfall(group: str, n: int, alpha: float) -> str | None:

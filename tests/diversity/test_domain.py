@@ -1,11 +1,21 @@
 """Novelty on both levels, and conformal factors of seen and unseen molecules."""
 
+import ase.io
 import numpy as np
 import pytest
 from ase.build import molecule
+from campaigns import shared_commands
 
+from pyubias.calibration import attainable_coverage
 from pyubias.diversity.census import take_census
-from pyubias.diversity.domain import fit_factors, novelty
+from pyubias.diversity.domain import (
+    fit_factors,
+    held_out,
+    novelty,
+    smallest_calibration,
+    state_promises,
+)
+from pyubias.errors import UserError
 
 
 def rattled(name: str, seed: int, size: float = 0.03):
@@ -49,3 +59,54 @@ def test_a_group_without_calibration_gets_the_most_careful_factor():
     factors = fit_factors([1.0, 2.0, 3.0], [1.0, 1.0, 1.0], [True, True, True], alpha=0.3)
     assert factors.unseen is None
     assert factors.of([False, True]).tolist() == [3.0, 3.0]
+
+
+def test_calibration_takes_what_was_held_out_and_refuses_what_was_trained_on():
+    training = [rattled("CH3CH2OH", k) for k in range(3)]
+    others = [rattled("CH3CH2OH", k) for k in range(3, 6)]
+    assert held_out(others, training) == others
+    with pytest.raises(UserError, match="got 2 of 5 that are in the training set"):
+        held_out([*others, *training[:2]], training)
+    for atoms, split in zip((*training, *others), "tttvcc", strict=True):
+        atoms.info["split"] = {"t": "train", "v": "validation", "c": "calibration"}[split]
+    assert held_out([*training, *others], training) == others[1:]
+    with pytest.raises(UserError, match="of split 'calibration', got: train, validation"):
+        held_out([*training, others[0]], training)
+
+
+def test_positions_of_a_file_are_those_of_the_training_set(tmp_path):
+    training = [rattled("CH3CH2OH", k) for k in range(20)]
+    ase.io.write(tmp_path / "training.extxyz", training)
+    with pytest.raises(UserError, match="got 20 of 21 that are in the training set"):
+        held_out([*ase.io.read(tmp_path / "training.extxyz", ":"), molecule("H2O")], training)
+
+
+def test_groups_say_what_they_can_promise():
+    training = [rattled("CH3CH2OH", 0)]
+    frames = [rattled("CH3CH2OH", k) for k in range(1, 5)] + [rattled("C6H6", 0)] * 19
+    seen, unseen = state_promises(frames, training, 0.05)
+    assert seen == (
+        "4 calibration structures of seen molecules promise a coverage of 0.800 at most, wanted "
+        "0.950: it takes 19"
+    )
+    assert unseen == "19 calibration structures of unseen molecules: attainable coverage 0.950"
+
+
+@pytest.mark.parametrize("alpha", [0.5, 0.3, 0.1, 0.05, 0.011])
+def test_the_smallest_calibration_promises_what_one_less_does_not(alpha):
+    n = smallest_calibration(alpha)
+    assert attainable_coverage(n, alpha) >= 1.0 - alpha - 1e-9
+    assert attainable_coverage(n - 1, alpha) < 1.0 - alpha
+
+
+def test_the_command_says_what_the_factors_promise(tmp_path, model_files, ala2_frames):
+    for name, frames in (("train", ala2_frames[:12]), ("others", ala2_frames[12:])):
+        ase.io.write(tmp_path / f"{name}.extxyz", frames)
+    command = ("diversity", "domain", model_files["posterior"], "train.extxyz", "others.extxyz")
+    done = shared_commands().run(tmp_path, *command, "--calibration", "others.extxyz")
+    assert done.status == 0, done.output
+    assert "8 calibration structures of seen molecules promise a coverage of 0.8" in done.output
+    assert "0 calibration structures of unseen molecules promise a coverage of 0.0" in done.output
+    done = shared_commands().run(tmp_path, *command, "--calibration", "train.extxyz")
+    assert done.status == 2
+    assert "got 12 of 12 that are in the training set" in done.output
