@@ -215,7 +215,7 @@ def check_on_other_half(
     budget: float,
     cost_molecule: float = 0.0,
     cost_conformer: float = 1.0,
-) -> dict[str, float | bool] | None:
+) -> dict[str, float | bool | None] | None:
     """Whether the interval from one half of the repetitions holds the other half's best.
 
     That is the best arm among those that cost the budget, where arms within the standard error of
@@ -223,8 +223,9 @@ def check_on_other_half(
     what the curve fitted to the other half recommends (``by_curve``). All numbers of geometries,
     which may lie between two arms, stand for those of the nearer one.
 
-    Where there is no ``preference``, the interval is wide and being ``held`` says nothing. None
-    with fewer than four repetitions.
+    Where there is no ``preference``, the interval is wide and being ``held`` says nothing.
+    ``excess`` is what the arm nearest to the advice errs more than the best arm, as a fraction.
+    None with fewer than four repetitions.
     """
     repetitions = sorted({o.repetition for o in observations})
     first = set(repetitions[: len(repetitions) // 2])
@@ -241,11 +242,13 @@ def check_on_other_half(
     ]
     by_curve = len({o.conformers for o in traded}) < 2
     arms = sorted({o.conformers for o in (rest if by_curve else traded)})
+    excess = None
     if by_curve:
         best = recommend(rest, *costs).conformers
         good = [_nearest(arms, best)]
     else:
-        best, good = _best_arms(traded)
+        best, good, means = _best_arms(traded)
+        excess = means[_nearest(arms, allocation.conformers)] / means[best] - 1.0
     low, high = (_nearest(arms, k) for k in (allocation.low, allocation.high))
     return {
         "low": allocation.low,
@@ -253,18 +256,19 @@ def check_on_other_half(
         "best": best,
         "by_curve": by_curve,
         "held": any(low <= k <= high for k in good),
+        "excess": excess,
         "preference": allocation.preference,
     }
 
 
-def _best_arms(traded: Sequence[Observation]) -> tuple[int, list[int]]:
-    """Geometries of each molecule in the best arm, and in all that are as good as that."""
+def _best_arms(traded: Sequence[Observation]) -> tuple[int, list[int], dict[int, float]]:
+    """Geometries of each molecule in the best arm, in all that are as good; the mean errors."""
     arms = sorted({o.conformers for o in traded})
     errors = {k: [o.error for o in traded if o.conformers == k] for k in arms}
     means = {k: float(np.mean(e)) for k, e in errors.items()}
     best = min(means, key=lambda k: means[k])
     doubt = _standard_error(errors[best])
-    return best, [k for k in arms if means[k] <= means[best] + doubt]
+    return best, [k for k in arms if means[k] <= means[best] + doubt], means
 
 
 def _resampled(scatter: Array, repetitions: Sequence[int], seed: int) -> Array:

@@ -121,6 +121,7 @@ def test_the_interval_of_half_of_the_repetitions_misses_another_best():
         checked = check_on_other_half(points, 64)
         assert checked is not None
         assert not checked["held"]
+        assert checked["excess"] > 1.0
 
 
 def test_an_interval_between_two_arms_stands_for_the_nearer_ones():
@@ -128,6 +129,7 @@ def test_an_interval_between_two_arms_stands_for_the_nearer_ones():
     points = observed(curve(400.0, 0.55, 55.0, 0.8), 0.002, repetitions=6)
     checked = check_on_other_half(points, 64)
     assert checked is not None
+    assert checked["excess"] == pytest.approx(0.0)
     assert 1.01 < checked["low"] <= checked["high"] < 2.0
     assert checked["held"]
 

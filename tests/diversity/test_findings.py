@@ -103,7 +103,7 @@ def test_best_worst_and_change_are_those_of_the_numbers(tmp_path: Path) -> None:
 
 
 def test_without_a_preference_halves_are_not_said_to_agree() -> None:
-    half = {"low": 1.0, "high": 16.0, "best": 4, "by_curve": False, "held": True}
+    half = {"low": 1.0, "high": 16.0, "best": 4, "by_curve": False, "held": True, "excess": 0.1}
     curve = {"budget": 16.0, "molecules": 4.0, "conformers": 4.0, "low": 2.0, "high": 5.0}
     curve |= {"gain": 0.5}
 
