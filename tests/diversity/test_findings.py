@@ -118,7 +118,8 @@ def test_without_a_preference_halves_are_not_said_to_agree() -> None:
     assert "1 have a preference; half of the repetitions has one too in 0" in counted
     of_core, counted = said(True, True)
     assert of_core.endswith("(1.0 to 16.0) holds the best arm of the other half (4).")
-    assert counted.endswith("holds the best of the other half in 1 of these.")
+    assert "holds the best of the other half in 1 of these; the arm nearest" in counted
+    assert counted.endswith("errs 10% more there than the best arm in the mean, 10% at most.")
 
 
 def test_arms_are_told_apart_by_ratios_in_the_same_repetition(tmp_path: Path) -> None:
