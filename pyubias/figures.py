@@ -227,8 +227,9 @@ def autocorrelation_figure(
         axis.set_title(quantity)
         axis.set_xlabel("lag (MD steps)")
         axis.set_ylabel("autocorrelation")
-        axis.legend(frameon=False)
     figure.tight_layout()
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0.0), frameon=False)
     return figure
 
 
