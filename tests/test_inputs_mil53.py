@@ -86,7 +86,7 @@ def canonical(section: str, pattern: tuple[str, ...]) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("supercell", [(1, 1, 1), (2, 1, 1), (1, 2, 1)])
 def test_one_cell_along_c_is_refused(builder, supercell):
-    with pytest.raises(SystemExit, match="near neighbour of two images .* two cells along c"):
+    with pytest.raises(SystemExit, match=r"near neighbour of two images .* two cells along c"):
         builder.data_file(builder.large_pore() * supercell)
 
 
@@ -94,7 +94,7 @@ def test_one_cell_along_c_is_refused(builder, supercell):
 def test_a_geometry_whose_bonds_cannot_be_told_is_refused(builder, scale):
     atoms = ase.io.read(INPUTS / "cp.xyz")
     atoms.set_cell(scale * atoms.cell, scale_atoms=True)
-    with pytest.raises(SystemExit, match="bonds, wanted .* less deformed"):
+    with pytest.raises(SystemExit, match=r"bonds, wanted .* less deformed"):
         builder.data_file(atoms * SUPERCELL)
 
 
