@@ -26,7 +26,8 @@ GROUPS = [
     "cli",
 ]
 DIVERSITY = [
-    "molecules measures scores force_field",
+    "bonds measures scores force_field intervals",
+    "molecules",
     "geometry conformers",
     "census",
     "overlap domain allocation sets config",
