@@ -185,7 +185,9 @@ def test_a_script_without_the_fix_or_without_a_run_is_told(tmp_path: Path) -> No
 
 def test_one_bias_at_a_time() -> None:
     fields = {"input": "walk.in", "tau": 0.25, "metadynamics": METADYNAMICS}
-    with pytest.raises(ConfigError, match="takes the place of the other bias: set tau "):
+    with pytest.raises(
+        ConfigError, match=r"takes the place .* set tau \(and variables\.tau_stress\) to 0"
+    ):
         validate(ExplorationConfig, fields, "campaign.yaml")
 
 

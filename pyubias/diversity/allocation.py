@@ -220,8 +220,7 @@ def check_on_other_half(
 
     That is the best arm among those that cost the budget, where arms within the standard error of
     the best one count as best as well; with fewer than two such arms, as where molecules cost too,
-    what the curve fitted to the other half recommends (``by_curve``). All numbers of geometries,
-    which may lie between two arms, stand for those of the nearer one.
+    what the curve fitted to the other half recommends (``by_curve``).
 
     Where there is no ``preference``, the interval is wide and being ``held`` says nothing.
     ``excess`` is what the arm nearest to the advice errs more than the best arm, as a fraction.
@@ -241,15 +240,14 @@ def check_on_other_half(
         < 0.01 * budget
     ]
     by_curve = len({o.conformers for o in traded}) < 2
-    arms = sorted({o.conformers for o in (rest if by_curve else traded)})
     excess = None
     if by_curve:
         best = recommend(rest, *costs).conformers
-        good = [_nearest(arms, best)]
+        good: Sequence[float] = [best]
     else:
         best, good, means = _best_arms(traded)
-        excess = means[_nearest(arms, allocation.conformers)] / means[best] - 1.0
-    low, high = (_nearest(arms, k) for k in (allocation.low, allocation.high))
+        excess = means[_nearest(sorted(means), allocation.conformers)] / means[best] - 1.0
+    low, high = 0.999 * allocation.low, 1.001 * allocation.high
     return {
         "low": allocation.low,
         "high": allocation.high,
