@@ -15,7 +15,7 @@ from pyubias.config import largest
 from pyubias.errors import UserError
 from pyubias.options import print_table
 from pyubias.state import read_json
-from pyubias.visits import Threshold, walks_above, walks_of
+from pyubias.visits import Threshold, condition, walks_above, walks_of
 
 __all__ = ["compare_runs"]
 
@@ -37,13 +37,21 @@ class Run:
     Attributes:
         records: of ``metrics.json``, one for each number of labels.
         memory: of its walkers if their cells are periodic, else empty.
-        above: for each walk that began below the threshold the labels of its model, and whether it
-            got above.
+        above: the walks that began below the threshold.
     """
 
     records: list[dict[str, Any]]
     memory: dict[str, Memory]
-    above: list[tuple[int, bool]]
+    above: list["Visit"]
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A walk: the labels of its model, what tells its walker from others, whether it got above."""
+
+    n_labels: int
+    condition: str
+    above: bool
 
 
 def compare_runs(
@@ -86,6 +94,11 @@ def compare_runs(
             rows.append([record["arm"], str(record["n_labels"]), str(record["seeds"]), *cells])
     beyond = "" if above is None else f"; above: {above.variable} > {above.value:g}"
     print_table(f"mean ± spread over seeds{beyond}", rows)
+    visits = (visit for runs in groups.values() for run in runs for visit in run.above)
+    conditions = list(dict.fromkeys(visit.condition for visit in visits))
+    if len(conditions) > 1:
+        title = f"walks of all seeds{beyond}"
+        print_table(title, [["arm", *conditions], *_by_condition(groups, conditions)])
     pictures = {picture: _draw(groups, records)}
     memories = _memories(groups)
     if memories:
@@ -130,9 +143,9 @@ def _read(folder: Path, above: Threshold | None) -> Run:
         records=list({r["n_labels"]: r for r in records}.values()),
         memory=memory([w for walkers in walks_of(folder) for w in walkers]) if periodic else {},
         above=[
-            (r["n_labels"], flag)
+            Visit(r["n_labels"], condition(folder, w), flag)
             for r, walkers in zip(records, flags, strict=False)
-            for flag in walkers
+            for w, flag in enumerate(walkers)
             if flag is not None
         ],
     )
@@ -153,7 +166,7 @@ def _count(groups: Mapping[str, Sequence[Run]], records: Sequence[dict[str, Any]
             if record["arm"] != arm:
                 continue
             earlier = [
-                [flag for n_labels, flag in run.above if n_labels < record["n_labels"]]
+                [visit.above for visit in run.above if visit.n_labels < record["n_labels"]]
                 for run in runs
                 if record["n_labels"] in {r["n_labels"] for r in run.records}
             ]
@@ -161,6 +174,18 @@ def _count(groups: Mapping[str, Sequence[Run]], records: Sequence[dict[str, Any]
                 "seeds": [sum(any(flags) for flags in earlier), len(earlier)],
                 "walks": [sum(map(sum, earlier)), sum(map(len, earlier))],
             }
+
+
+def _by_condition(
+    groups: Mapping[str, Sequence[Run]], conditions: Sequence[str]
+) -> list[list[str]]:
+    """For each arm, how many of the walks of each condition got above the threshold."""
+
+    def cell(runs: Sequence[Run], chosen: str) -> str:
+        flags = [v.above for run in runs for v in run.above if v.condition == chosen]
+        return f"{sum(flags)} of {len(flags)}"
+
+    return [[arm, *(cell(runs, c) for c in conditions)] for arm, runs in groups.items()]
 
 
 def _memories(groups: Mapping[str, Sequence[Run]]) -> dict[str, Any]:

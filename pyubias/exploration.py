@@ -1,6 +1,7 @@
 """Walkers: one LAMMPS run each, of a script that also runs by hand."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,19 +109,23 @@ def write_structure(path: Path, atoms: Atoms, elements: list[str]) -> None:
     )
 
 
-def walker_variables(config: ExplorationConfig, walker: int) -> dict[str, Any]:
-    """The script's variables of one walker; lists are cycled over the walkers."""
-    chosen = {
+def values_of_walker(variables: Mapping[str, Any], walker: int) -> dict[str, Any]:
+    """Of each variable the value that a walker has; lists are cycled over the walkers."""
+    return {
         name: value[walker % len(value)] if isinstance(value, list) else value
-        for name, value in config.variables.items()
+        for name, value in variables.items()
     }
+
+
+def walker_variables(config: ExplorationConfig, walker: int) -> dict[str, Any]:
+    """The script's variables of one walker."""
     return {
         "steps": config.steps,
         "every": config.every,
         "tau": config.tau,
         "threshold": config.threshold,
         "metadynamics": "no" if config.metadynamics is None else "yes",
-        **chosen,
+        **values_of_walker(config.variables, walker),
     }
 
 

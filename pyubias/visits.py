@@ -7,11 +7,11 @@ from pathlib import Path
 from pyubias.analysis import collective_variables
 from pyubias.config import CollectiveVariable
 from pyubias.errors import UserError
-from pyubias.exploration import Walk, load_walks
+from pyubias.exploration import Walk, load_walks, values_of_walker
 from pyubias.settings import validate
 from pyubias.state import read_json
 
-__all__ = ["Threshold", "walks_above", "walks_of"]
+__all__ = ["Threshold", "condition", "walks_above", "walks_of"]
 
 
 @dataclass(frozen=True)
@@ -55,3 +55,14 @@ def walks_above(folder: Path, above: Threshold) -> list[list[bool | None]]:
         return None if flags[:1].any() else bool(flags.any())
 
     return [[got_above(walk) for walk in walkers] for walkers in walks_of(folder)]
+
+
+def condition(folder: Path, walker: int) -> str:
+    """What tells a walker of a run from others, as ``temperature 300.0, pressure -2500.0``.
+
+    Those variables of its script that have a list of values; empty where none has.
+    """
+    variables = read_json(folder / "config.json")["exploration"].get("variables", {})
+    lists = {name: value for name, value in variables.items() if isinstance(value, list)}
+    values = values_of_walker(lists, walker)
+    return ", ".join(f"{name} {value}" for name, value in values.items())

@@ -131,10 +131,13 @@ def test_seeds_and_walks_above_a_value_are_counted_up_to_each_budget(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One seed opens with its second model, the other never does."""
-    evaluation = {"collective_variables": [VARIABLE]}
+    settings = {
+        "evaluation": {"collective_variables": [VARIABLE]},
+        "exploration": {"tau": 0.25, "variables": {"pressure": [0.0, 2500.0], "tau_stress": 0.5}},
+    }
     for seed, lengths in ((1, [[2, 3], [9, 2]]), (2, [[2], [2]])):
         errors = {16: 0.3, 24: 0.2, 32: 0.1}
-        folder = made_up_run(tmp_path / f"s{seed}", seed, errors, evaluation=evaluation)
+        folder = made_up_run(tmp_path / f"s{seed}", seed, errors, **settings)
         add_walks(folder, lengths)
     folders = [tmp_path / "s1", tmp_path / "s2"]
     above = Threshold("volume", breathing(8)[-1].get_volume())
@@ -147,6 +150,9 @@ def test_seeds_and_walks_above_a_value_are_counted_up_to_each_budget(
     output = capsys.readouterr().out
     assert "1 of 2 │" in output
     assert "above: volume > " in output
+    by_pressure = output[output.index("walks of all seeds") :]
+    assert [by_pressure.index(f"pressure {p}") for p in ("0.0", "2500.0")]
+    assert "1 of 4 │ 0 of 2 │" in " ".join(by_pressure.split())
     assert (tmp_path / "picture-memory.png").read_bytes().startswith(b"\x89PNG")
 
 
