@@ -1,16 +1,14 @@
 /* -*- c++ -*- SPDX-License-Identifier: GPL-2.0-only
 
    pair_style ubias: energies, forces and virial of a TorchScript potential, and the
-   uncertainty of its prediction. The equations and signs are those of lammps_plugin/README.md.
+   uncertainty of its prediction. The equations and signs are those of lammps_plugin/README.md;
+   what happens before the first step is in pair_ubias_setup.cpp.
 */
 
 #include "pair_ubias.h"
 
-#include "open_model.h"
-
 #include "atom.h"
 #include "comm.h"
-#include "domain.h"
 #include "error.h"
 #include "force.h"
 #include "memory.h"
@@ -61,154 +59,6 @@ PairUbias::~PairUbias()
     memory->destroy(setflag);
     memory->destroy(cutsq);
   }
-}
-
-/* ----------------------------------------------------------------------
-   setting up
-------------------------------------------------------------------------- */
-
-void PairUbias::allocate()
-{
-  const int n = atom->ntypes + 1;
-  memory->create(setflag, n, n, "pair:setflag");
-  memory->create(cutsq, n, n, "pair:cutsq");
-  for (int i = 1; i < n; i++)
-    for (int j = i; j < n; j++) setflag[i][j] = 0;
-  map = new int[n];
-  allocated = 1;
-}
-
-void PairUbias::settings(int narg, char **arg)
-{
-  int iarg = 0;
-  while (iarg < narg) {
-    const std::string keyword = arg[iarg];
-    if (keyword != "device" && keyword != "threads")
-      error->all(FLERR, iarg, "pair_style ubias: unknown keyword '{}', wanted device or threads",
-                 keyword);
-    if (iarg + 1 >= narg)
-      error->all(FLERR, iarg, "pair_style ubias: keyword '{}' has no value", keyword);
-    if (keyword == "device") {
-      device = arg[iarg + 1];
-      if (device != "cpu" && device != "cuda" && device.rfind("cuda:", 0) != 0)
-        error->all(FLERR, iarg + 1,
-                   "pair_style ubias: device must be cpu, cuda or cuda:N, got '{}'", device);
-    } else {
-      n_threads = utils::inumeric(FLERR, arg[iarg + 1], false, lmp);
-      if (n_threads < 1)
-        error->all(FLERR, iarg + 1, "pair_style ubias: threads must be at least 1, got {}",
-                   n_threads);
-    }
-    iarg += 2;
-  }
-}
-
-void PairUbias::coeff(int narg, char **arg)
-{
-  if (!allocated) allocate();
-  if (narg < 4)
-    error->all(FLERR,
-               "pair_coeff for ubias: wanted '* * model.pt element ...', one element per "
-               "atom type");
-  if (narg != 3 + atom->ntypes)
-    error->all(FLERR,
-               "pair_coeff for ubias: got {} elements for {} atom types; name one element "
-               "(or NULL) per type",
-               narg - 3, atom->ntypes);
-
-  load_model(arg[2]);
-  map_element2type(narg - 3, arg + 3);
-
-  // from here on, map goes from LAMMPS types to positions in the model's own list of elements
-
-  const auto &known = model->metadata().elements;
-  for (int itype = 1; itype <= atom->ntypes; itype++) {
-    if (map[itype] < 0) continue;
-    const std::string name = arg[2 + itype];
-    const auto found = std::find(known.begin(), known.end(), name);
-    if (found == known.end())
-      error->all(FLERR, 2 + itype,
-                 "pair_coeff for ubias: the model has no element '{}' (atom type {}); it has {}",
-                 name, itype, utils::join_words(known, " "));
-    map[itype] = found - known.begin();
-  }
-  log_model(arg[2]);
-}
-
-void PairUbias::load_model(const std::string &path)
-{
-  if (strcmp(lmp->version, UBIAS_LAMMPS_VERSION) != 0)
-    error->all(FLERR,
-               "pair_style ubias: the plugin was built for LAMMPS {}, this is {}; run 'pyubias "
-               "doctor'",
-               UBIAS_LAMMPS_VERSION, lmp->version);
-
-  // a collective, so before anything that may fail on some ranks only
-
-  MPI_Comm node;
-  int node_rank;
-  MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
-  MPI_Comm_rank(node, &node_rank);
-  MPI_Comm_free(&node);
-
-  std::string message;
-  try {
-    UbiasModel *opened = open_model(path, device, node_rank, n_threads);
-    delete model;
-    model = opened;
-  } catch (const std::exception &e) {
-    message = e.what();
-  }
-  stop_together(message);
-}
-
-void PairUbias::log_model(const std::string &path)
-{
-  if (comm->me != 0) return;
-  const auto &m = model->metadata();
-  utils::logmesg(lmp,
-                 "pair_style ubias: model {} ({}), contract {}, training set {}, uncertainty {}, "
-                 "cutoff {} A, torch {}, {}, device {}, {} thread(s) per rank\n",
-                 path, m.model_hash, m.contract_version, m.training_hash, m.uncertainty, m.cutoff,
-                 m.torch_version, m.dtype, device, n_threads);
-}
-
-void PairUbias::init_style()
-{
-  if (strcmp(update->unit_style, "metal") == 0)
-    energy_unit = 1.0;
-  else if (strcmp(update->unit_style, "real") == 0)
-    energy_unit = utils::get_conversion_factor(utils::ENERGY, utils::METAL2REAL);
-  else
-    error->all(FLERR, "pair_style ubias: units must be metal or real, got {}", update->unit_style);
-
-  if (!force->newton_pair)
-    error->all(FLERR,
-               "pair_style ubias needs 'newton on': forces on ghost atoms must be returned "
-               "to their owners");
-  if (utils::strmatch(update->integrate_style, "^respa"))
-    error->all(FLERR,
-               "pair_style ubias cannot run with run_style respa: the model has no inner "
-               "and outer forces; use run_style verlet");
-
-  // a pair with special factor zero never enters the neighbor list
-
-  for (int i = 1; i < 4; i++)
-    if (atom->molecular != Atom::ATOMIC && force->special_lj[i] == 0.0 &&
-        force->special_coul[i] == 0.0)
-      error->all(FLERR,
-                 "pair_style ubias needs all pairs of bonded atoms: add 'special_bonds "
-                 "lj/coul 1.0 1.0 1.0'");
-
-  bias_uncertainty = NONE;
-  neighbor->add_request(this, NeighConst::REQ_FULL);
-}
-
-double PairUbias::init_one(int i, int j)
-{
-  if (setflag[i][j] == 0)
-    error->all(FLERR, "pair_style ubias: no pair_coeff for atom types {} and {}", i, j);
-  return model->metadata().cutoff;
 }
 
 /* ----------------------------------------------------------------------

@@ -7,7 +7,14 @@ import pytest
 
 PLUGIN = Path(__file__).parents[2] / "lammps_plugin"
 # and the least number of errors that must be found in each
-SOURCES = {"pair_ubias.cpp": 11, "fix_ubias.cpp": 11, "ubias_model.cpp": 11, "open_model.cpp": 2}
+SOURCES = {
+    "pair_ubias.cpp": 3,
+    "pair_ubias_setup.cpp": 9,
+    "fix_ubias.cpp": 1,
+    "fix_ubias_setup.cpp": 10,
+    "ubias_model.cpp": 11,
+    "open_model.cpp": 2,
+}
 LAMMPS_OWN = "Unrecognized pair style 'ubias'"
 # one is put before the other where the program runs
 PREFIXES = r"^(pair_style ubias|pair_coeff for ubias): "
