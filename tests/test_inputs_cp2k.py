@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("cp2k.psmp") is None, reason="cp2k is not installed"),
 ]
 # a minute for 76 atoms is not enough: a water molecule, a small basis and grid, a loose SCF
-COARSE = {"TZVP-MOLOPT-GTH": "SZV-MOLOPT-SR-GTH", "EPS_SCF 1.0E-6": "EPS_SCF 1.0E-5"}
+COARSE = {"TZVP-MOLOPT-PBE-GTH": "DZVP-MOLOPT-PBE-GTH", "EPS_SCF 1.0E-6": "EPS_SCF 1.0E-5"}
 
 
 def coarse() -> AseReference:
