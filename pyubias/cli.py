@@ -60,7 +60,10 @@ def run(
 
 @app.command()
 def train(
-    data: Annotated[Path, typer.Argument(help="labelled structures, any format of ASE")],
+    data: Annotated[
+        list[Path],
+        typer.Argument(help="labelled structures in any format of ASE, or run folders; joined"),
+    ],
     output: Annotated[Path, Output()] = Path("potential.ckpt"),
     config: Annotated[
         Path | None, typer.Option(help="YAML with model, training, uncertainty sections")
@@ -71,12 +74,12 @@ def train(
 
     Under mpirun the ranks share each batch, or the members of an ensemble.
     """
-    from pyubias.datasets import read_frames
+    from pyubias.gathering import gather
     from pyubias.parallel import Ranks
     from pyubias.training import train as fit
 
     ranks = Ranks()
-    frames, sentence = ranks.on_root(lambda: read_frames(data, keys_of(key)))
+    frames, splits, sentence = ranks.on_root(lambda: gather(data, keys_of(key)))
     sections = ranks.on_root(
         lambda: (None, None, None) if config is None else load_training(config)
     )
@@ -87,7 +90,9 @@ def train(
         def progress(epoch: int, epochs: int, mae: float) -> None:
             status.update(f"epoch {epoch}/{epochs}, validation forces MAE {1e3 * mae:.1f} meV/Å")
 
-        trained = ranks.together(lambda: fit(frames, *sections, progress=progress, ranks=ranks))
+        trained = ranks.together(
+            lambda: fit(frames, *sections, splits=splits, progress=progress, ranks=ranks)
+        )
     if not ranks.is_root:
         return
     trained.save(output)

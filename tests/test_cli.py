@@ -57,6 +57,7 @@ def test_an_unknown_key_is_one_line(tmp_path: Path) -> None:
     [
         (("run", "gone.yaml"), r"file 'gone\.yaml' does not exist"),
         (("train", "gone.xyz"), r"data file 'gone\.xyz' does not exist"),
+        (("train", "."), r"'\.' is no run folder: it has no labels\.db"),
         (("export", "gone.ckpt"), r"checkpoint 'gone\.ckpt' does not exist"),
         (("check", "gone.pt"), r"model file 'gone\.pt' does not exist"),
         (("evaluate", "gone.pt", TEST_SET), r"model file 'gone\.pt' does not exist"),

@@ -20,7 +20,7 @@ GROUPS = [
     "training exporting",
     "lammps_library calculator metadynamics exploration labelling",
     "state analysis cells progress",
-    "candidates visits",
+    "candidates visits gathering",
     "stages records campaign figures options pages cell_report report comparison "
     "relabelling rehearsal templates doctor",
     "cli",
