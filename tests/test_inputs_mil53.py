@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from pyubias.config import LammpsReference, load_campaign
+from pyubias.config import LammpsReference, load_campaign, load_training
 from pyubias.datasets import read_frames
 from pyubias.labelling import Label, label_frame, open_reference
 
@@ -191,3 +191,13 @@ def test_the_test_set_has_the_labels_of_the_reference():
         assert found.energy == pytest.approx(atoms.info["REF_energy"], abs=1e-5)
         np.testing.assert_allclose(found.forces, atoms.arrays["REF_forces"], atol=2e-5)
         np.testing.assert_allclose(found.stress, atoms.info["REF_stress"], atol=1e-7)
+
+
+def test_finished_models_differ_from_those_of_the_campaigns_in_what_the_table_names():
+    model, training, uncertainty = load_training(INPUTS / "finish.yaml")
+    campaign = load_campaign(INPUTS / "biased.yaml")
+    assert model == campaign.model.model_copy(update={"cutoff": 5.0, "n_radial": 7})
+    steps = round(campaign.training.final_factor * campaign.training.max_steps)
+    changes = {"epochs": 1000, "max_steps": steps, "energy_weight": 0.1}
+    assert training == campaign.training.model_copy(update=changes)
+    assert uncertainty == campaign.uncertainty
