@@ -15,7 +15,8 @@ all there is to resuming.
 import json
 import os
 import shutil
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,13 +99,19 @@ class LabelStore:
         data = {"reason": reason, "molecule": atoms.info.get("molecule", "")}
         self.database.write(clean, frame=f"f{key}", failed=bool(reason), data=data, **columns)
 
+    def _rows(self, **options: Any) -> Iterator[Any]:
+        try:
+            yield from self.database.select(**options)
+        except sqlite3.DatabaseError as error:
+            raise UserError(f"label database '{self.path}' cannot be read: {error}") from error
+
     def keys(self) -> set[str]:
-        return {row.frame[1:] for row in self.database.select(columns=["id", "key_value_pairs"])}
+        return {row.frame[1:] for row in self._rows(columns=["id", "key_value_pairs"])}
 
     def frames(self, up_to_iteration: int | None = None) -> list[LabelledFrame]:
         """All frames in the order of their keys, with labels under the project's names."""
         found = []
-        for row in self.database.select():
+        for row in self._rows():
             if up_to_iteration is not None and row.iteration > up_to_iteration:
                 continue
             atoms = Atoms(row.numbers, positions=row.positions, cell=row.cell, pbc=row.pbc)

@@ -54,6 +54,15 @@ def test_files_leave_the_splits_to_be_drawn(tmp_path: Path) -> None:
     assert "energy from REF_energy (1 of 1)" in sentence
 
 
+def test_a_damaged_database_is_one_line(tmp_path: Path) -> None:
+    run = run_with_labels(tmp_path / "run", [0.0, 0.1, 0.2, 0.3])
+    whole = (run / "labels.db").read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"not a database"):
+        (run / "labels.db").write_bytes(damaged)
+        with pytest.raises(UserError, match=r"label database '.*labels\.db' cannot be read: "):
+            gather([run])
+
+
 def test_a_run_without_a_label_is_told(tmp_path: Path) -> None:
     LabelStore(tmp_path / "labels.db")
     with pytest.raises(UserError, match=r"run '.*' has no label: 0 failed"):
