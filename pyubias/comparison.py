@@ -15,7 +15,7 @@ from pyubias.config import largest
 from pyubias.errors import UserError
 from pyubias.options import print_table
 from pyubias.state import read_json
-from pyubias.visits import Threshold, condition, walks_above, walks_of
+from pyubias.visits import Threshold, conditions, walks_above, walks_of
 
 __all__ = ["compare_runs"]
 
@@ -31,6 +31,15 @@ MEASURES = {
 
 
 @dataclass(frozen=True)
+class Visit:
+    """A walk: the labels of its model, what tells its walker from others, whether it got above."""
+
+    n_labels: int
+    condition: str
+    above: bool
+
+
+@dataclass(frozen=True)
 class Run:
     """One seed of one arm.
 
@@ -42,16 +51,7 @@ class Run:
 
     records: list[dict[str, Any]]
     memory: dict[str, Memory]
-    above: list["Visit"]
-
-
-@dataclass(frozen=True)
-class Visit:
-    """A walk: the labels of its model, what tells its walker from others, whether it got above."""
-
-    n_labels: int
-    condition: str
-    above: bool
+    above: list[Visit]
 
 
 def compare_runs(
@@ -95,10 +95,10 @@ def compare_runs(
     beyond = "" if above is None else f"; above: {above.variable} > {above.value:g}"
     print_table(f"mean ± spread over seeds{beyond}", rows)
     visits = (visit for runs in groups.values() for run in runs for visit in run.above)
-    conditions = list(dict.fromkeys(visit.condition for visit in visits))
-    if len(conditions) > 1:
-        title = f"walks of all seeds{beyond}"
-        print_table(title, [["arm", *conditions], *_by_condition(groups, conditions)])
+    found = list(dict.fromkeys(visit.condition for visit in visits))
+    if len(found) > 1:
+        rows = [["arm", *found], *_by_condition(groups, found)]
+        print_table(f"walks of all seeds{beyond}", rows)
     pictures = {picture: _draw(groups, records)}
     memories = _memories(groups)
     if memories:
@@ -138,12 +138,13 @@ def _read(folder: Path, above: Threshold | None) -> Run:
     first = next((walk for walk in walks if len(walk.cells)), None)
     periodic = first is not None and is_periodic([first])
     flags = walks_above(folder, above) if above is not None else []
+    of_walker = conditions(folder, max(map(len, flags), default=0))
     return Run(
         # a batch without one good label leaves two records of as many labels
         records=list({r["n_labels"]: r for r in records}.values()),
         memory=memory([w for walkers in walks_of(folder) for w in walkers]) if periodic else {},
         above=[
-            Visit(r["n_labels"], condition(folder, w), flag)
+            Visit(r["n_labels"], of_walker[w], flag)
             for r, walkers in zip(records, flags, strict=False)
             for w, flag in enumerate(walkers)
             if flag is not None
@@ -176,16 +177,14 @@ def _count(groups: Mapping[str, Sequence[Run]], records: Sequence[dict[str, Any]
             }
 
 
-def _by_condition(
-    groups: Mapping[str, Sequence[Run]], conditions: Sequence[str]
-) -> list[list[str]]:
+def _by_condition(groups: Mapping[str, Sequence[Run]], found: Sequence[str]) -> list[list[str]]:
     """For each arm, how many of the walks of each condition got above the threshold."""
 
     def cell(runs: Sequence[Run], chosen: str) -> str:
         flags = [v.above for run in runs for v in run.above if v.condition == chosen]
         return f"{sum(flags)} of {len(flags)}"
 
-    return [[arm, *(cell(runs, c) for c in conditions)] for arm, runs in groups.items()]
+    return [[arm, *(cell(runs, c) for c in found)] for arm, runs in groups.items()]
 
 
 def _memories(groups: Mapping[str, Sequence[Run]]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pyubias.exploration import Walk, load_walks, values_of_walker
 from pyubias.settings import validate
 from pyubias.state import read_json
 
-__all__ = ["Threshold", "condition", "walks_above", "walks_of"]
+__all__ = ["Threshold", "conditions", "walks_above", "walks_of"]
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,14 @@ def walks_above(folder: Path, above: Threshold) -> list[list[bool | None]]:
     return [[got_above(walk) for walk in walkers] for walkers in walks_of(folder)]
 
 
-def condition(folder: Path, walker: int) -> str:
-    """What tells a walker of a run from others, as ``temperature 300.0, pressure -2500.0``.
+def conditions(folder: Path, n_walkers: int) -> list[str]:
+    """What tells each walker of a run from others, as ``temperature 300.0, pressure -2500.0``.
 
     Those variables of its script that have a list of values; empty where none has.
     """
     variables = read_json(folder / "config.json")["exploration"].get("variables", {})
     lists = {name: value for name, value in variables.items() if isinstance(value, list)}
-    values = values_of_walker(lists, walker)
-    return ", ".join(f"{name} {value}" for name, value in values.items())
+    return [
+        ", ".join(f"{name} {value}" for name, value in values_of_walker(lists, walker).items())
+        for walker in range(n_walkers)
+    ]
