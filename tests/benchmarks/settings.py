@@ -7,6 +7,7 @@ Each --set is a row, with the settings of the campaign but these; without one, t
 Numbers are means over the runs.
 """
 
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,8 +20,9 @@ from common import arguments, save, show
 from pyubias import Model, export, read_frames, train
 from pyubias.analysis import evaluate
 from pyubias.config import CampaignConfig
+from pyubias.gathering import gather
 from pyubias.settings import validate
-from pyubias.state import LabelStore, read_json
+from pyubias.state import read_json
 
 ERRORS = {"energy_rmse": "E, meV/atom", "forces_rmse": "F, meV/Å", "stress_rmse": "σ, meV/Å³"}
 
@@ -31,7 +33,7 @@ def changed(settings: dict[str, Any], changes: str) -> dict[str, Any]:
     for change in filter(None, changes.split(",")):
         name, _, value = change.partition("=")
         section, _, key = name.partition(".")
-        sections[section][key] = float(value) if "." in value else int(value)
+        sections[section][key] = json.loads(value)
     return sections
 
 
@@ -39,15 +41,15 @@ def measure(run: Path, changes: str, n_labels: int | None) -> dict[str, float]:
     """Errors on the campaign's test set of a model that is trained on its first labels."""
     settings = changed(read_json(run / "config.json"), changes)
     config = validate(CampaignConfig, settings, f"{run} with {changes}")
-    labelled = [f for f in LabelStore(run / "labels.db").frames() if not f.failed][:n_labels]
+    frames, splits, _ = gather([run])
     start = time.process_time()
     trained = train(
-        [f.atoms for f in labelled],
+        frames[:n_labels],
         config.model,
         config.training.model_copy(update={"seed": config.seed}),
         config.uncertainty,
         elements=config.elements,
-        splits=[f.split for f in labelled],
+        splits=splits[:n_labels],
     )
     seconds = time.process_time() - start
     test, _ = read_frames(config.evaluation.test)
