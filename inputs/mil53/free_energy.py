@@ -110,6 +110,19 @@ def draw(grid: Array, curves: dict[str, list[Array]]) -> Figure:
     return figure
 
 
+def heights(grid: Array, ways: list[Array]) -> str:
+    """Of the mean of both ways: the large pore above the closed one, and the barrier between."""
+    mean = 0.5 * (ways[0] + ways[1])
+    closed = int(np.argmin(np.where(grid < 1000.0, mean, np.inf)))
+    large = int(np.argmin(np.where(grid > 1300.0, mean, np.inf)))
+    barrier = float(mean[closed : large + 1].max())
+    apart = np.abs(ways[0] - ways[1]).max()
+    return (
+        f"large pore {mean[large] - mean[closed]:.3f} eV above the closed one, barrier back "
+        f"{barrier - mean[large]:.3f} eV, ways differ by up to {apart:.2f} eV"
+    )
+
+
 def main(
     model: Annotated[Path, typer.Argument(exists=True, help="model file")],
     output: Annotated[Path, Output(help="picture; numbers beside it as .json")] = Path(
@@ -138,6 +151,8 @@ def main(
     numbers = {name: [way.tolist() for way in ways] for name, ways in curves.items()}
     numbers["volume"] = grid.tolist()
     output.with_suffix(".json").write_text(json.dumps(numbers, indent=1) + "\n")
+    for name, ways in curves.items():
+        print(f"{name}: {heights(grid, ways)}")
     draw(grid, curves).savefig(output, dpi=120, bbox_inches="tight")
     print(f"picture: {output}")
 
