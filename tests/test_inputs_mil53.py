@@ -11,6 +11,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.neighborlist import neighbor_list
 
 from pyubias.config import LammpsReference, load_campaign, load_training
 from pyubias.datasets import read_frames
@@ -53,6 +54,19 @@ def test_the_data_file_is_what_the_builder_makes(builder):
     assert (INPUTS / "framework.data").read_text() == builder.data_file(
         builder.large_pore() * SUPERCELL
     )
+
+
+def test_the_data_file_does_not_depend_on_the_order_of_the_neighbor_list(builder, monkeypatch):
+    """ASE sorts by an unstable sort: ties come in another order on another processor."""
+
+    def shuffled(*arguments):
+        columns = neighbor_list(*arguments)
+        order = np.random.default_rng(1).permutation(len(columns[0]))
+        return [column[order] for column in columns]
+
+    monkeypatch.setattr(builder, "neighbor_list", shuffled)
+    made = builder.data_file(builder.large_pore() * SUPERCELL)
+    assert made == (INPUTS / "framework.data").read_text()
 
 
 @pytest.mark.parametrize("phase", ["lp", "cp"])

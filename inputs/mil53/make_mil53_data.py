@@ -81,6 +81,9 @@ def neighbours_of(atoms: Atoms) -> list[list[Neighbour]]:
         *neighbor_list("ijS", atoms, natural_cutoffs(atoms, mult=BOND_FACTOR)), strict=True
     ):
         found[i].append((int(j), tuple(int(c) for c in cell)))
+    # ASE sorts its neighbor list by an unstable sort, whose order of ties depends on the processor
+    for bonded in found:
+        bonded.sort()
     check_bonds(atoms, found)
     check_images(found)
     return found
