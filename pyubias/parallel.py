@@ -1,7 +1,7 @@
-"""Ranks: the only module that knows mpi4py.
+"""MPI ranks. No other module imports mpi4py.
 
-Work that differs in length (walkers, labels) is handed out one item at a time. Ranks that
-wait do so asleep: MPI's own waiting keeps a core busy that a training rank may need.
+Work that differs in length (walkers, labels) is handed out one item at a time. Ranks sleep while
+they wait: MPI's own waiting keeps a core busy that a training rank may need.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ import ase.parallel
 if TYPE_CHECKING:  # torch takes seconds to import
     from torch import Tensor
 
-__all__ = ["Ranks", "Replicas", "own_communicator", "without_launcher"]
+__all__ = ["CollectiveError", "Ranks", "Replicas", "own_communicator", "without_launcher"]
 
 # ASE would otherwise make every file and database access a collective of all ranks
 ase.parallel.world.comm = ase.parallel.DummyMPI()
@@ -27,11 +27,27 @@ ase.parallel.world.comm = ase.parallel.DummyMPI()
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 POLL = 0.01  # s
-# which rank one is, in MPICH's Hydra, Open MPI and SLURM; not where ranks may run
+# these hold the number of a rank in MPICH's Hydra, Open MPI and SLURM; not where ranks may run
 LAUNCHER_VARIABLES = (
     *("PMI_", "PMIX_", "MPI_LOCAL", "HYDI_", "OMPI_COMM_WORLD_", "OMPI_MCA_"),
     *("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID", "SLURM_GTIDS", "SLURM_STEP"),
 )
+
+
+class CollectiveError(Exception):
+    """An error that all ranks of a group raise together.
+
+    Attributes:
+        error: the original error.
+        n_ranks: size of the group.
+        reported_elsewhere: whether another rank of the group reports the error to the user.
+    """
+
+    def __init__(self, error: Exception, n_ranks: int, reported_elsewhere: bool) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.n_ranks = n_ranks
+        self.reported_elsewhere = reported_elsewhere
 
 
 class Ranks:
@@ -59,7 +75,7 @@ class Ranks:
         return Ranks(self.communicator.Split(color, self.rank))
 
     def wait_for_all(self) -> None:
-        """A barrier that sleeps."""
+        """A barrier whose ranks sleep."""
         request = self.communicator.Ibarrier()
         while not request.Test():
             time.sleep(POLL)
@@ -72,7 +88,7 @@ class Ranks:
         return self.communicator.bcast(value, root=0)
 
     def on_root(self, function: Callable[[], Result]) -> Result:
-        """Run on the root while the others sleep; its result, or its exception, everywhere."""
+        """Run on the root while the others sleep; every rank gets its result, or its error."""
         if self.size == 1:
             return function()
         outcome: tuple[bool, Any] = (True, None)
@@ -87,13 +103,17 @@ class Ranks:
         return value
 
     def fail(self, error: Exception) -> NoReturn:
-        """Raise an error that all ranks of the group know; only the root need tell the user."""
-        error.told_by_root = not self.is_root  # type: ignore[attr-defined]
-        error.known_to = self.size  # type: ignore[attr-defined]
-        raise error
+        """Raise an error that every rank of the group has; only the root reports it.
+
+        Raises:
+            CollectiveError: on several ranks. A single rank raises the error itself.
+        """
+        if self.size == 1:
+            raise error
+        raise CollectiveError(error, self.size, not self.is_root) from error
 
     def together(self, function: Callable[[], Result]) -> Result:
-        """Run on every rank; if it fails on one, its exception everywhere."""
+        """Run on every rank; if it fails on one, every rank raises that error."""
         if self.size == 1:
             return function()
         result, failure = None, None
@@ -147,7 +167,7 @@ class Ranks:
         ranks_per_item: int = 1,
         group_function: Callable[[Item, "Ranks"], Result] | None = None,
     ) -> list[Result]:
-        """Results of all items, in order, on every rank; each item goes to who is free.
+        """Results of all items, in order, on every rank; each item goes to a rank that is free.
 
         Items are claimed by creating a file, so that no rank has to answer others while it
         works. `function` must not raise: one rank that stops leaves the others waiting.
@@ -183,7 +203,7 @@ class Ranks:
 
     def abort(self, code: int) -> None:
         """End all ranks of the program, also those that wait for this one."""
-        # mpirun loses what was printed just before
+        # mpirun would lose what was printed just before
         time.sleep(1.0)
         self.communicator.Abort(code)
 
@@ -199,7 +219,7 @@ class Replicas:
         self.size = size
 
     def part(self, items: Sequence[Item]) -> Sequence[Item]:
-        """Those of the items, the same on all, that are this rank's."""
+        """This rank's slice of `items`, which all ranks hold."""
         return items[self.rank :: self.size]
 
     def add_up(self, tensors: "Sequence[Tensor | None]") -> None:
@@ -217,10 +237,10 @@ class Replicas:
 
 @contextlib.contextmanager
 def without_launcher() -> Iterator[None]:
-    """An environment in which programs that are started do not take themselves for a rank.
+    """An environment in which started programs run alone, and not as MPI ranks of this program.
 
-    MPI's launchers tell a rank who it is by environment variables, which a program that it starts
-    inherits; one with an MPI of its own would wait for the other ranks, or join them.
+    MPI's launchers pass the number of a rank in environment variables, which the programs that it
+    starts inherit. A program with an MPI of its own would wait for the other ranks, or join them.
     """
     hidden = {k: v for k, v in os.environ.items() if k.startswith(LAUNCHER_VARIABLES)}
     for name in hidden:

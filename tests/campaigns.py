@@ -23,7 +23,17 @@ import yaml
 
 ALA2 = Path(__file__).parents[1] / "inputs" / "ala2"
 TIMES = ("wall_s", "seconds")
-ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+TESTS = Path(__file__).parent
+# programs that tests start find test modules, whatever room these are in
+PYTHONPATH = os.pathsep.join(
+    [str(TESTS), *(str(p) for p in TESTS.iterdir() if p.is_dir()), os.environ.get("PYTHONPATH", "")]
+)
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MPLBACKEND": "agg",
+    "PYTHONPATH": PYTHONPATH.rstrip(os.pathsep),
+}
 Changes = dict[str, Any]
 
 
@@ -118,7 +128,7 @@ class Commands:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | ENVIRONMENT | {"PYTHONPATH": str(Path(__file__).parent)},
+            env=os.environ | ENVIRONMENT,
         )
         self.n_started = 0
 
@@ -198,8 +208,9 @@ def serve() -> None:
     """Answer requests from standard input until it is closed."""
     import torch._dynamo  # noqa: F401  (the optimiser imports it when it is first made)
 
+    import pyubias.campaign.loop
     import pyubias.cli
-    import pyubias.report  # noqa: F401
+    import pyubias.report.campaign  # noqa: F401
 
     for line in sys.stdin:
         request = json.loads(line)
@@ -247,8 +258,8 @@ def _run(request: Changes) -> None:
 
 def run_all(files: list[str]) -> None:
     """Campaigns one after the other, on all ranks, without their reports."""
-    from pyubias.campaign import run_campaign
-    from pyubias.config import load_campaign
+    from pyubias.campaign.loop import run_campaign
+    from pyubias.config.loading import load_campaign
     from pyubias.parallel import Ranks
 
     ranks = Ranks()

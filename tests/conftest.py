@@ -11,10 +11,10 @@ import torch
 from ase import Atoms
 from hypothesis import settings
 
-from pyubias.config import ModelConfig, TrainingConfig, UncertaintyConfig
-from pyubias.datasets import read_frames
-from pyubias.exporting import export
-from pyubias.training import Trained, train
+from pyubias.config.schema import ModelConfig, TrainingConfig, UncertaintyConfig
+from pyubias.training.export import export
+from pyubias.training.reading import read_frames
+from pyubias.training.train import Trained, train
 
 torch.set_num_threads(1)
 torch.set_warn_always(True)  # a warning must not depend on which test came first

@@ -9,8 +9,8 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from numpy.typing import NDArray
 
-from pyubias.graphs import build_graph
-from pyubias.potential import Potential
+from pyubias.model.graphs import build_graph
+from pyubias.model.potential import Potential
 
 Array = NDArray[np.float64]
 ELEMENTS = ["C", "H", "O"]

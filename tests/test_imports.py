@@ -1,8 +1,9 @@
-"""The direction of imports: each group of modules imports only groups to its left, and itself."""
+"""The direction of imports: each room imports only rooms above it in the list, and itself."""
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,119 +11,104 @@ import pytest
 import pyubias
 
 PACKAGE = Path(pyubias.__file__).parent
-GROUPS = [
-    "errors plugin kernels contract settings parallel",
+ROOMS = [
+    "errors",
+    "files",
+    "console",
+    "plugin",
+    "parallel",
     "config",
-    "graphs guards datasets selection levels calibration",
-    "potential uncertainty",
-    "objective",
-    "fitting",
-    "training exporting",
-    "lammps_library calculator metadynamics exploration labelling",
-    "state analysis cells progress",
-    "candidates visits gathering",
-    "stages records campaign figures options pages cell_report report comparison "
-    "relabelling rehearsal templates doctor",
+    "molecules",
+    "model",
+    "contract",
+    "training",
+    "lammps",
+    "reference",
+    "analysis",
+    "campaign",
+    "report",
+    "diversity.measure",
+    "diversity.domain",
+    "diversity.study",
     "cli",
 ]
-DIVERSITY = [
-    "bonds measures scores force_field intervals",
-    "molecules",
-    "geometry conformers",
-    "census",
-    "overlap domain allocation sets config",
-    "plan",
-    "figures findings arms walkers",
-    "summary study_report pool applicability",
-    "study report",
-    "commands",
-]
+FILES = sorted(p for p in PACKAGE.rglob("*.py") if p.parent != PACKAGE or p.stem != "__init__")
+MODULES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in FILES}
 
 
-def ranks(groups):
-    return {name: rank for rank, group in enumerate(groups) for name in group.split()}
+def room_of(module: str) -> str | None:
+    """The room that a module is in; None for the packages around rooms."""
+    found = [room for room in ROOMS if module == room or module.startswith(f"{room}.")]
+    return found[0] if found else None
 
 
-RANK, DIVERSITY_RANK = ranks(GROUPS), ranks(DIVERSITY)
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
-DIVERSITY_MODULES = sorted(
-    f"diversity/{path.stem}"
-    for path in (PACKAGE / "diversity").glob("*.py")
-    if path.stem != "__init__"
-)
-
-
-def imported(statements):
-    """Dotted names of all modules that these statements, or what they contain, import."""
+def imported(statements: list[ast.stmt]) -> Iterator[str]:
+    """Names of modules, also of those that functions import."""
     for statement in statements:
         for node in ast.walk(statement):
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
                 assert node.level == 0, "imports are absolute"
+                assert node.module is not None
                 yield node.module
                 yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def parsed(module):
-    return ast.parse((PACKAGE / f"{module}.py").read_text()).body
+def parsed(path: Path) -> list[ast.stmt]:
+    return ast.parse(path.read_text()).body
 
 
 class WithoutFunctions(ast.NodeTransformer):
     """Leaves the statements that run on import."""
 
-    def visit_FunctionDef(self, node):
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         return None
 
 
-def at_module_level(module):
-    tree = ast.Module(body=parsed(module), type_ignores=[])
+def at_module_level(path: Path) -> list[ast.stmt]:
+    tree = ast.Module(body=parsed(path), type_ignores=[])
     return WithoutFunctions().visit(tree).body
 
 
-def top_levels(statements):
+def top_levels(statements: list[ast.stmt]) -> set[str]:
     return {name.split(".")[0] for name in imported(statements)}
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_a_module_imports_only_groups_to_its_left(module):
-    assert module in RANK, "a new module wants a place in GROUPS and in the design"
-    names = [name.split(".") for name in imported(parsed(module))]
-    ours = {name[1] for name in names if name[0] == "pyubias" and len(name) > 1}
-    assert {name for name in ours & set(RANK) if RANK[name] > RANK[module]} == set()
-    assert ours <= {*RANK, "diversity", "__version__"}
-    # the campaign knows molecules, and nothing else of the second strand
-    theirs = {name[2] for name in names if name[:2] == ["pyubias", "diversity"] and len(name) > 2}
-    assert theirs <= {"commands"} if module == "cli" else theirs <= {"molecules"}
+def test_a_room_imports_only_rooms_above_it(module: str) -> None:
+    mine = room_of(module)
+    assert mine or module == "diversity.__init__", "a new room wants a place in ROOMS"
+    names = {name for name in imported(parsed(MODULES[module])) if name.startswith("pyubias.")}
+    rooms = {room_of(name.removeprefix("pyubias.")) for name in names} - {None}
+    below = {room for room in rooms if ROOMS.index(room) > ROOMS.index(mine)}
+    assert below == set()
 
 
-@pytest.mark.parametrize("module", DIVERSITY_MODULES)
-def test_a_module_of_diversity_imports_only_groups_to_its_left(module):
-    name = module.removeprefix("diversity/")
-    assert name in DIVERSITY_RANK, "a new module wants a place in DIVERSITY"
-    names = [found.split(".") for found in imported(parsed(module))]
-    theirs = {found[2] for found in names if found[:2] == ["pyubias", "diversity"] if found[2:]}
-    assert {t for t in theirs if DIVERSITY_RANK[t] > DIVERSITY_RANK[name]} == set()
-    assert not {"campaign", "stages", "report", "cli"} & {
-        found[1] for found in names if found[0] == "pyubias" and found[1:]
-    }
+def test_the_rooms_are_explained_in_their_readme() -> None:
+    text = (PACKAGE / "README.md").read_text()
+    for entry in {path.relative_to(PACKAGE).parts[0] for path in FILES}:
+        assert f"`{entry.removesuffix('.py')}" in text, f"README.md has no line about {entry}"
 
 
-def test_only_molecules_and_their_geometries_know_rdkit():
-    knowing = {m for m in DIVERSITY_MODULES if "rdkit" in top_levels(parsed(m))}
-    assert knowing == {f"diversity/{name}" for name in ("molecules", "conformers", "force_field")}
+def modules_that_import(name: str) -> set[str]:
+    return {module for module, path in MODULES.items() if name in top_levels(parsed(path))}
 
 
-def test_only_parallel_knows_mpi4py():
-    assert [m for m in MODULES if "mpi4py" in top_levels(parsed(m))] == ["parallel"]
+def test_only_the_room_of_molecules_imports_rdkit() -> None:
+    assert {room_of(module) for module in modules_that_import("rdkit")} == {"molecules"}
 
 
-@pytest.mark.parametrize("module", [*MODULES, *DIVERSITY_MODULES])
-def test_lammps_and_mpi4py_are_not_imported_at_module_level(module):
-    assert not {"lammps", "mpi4py"} & top_levels(at_module_level(module))
+def test_only_parallel_imports_mpi4py() -> None:
+    assert modules_that_import("mpi4py") == {"parallel"}
 
 
-def loaded_after(statement):
+@pytest.mark.parametrize("module", MODULES)
+def test_lammps_and_mpi4py_are_not_imported_at_module_level(module: str) -> None:
+    assert not {"lammps", "mpi4py"} & top_levels(at_module_level(MODULES[module]))
+
+
+def loaded_after(statement: str) -> set[str]:
     program = f"{statement}\nimport sys\nprint(*sys.modules)"
     run = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
@@ -130,19 +116,25 @@ def loaded_after(statement):
     return set(run.stdout.split())
 
 
-def test_importing_the_package_does_not_load_torch():
+def test_importing_the_package_does_not_load_torch() -> None:
     """Every start of `lmp` does both, to find the plugin."""
     loaded = loaded_after("import pyubias\nimport pyubias.plugin")
     assert "pyubias.plugin" in loaded
     assert not {"torch", "numpy", "ase", "mpi4py", "lammps"} & loaded
 
 
-def test_every_public_name_can_be_imported():
+def test_the_command_line_answers_before_it_loads_torch() -> None:
+    loaded = loaded_after("import pyubias.cli")
+    assert "typer" in loaded
+    assert not {"torch", "numpy", "ase", "scipy", "matplotlib", "mpi4py", "lammps"} & loaded
+
+
+def test_every_public_name_can_be_imported() -> None:
     for name in pyubias.__all__:
         assert getattr(pyubias, name).__module__.startswith("pyubias.")
     assert set(pyubias.__all__) <= set(dir(pyubias))
 
 
-def test_a_name_that_is_not_there_is_no_attribute():
+def test_a_name_that_is_not_there_is_no_attribute() -> None:
     with pytest.raises(AttributeError, match="module 'pyubias' has no attribute 'trian'"):
         pyubias.trian  # noqa: B018

@@ -10,7 +10,7 @@ from typing import Dict, Optional, Tuple  # noqa: UP035  (what TorchScript knows
 import torch
 from torch import Tensor, nn
 
-from pyubias.contract import Metadata, save
+from pyubias.model.archive import Metadata, save
 
 
 class Toy(nn.Module):

@@ -10,9 +10,9 @@ from ase.cluster import Icosahedron
 from torch import Tensor, nn
 
 from pyubias import Metadata, Model, conformal_factor
-from pyubias.contract import save
-from pyubias.graphs import build_graph
-from pyubias.uncertainty import PosteriorHead
+from pyubias.model.archive import save
+from pyubias.model.graphs import build_graph
+from pyubias.model.heads import PosteriorHead
 
 
 class Morse(nn.Module):

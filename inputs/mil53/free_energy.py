@@ -21,10 +21,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.integrate import cumulative_trapezoid
 
-from pyubias.exploration import write_structure
-from pyubias.lammps_library import open_lammps
-from pyubias.metadynamics import FIX, attach
-from pyubias.options import Output
+from pyubias.cli.options import Output
+from pyubias.lammps.data_file import write_structure
+from pyubias.lammps.library import open_lammps
+from pyubias.lammps.metadynamics import FIX, attach
 
 Array = NDArray[np.float64]
 CELLS = 2

@@ -15,7 +15,7 @@ import numpy as np
 from ase import Atoms
 from make_mil53_data import HERE, data_file, large_pore
 
-from pyubias.lammps_library import open_lammps
+from pyubias.lammps.library import open_lammps
 
 SUPERCELL = (1, 1, 2)
 SQUEEZE = """\

@@ -20,10 +20,11 @@ from ase import Atoms
 from make_mil53_data import HERE, data_file
 from numpy.typing import NDArray
 
-from pyubias.config import load_reference
-from pyubias.labelling import label_frame, open_reference
-from pyubias.lammps_library import open_lammps
-from pyubias.metadynamics import FIX, VolumeBias, attach
+from pyubias.config.loading import load_reference
+from pyubias.lammps.library import open_lammps
+from pyubias.lammps.metadynamics import FIX, VolumeBias, attach
+from pyubias.reference.label import label_frame
+from pyubias.reference.open import open_reference
 
 VOLUMES = np.linspace(750.0, 1550.0, 41)  # Å³ of 76 atoms
 FRAMES = 3  # at each of them

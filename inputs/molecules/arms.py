@@ -9,10 +9,10 @@ from pathlib import Path
 
 import yaml
 
-from pyubias.analysis import evaluate
-from pyubias.calculator import Model
-from pyubias.datasets import read_frames
-from pyubias.state import LabelStore
+from pyubias.analysis.residuals import evaluate
+from pyubias.campaign.label_store import LabelStore
+from pyubias.model.prediction import Model
+from pyubias.training.reading import read_frames
 
 HERE = Path(__file__).parent
 ARMS = {

@@ -13,8 +13,8 @@ from ase import Atoms, units
 from ase.calculators.calculator import Calculator, all_changes
 from ase.md.langevin import Langevin
 
-from pyubias.graphs import build_graph, forces_from
-from pyubias.training import Trained
+from pyubias.model.graphs import build_graph, forces_from
+from pyubias.training.train import Trained
 
 TAU = 0.25
 
@@ -27,9 +27,9 @@ class EagerBiased(Calculator):
     def __init__(self, trained: Trained, biased: bool) -> None:
         super().__init__()
         self.trained = trained
-        self.potential = trained.members[0].set_dtype(torch.float64)
+        self.potential = trained.potential.members[0].set_dtype(torch.float64)
         self.potential.descriptor.fused = False
-        self.features = trained.features.to(torch.float64)
+        self.features = trained.potential.feature_map.to(torch.float64)
         self.biased = biased
 
     def calculate(
@@ -45,8 +45,8 @@ class EagerBiased(Calculator):
         (gradient,) = torch.autograd.grad(energy, vectors, retain_graph=self.biased)
         forces = forces_from(graph, gradient)
         if self.biased:
-            u = self.trained.head.total(self.features(inputs, sensitivities).mean(0))
-            self.trained.head.atomic(self.features(inputs, sensitivities).detach())
+            u = self.trained.potential.head.total(self.features(inputs, sensitivities).mean(0))
+            self.trained.potential.head.atomic(self.features(inputs, sensitivities).detach())
             (gradient,) = torch.autograd.grad(u, vectors)
             push = -forces_from(graph, gradient)
             forces = forces + TAU * forces.norm() / push.norm() * push

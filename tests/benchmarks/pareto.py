@@ -20,8 +20,8 @@ from pyubias import (
     export,
     train,
 )
-from pyubias.analysis import evaluate
-from pyubias.calculator import Model
+from pyubias.analysis.residuals import evaluate
+from pyubias.model.prediction import Model
 
 DEFAULT = {"hidden": [64, 64], "n_radial": 5, "n_basis": 12, "projections": 128}
 VARIATIONS = [

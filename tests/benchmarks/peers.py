@@ -33,7 +33,7 @@ from common import (
 )
 
 from pyubias import ModelConfig, TrainingConfig, export, train
-from pyubias.lammps_library import open_lammps
+from pyubias.lammps.library import open_lammps
 
 ELEMENTS = ("C", "H", "N", "O")
 MASSES = (12.011, 1.008, 14.007, 15.999)

@@ -26,9 +26,9 @@ from pyubias import (
     read_frames,
     train,
 )
-from pyubias.calculator import Model
-from pyubias.potential import n_invariants
-from pyubias.uncertainty import SKETCH_GROUPS
+from pyubias.model.descriptor import n_invariants
+from pyubias.model.features import SKETCH_GROUPS
+from pyubias.model.prediction import Model
 
 ELEMENTS = ["C", "H", "N", "O"]
 MOMENTS = 20  # unique components of Ψ_0 … Ψ_3

@@ -18,11 +18,11 @@ import numpy as np
 from common import arguments, save, show
 
 from pyubias import Model, export, read_frames, train
-from pyubias.analysis import evaluate
-from pyubias.config import CampaignConfig
-from pyubias.gathering import gather
-from pyubias.settings import validate
-from pyubias.state import read_json
+from pyubias.analysis.residuals import evaluate
+from pyubias.cli.train import gather
+from pyubias.config.schema import CampaignConfig
+from pyubias.config.yaml_settings import validate
+from pyubias.files import read_json
 
 ERRORS = {"energy_rmse": "E, meV/atom", "forces_rmse": "F, meV/Å", "stress_rmse": "σ, meV/Å³"}
 

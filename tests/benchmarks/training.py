@@ -19,9 +19,9 @@ from ase import Atoms
 from common import ALA2, arguments, save, show
 
 from pyubias import ModelConfig, TrainingConfig, load_campaign, read_frames
-from pyubias.datasets import Sample, make_sample
-from pyubias.fitting import fit, set_reference
-from pyubias.potential import Potential
+from pyubias.model.potential import Potential
+from pyubias.training.batches import Sample, make_sample
+from pyubias.training.optimise import fit, set_reference
 
 ELEMENTS = ["C", "H", "N", "O"]
 LADDER = (50, 100, 200, 400, 800)

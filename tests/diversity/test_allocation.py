@@ -5,14 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from pyubias.diversity.allocation import (
+from pyubias.diversity.measure.measures import variance_components
+from pyubias.diversity.study.allocation import (
     LearningCurve,
     Observation,
     check_on_other_half,
     fit_curve,
     recommend,
     two_stage_conformers,
-    variance_components,
 )
 
 ARMS = [(4, 16), (8, 8), (16, 4), (32, 2), (64, 1), (16, 1), (16, 2), (16, 8)]

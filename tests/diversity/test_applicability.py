@@ -8,10 +8,10 @@ import pytest
 from ase import Atoms
 from campaigns import shared_commands
 
-from pyubias.calculator import Model
-from pyubias.diversity.applicability import judge, judgement_rows
-from pyubias.diversity.conformers import embed
+from pyubias.diversity.domain.error_bars import judge, judgement_rows
 from pyubias.errors import UserError
+from pyubias.model.prediction import Model
+from pyubias.molecules.conformers import embed
 
 SEEN = slice(12, 20)
 

@@ -5,10 +5,10 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
 
-from pyubias.diversity.census import SAME, take_census
-from pyubias.diversity.conformers import embed
-from pyubias.diversity.measures import torsion_coverage
-from pyubias.diversity.overlap import overlaps
+from pyubias.diversity.measure.census import SAME, take_census
+from pyubias.diversity.measure.measures import torsion_coverage
+from pyubias.diversity.measure.overlap import overlaps
+from pyubias.molecules.conformers import embed
 
 
 def labelled(name: str, seed: int, energy: float = 0.0) -> Atoms:

@@ -10,9 +10,9 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from campaigns import shared_commands
 
-from pyubias.diversity import summary
-from pyubias.diversity.report import diversity_page, overlap_rows, summary_rows
-from pyubias.diversity.summary import measure_diversity
+from pyubias.diversity.measure import summary
+from pyubias.diversity.measure.report import diversity_page, overlap_rows, summary_rows
+from pyubias.diversity.measure.summary import measure_diversity
 from pyubias.errors import UserError
 
 NAMES = ["CH3CH2OH", "CH3OCH3", "C6H6", "CH3COOH"]

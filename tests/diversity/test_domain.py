@@ -6,16 +6,16 @@ import pytest
 from ase.build import molecule
 from campaigns import shared_commands
 
-from pyubias.calibration import attainable_coverage
-from pyubias.diversity.census import take_census
-from pyubias.diversity.domain import (
+from pyubias.diversity.domain.error_bars import (
     fit_factors,
     held_out,
-    novelty,
     smallest_calibration,
     state_promises,
 )
+from pyubias.diversity.domain.novelty import novelty
+from pyubias.diversity.measure.census import take_census
 from pyubias.errors import UserError
+from pyubias.training.conformal import attainable_coverage
 
 
 def rattled(name: str, seed: int, size: float = 0.03):

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from pyubias.diversity import findings as findings_module
-from pyubias.diversity.config import (
+from pyubias.diversity.measure.measures import VarianceSplit
+from pyubias.diversity.study import findings as findings_module
+from pyubias.diversity.study.config import (
     ArmsConfig,
     FixedBudget,
     FixedMolecules,
     PoolConfig,
     StudyConfig,
 )
-from pyubias.diversity.findings import draw_findings
-from pyubias.diversity.intervals import geometric, interval, ratio
-from pyubias.diversity.measures import VarianceSplit
-from pyubias.diversity.plan import TESTS, arms_of
+from pyubias.diversity.study.findings import draw_findings
+from pyubias.diversity.study.intervals import geometric, interval, ratio
+from pyubias.diversity.study.plan import TESTS, arms_of
 
 ARMS = ArmsConfig(
     fixed_budget=FixedBudget(labels=16, molecules=[1, 2, 4, 8, 16]),

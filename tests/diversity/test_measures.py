@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyubias.diversity import measures
-from pyubias.diversity.measures import (
+from pyubias.diversity.measure import measures
+from pyubias.diversity.measure.measures import (
     effective_conformers,
     environment_entropy,
     hill_number,

@@ -5,9 +5,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from pyubias.calibration import attainable_coverage
-from pyubias.config import UncertaintyConfig
-from pyubias.diversity.config import (
+from pyubias.config.schema import UncertaintyConfig
+from pyubias.config.yaml_settings import ConfigError
+from pyubias.diversity.study.config import (
     ArmsConfig,
     FixedBudget,
     FixedMolecules,
@@ -15,8 +15,7 @@ from pyubias.diversity.config import (
     PoolConfig,
     StudyConfig,
 )
-from pyubias.diversity.molecules import Molecule
-from pyubias.diversity.plan import (
+from pyubias.diversity.study.plan import (
     arms_of,
     assign_roles,
     needed,
@@ -24,10 +23,9 @@ from pyubias.diversity.plan import (
     share_out,
     training_set,
 )
-from pyubias.diversity.plan import (
-    test_sets as sets_of,
-)
-from pyubias.settings import ConfigError
+from pyubias.diversity.study.plan import test_sets as sets_of
+from pyubias.molecules.identity import Molecule
+from pyubias.training.conformal import attainable_coverage
 
 ARMS = ArmsConfig(
     fixed_budget=FixedBudget(labels=16, molecules=[2, 4, 16]),

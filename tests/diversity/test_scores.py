@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pyubias.diversity.scores import Outcomes, score
+from pyubias.diversity.study.scores import Outcomes, score
 
 
 def outcomes(molecules: list[int], true: list[float], predicted: list[float]) -> Outcomes:

@@ -8,14 +8,14 @@ import pytest
 import yaml
 from campaigns import mpirun, shared_commands
 
-from pyubias.diversity import study
-from pyubias.diversity.arms import ArmError
-from pyubias.diversity.config import load_study
-from pyubias.diversity.plan import Arm
-from pyubias.diversity.pool import Candidate
+from pyubias.campaign.label_store import LabelStore
+from pyubias.diversity.study import run as study
+from pyubias.diversity.study.arms import ArmError
+from pyubias.diversity.study.config import load_study
+from pyubias.diversity.study.plan import Arm
+from pyubias.diversity.study.pool import Candidate
 from pyubias.errors import UserError
 from pyubias.parallel import Ranks
-from pyubias.state import LabelStore
 
 pytest.importorskip("tblite")
 

@@ -30,13 +30,14 @@ from harness import (
 )
 from toys import save_toy
 
-from pyubias.calculator import Model
-from pyubias.config import ModelConfig, UncertaintyConfig
-from pyubias.exporting import export
-from pyubias.graphs import concatenate, forces_from, strain_gradient_from
-from pyubias.potential import Potential
-from pyubias.training import Trained
-from pyubias.uncertainty import PosteriorHead, SketchedFeatures
+from pyubias.config.schema import ModelConfig, UncertaintyConfig
+from pyubias.model.graphs import concatenate, forces_from, strain_gradient_from
+from pyubias.model.heads import PosteriorHead
+from pyubias.model.potential import Potential
+from pyubias.model.prediction import Model
+from pyubias.model.uncertain_potential import UncertainPotential
+from pyubias.training.export import export
+from pyubias.training.train import Trained
 
 # `processors` for 1, 2 and 4 ranks: every direction alone, and a plane
 ONE_RANK = "1 1 1"
@@ -137,10 +138,9 @@ def save_gmnn(path: Path, structures: list[Atoms], elements: list[str]) -> Train
     model = ModelConfig(cutoff=4.0, n_radial=3, n_basis=6, hidden=[12, 12])
     uncertainty = UncertaintyConfig(projections=24)
     potential = Potential(elements, model.cutoff, model.n_radial, model.n_basis, model.hidden)
-    widths = [layer.weight.shape[1] for layer in potential.network.layers] + [1]
-    features = SketchedFeatures(widths, uncertainty.projections)
-    placeholder = PosteriorHead(torch.eye(24).double(), torch.eye(24).double())
-    trained = Trained([potential], features, placeholder, model, uncertainty, "random weights")
+    uncertain = UncertainPotential([potential], model, uncertainty)
+    uncertain.head = PosteriorHead(torch.eye(24).double(), torch.eye(24).double())
+    trained = Trained(uncertain, model, uncertainty, "random weights")
     export(trained, path)
     # atomic features of the exported file itself, in float64
     fresh = Model(path)
@@ -150,7 +150,7 @@ def save_gmnn(path: Path, structures: list[Atoms], elements: list[str]) -> Train
             "features"
         ]
     means = graph.sum_over_atoms(atomic) / graph.atoms_per_structure[:, None]
-    trained.head = PosteriorHead(means, atomic)
+    trained.potential.head = PosteriorHead(means, atomic)
     export(trained, path)
     return trained
 

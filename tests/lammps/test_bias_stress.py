@@ -8,7 +8,7 @@ import toys
 from ase import Atoms
 from harness import FULL_PRECISION, NKTV2P, Run, columns, lmp, random_atoms, write_data
 
-from pyubias.calculator import Model
+from pyubias.model.prediction import Model
 
 TAU_STRESS = 4.0
 BAROSTATS = {

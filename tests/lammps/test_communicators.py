@@ -9,7 +9,7 @@ import pytest
 import toys
 from harness import BIN, lmp, random_atoms, write_data
 
-from pyubias.calculator import Model
+from pyubias.model.prediction import Model
 
 SCRIPT = """
 units metal
@@ -62,7 +62,7 @@ def test_error_in_one_partition_says_so_and_does_not_hang(folder):
 PROGRAM = """
 import sys
 from mpi4py import MPI
-from pyubias.lammps_library import open_lammps
+from pyubias.lammps.library import open_lammps
 
 world = MPI.COMM_WORLD
 half = world.Split(world.rank % 2)

@@ -7,7 +7,7 @@ import pytest
 import toys
 from harness import FULL_PRECISION, Run, columns, lmp, random_atoms, write_data
 
-from pyubias.calculator import Model
+from pyubias.model.prediction import Model
 
 SETUP = """
 units metal

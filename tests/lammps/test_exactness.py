@@ -22,8 +22,8 @@ from exactness import (
 )
 from harness import write_data
 
-from pyubias.calculator import Model
-from pyubias.exporting import export
+from pyubias.model.prediction import Model
+from pyubias.training.export import export
 
 
 @pytest.fixture(scope="module")

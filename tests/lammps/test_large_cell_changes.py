@@ -8,7 +8,7 @@ import toys
 from ase import Atoms
 from harness import FULL_PRECISION, NKTV2P, columns, lmp, random_atoms, write_data
 
-from pyubias.calculator import Model
+from pyubias.model.prediction import Model
 
 CELL = np.array([[9.0, 0.0, 0.0], [1.0, 9.0, 0.0], [-0.5, 0.8, 10.0]])
 DEFORMATIONS = {

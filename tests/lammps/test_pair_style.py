@@ -10,8 +10,8 @@ from ase import Atoms
 from exactness import save_gmnn
 from harness import FULL_PRECISION, NKTV2P, Run, columns, lmp, random_atoms, write_data
 
-from pyubias.calculator import Model
-from pyubias.contract import load
+from pyubias.model.archive import load
+from pyubias.model.prediction import Model
 
 SETUP = """
 units metal

@@ -15,8 +15,8 @@ import torch
 import toys
 from harness import PLUGIN, Run, lmp, random_atoms, write_data
 
-from pyubias.contract import Metadata
-from pyubias.lammps_library import LammpsError, open_lammps
+from pyubias.lammps.library import LammpsError, open_lammps
+from pyubias.model.archive import Metadata
 
 
 @pytest.fixture(scope="module")

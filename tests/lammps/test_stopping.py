@@ -9,7 +9,7 @@ from ase import Atoms
 from exactness import save_gmnn
 from harness import columns, lmp, random_atoms, write_data
 
-from pyubias.calculator import Model
+from pyubias.model.prediction import Model
 
 INPUTS = Path(__file__).parents[2] / "inputs"
 THRESHOLD = 0.4

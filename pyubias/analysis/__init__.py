@@ -1,0 +1,1 @@
+"""Analysis: numbers from frames and predictions."""

@@ -1,0 +1,90 @@
+"""Errors of a model on labelled structures, beside its calibrated uncertainties."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from pyubias.model.prediction import Model, Prediction
+from pyubias.training.conformal import coverage
+from pyubias.training.labels import ENERGY, FORCES, STRESS
+
+__all__ = ["Residuals", "evaluate", "residuals_of", "summarise"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """Residuals (predicted minus true) and uncertainties, flat over all structures.
+
+    An array is empty if no structure has the label.
+
+    Attributes:
+        energy: (structures,), eV/atom.
+        total_uncertainty: (structures,), eV/atom.
+        forces: (components,), eV/Å.
+        atomic: (atoms,), root mean square of the three force residuals of an atom, eV/Å.
+        atomic_uncertainty: (atoms,), eV/Å.
+        stress: (components,), eV/Å³.
+    """
+
+    energy: Array
+    total_uncertainty: Array
+    forces: Array
+    atomic: Array
+    atomic_uncertainty: Array
+    stress: Array
+
+
+def residuals_of(frames: Sequence[Atoms], predictions: Sequence[Prediction]) -> Residuals:
+    """Compare the predictions of structures with their labels."""
+    energy, total_uncertainty, forces, atomic, atomic_uncertainty, stress = [], [], [], [], [], []
+    for atoms, predicted in zip(frames, predictions, strict=True):
+        energy.append((predicted.energy - atoms.info[ENERGY]) / len(atoms))
+        total_uncertainty.append(predicted.total_uncertainty)
+        if FORCES in atoms.arrays:
+            difference = predicted.forces - atoms.arrays[FORCES]
+            forces.append(difference.ravel())
+            atomic.append(np.sqrt(np.square(difference).mean(1)))
+            atomic_uncertainty.append(predicted.atomic_uncertainty)
+        if STRESS in atoms.info and predicted.stress is not None:
+            stress.append(predicted.stress - atoms.info[STRESS])
+    return Residuals(
+        energy=np.array(energy, dtype=np.float64),
+        total_uncertainty=np.array(total_uncertainty, dtype=np.float64),
+        forces=_joined(forces),
+        atomic=_joined(atomic),
+        atomic_uncertainty=_joined(atomic_uncertainty),
+        stress=_joined(stress),
+    )
+
+
+def _joined(parts: list[Array]) -> Array:
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def evaluate(model: Model, frames: Sequence[Atoms]) -> dict[str, float | int | None]:
+    """Errors of a model and coverages of its uncertainties (see `summarise`)."""
+    return summarise(residuals_of(frames, model.predict(frames)))
+
+
+def summarise(residuals: Residuals) -> dict[str, float | int | None]:
+    """Errors, and fractions of residuals that the calibrated uncertainties cover.
+
+    Returns:
+        ``n_structures``; ``*_rmse`` and ``*_mae`` of energy (eV/atom), forces (eV/Å) and stress
+        (eV/Å³); ``total_coverage`` and ``atomic_coverage``. None where there is no label.
+    """
+    summary: dict[str, float | int | None] = {"n_structures": len(residuals.energy)}
+    for name in ("energy", "forces", "stress"):
+        x = getattr(residuals, name)
+        summary[f"{name}_rmse"] = float(np.sqrt(np.mean(np.square(x)))) if len(x) else None
+        summary[f"{name}_mae"] = float(np.mean(np.abs(x))) if len(x) else None
+    summary["total_coverage"] = coverage(residuals.energy, residuals.total_uncertainty)
+    summary["atomic_coverage"] = (
+        coverage(residuals.atomic, residuals.atomic_uncertainty) if len(residuals.atomic) else None
+    )
+    return summary

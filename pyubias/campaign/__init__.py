@@ -1,0 +1,1 @@
+"""Campaigns: the active-learning loop and the folder that it lives in."""

@@ -1,0 +1,113 @@
+"""All labels of a campaign, in an ASE database."""
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ase.db
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from pyubias.errors import UserError
+from pyubias.files import write_with
+from pyubias.training.labels import Label
+
+__all__ = ["LabelStore", "LabelledFrame"]
+
+
+@dataclass(frozen=True)
+class LabelledFrame:
+    """One row of the label database.
+
+    Attributes:
+        key: unique name, such as ``0003-05``.
+        iteration: that the frame was labelled for.
+        split: ``train``, ``validation`` or ``calibration``.
+        walker: that the frame comes from; -1 for start structures and candidates.
+        atoms: with the label, unless it failed.
+        reason: why the label failed; empty if it did not.
+        molecule: key of the molecule; empty unless the campaign asks for it.
+    """
+
+    key: str
+    iteration: int
+    split: str
+    walker: int
+    atoms: Atoms
+    reason: str
+    molecule: str = ""
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.reason)
+
+
+class LabelStore:
+    """All labels of one campaign, in an ASE SQLite database that any rank may write to.
+
+    Args:
+        path: of the database. One process must create it before others open it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.is_file():
+            # ASE makes the tables one by one, and could not read a database that a kill left half
+            write_with(path, lambda temporary: _connect(temporary).count())
+        self.database = _connect(path)
+
+    def add(self, key: str, atoms: Atoms, label: Label | None, reason: str = "") -> None:
+        """Keep a label, or the reason why there is none.
+
+        Args:
+            key: unique name of the frame, such as ``0003-05``.
+            atoms: with iteration, split and walker in ``info``, and molecule where that is known.
+        """
+        columns = {name: atoms.info[name] for name in ("iteration", "split", "walker")}
+        clean = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+        if label is not None:
+            results = {"energy": label.energy, "forces": label.forces}
+            if label.stress is not None:
+                results["stress"] = label.stress
+            clean.calc = SinglePointCalculator(clean, **results)
+        data = {"reason": reason, "molecule": atoms.info.get("molecule", "")}
+        self.database.write(clean, frame=f"f{key}", failed=bool(reason), data=data, **columns)
+
+    def _rows(self, **options: Any) -> Iterator[Any]:
+        try:
+            yield from self.database.select(**options)
+        except sqlite3.DatabaseError as error:
+            raise UserError(f"label database '{self.path}' cannot be read: {error}") from error
+
+    def keys(self) -> set[str]:
+        return {row.frame[1:] for row in self._rows(columns=["id", "key_value_pairs"])}
+
+    def frames(self, up_to_iteration: int | None = None) -> list[LabelledFrame]:
+        """All frames in the order of their keys, with labels under the project's names."""
+        found = []
+        for row in self._rows():
+            if up_to_iteration is not None and row.iteration > up_to_iteration:
+                continue
+            atoms = Atoms(row.numbers, positions=row.positions, cell=row.cell, pbc=row.pbc)
+            if not row.failed:
+                stress = row.stress if "stress" in row else None
+                Label(row.energy, row.forces, stress).attach_to(atoms)
+            found.append(
+                LabelledFrame(
+                    key=row.frame[1:],
+                    iteration=row.iteration,
+                    split=row.split,
+                    walker=row.walker,
+                    atoms=atoms,
+                    reason=row.data.get("reason", ""),
+                    molecule=row.data.get("molecule", ""),
+                )
+            )
+        return sorted(found, key=lambda frame: frame.key)
+
+
+def _connect(path: Path) -> Any:
+    # SQLite locks by itself; ASE's own lock file would outlive a killed process
+    return ase.db.connect(path, type="db", use_lock_file=False)

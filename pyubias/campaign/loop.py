@@ -1,0 +1,212 @@
+"""The active-learning loop: label, train, calibrate, explore, select, and round again.
+
+Every stage is a function of files to a file (see `run_folder`), so that a campaign that was killed
+anywhere continues with the same command and ends with the same result.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pyubias.campaign.arms import Arm, arms_of
+from pyubias.campaign.kept_settings import keep_settings
+from pyubias.campaign.metrics import Metrics
+from pyubias.campaign.progress import Progress, live_table, wants_live_table
+from pyubias.campaign.record import Record, describe
+from pyubias.campaign.run_folder import IterationFolder
+from pyubias.campaign.steps import Steps
+from pyubias.config.schema import CampaignConfig
+from pyubias.errors import UserError
+from pyubias.files import read_json, write_json
+from pyubias.parallel import Ranks
+
+__all__ = ["run_campaign"]
+
+# settings that a resumed campaign may change: `stop` decides when it ends, not what it does, and
+# the control arm keeps settings of its own
+CHANGEABLE = {"stop", "control"}
+# a campaign ends after so many batches in a row without one good label
+MAX_FAILED_BATCHES = 3
+
+
+def run_campaign(
+    config: CampaignConfig, runs: str | Path = "runs", ranks: Ranks | None = None
+) -> Path:
+    """Run or resume a campaign; every rank calls it.
+
+    With a control arm and two ranks or more, the arms share the ranks and run side by side.
+
+    Args:
+        config: from `load_campaign`.
+        runs: folder that the run folder is made in.
+        ranks: default: all MPI ranks.
+
+    Returns:
+        the run folder.
+    """
+    ranks = ranks or Ranks()
+    folder = Path(runs).resolve() / config.name
+    arms = arms_of(config, folder)
+    ranks.on_root(lambda: _prepare(arms))
+    live = ranks.is_root and wants_live_table()
+    with live_table([arm.folder for arm in arms], live):
+        if ranks.size < len(arms):
+            for arm in arms:
+                _run_arm(arm, ranks, _progress(arm, arms[0], ranks, echo=not live))
+        else:
+            mine = ranks.rank * len(arms) // ranks.size
+            group = ranks.split(mine)
+            _run_arm(arms[mine], group, _progress(arms[mine], arms[0], group, echo=not live))
+    ranks.wait_for_all()
+    return folder
+
+
+def _prepare(arms: list[Arm]) -> None:
+    for arm in arms:
+        arm.folder.path.mkdir(parents=True, exist_ok=True)
+        settings = arm.config.model_dump(mode="json")
+        keep_settings(arm.folder.settings, settings, CHANGEABLE, _with_defaults)
+
+
+def _with_defaults(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings of an earlier version with the defaults of the keys that it did not have."""
+    try:
+        return CampaignConfig.model_validate(settings).model_dump(mode="json")
+    except ValueError:  # a key that this version does not have: the comparison names it
+        return settings
+
+
+def _progress(arm: Arm, main: Arm, ranks: Ranks, echo: bool) -> Progress:
+    return Progress(arm.name, arm.folder, main.folder.log, ranks.is_root, echo)
+
+
+def _run_arm(arm: Arm, ranks: Ranks, progress: Progress) -> None:
+    campaign = _Campaign(arm, ranks, progress)
+    hours = arm.config.stop.hours
+    start = time.monotonic()
+    iteration = 0
+    while campaign.iterate(iteration):
+        iteration += 1
+        if hours is not None and time.monotonic() - start > 3600 * hours:
+            progress.log(f"stop.hours = {hours:g} reached; run the same command to go on")
+            break
+
+
+class _Campaign:
+    """One arm while it runs. All its ranks call every method."""
+
+    def __init__(self, arm: Arm, ranks: Ranks, progress: Progress) -> None:
+        self.config = arm.config
+        self.folder = arm.folder
+        self.ranks = ranks
+        self.progress = progress
+        self.steps = Steps(arm.config, arm.folder, ranks, progress)
+        self.labels = self.steps.labels
+        self.metrics = Metrics(arm.config, arm.folder)
+
+    def iterate(self, iteration: int) -> bool:
+        """One turn of the loop; False when the campaign is complete."""
+        folder = self.folder.iteration(iteration)
+        if folder.is_complete:
+            record = folder.read_record()
+            if not (record.last and self._goes_on(record.n_labels, record.forces_rmse)):
+                return not record.last
+            self.ranks.on_root(folder.reopen)  # the budget was raised
+        self.ranks.on_root(lambda: folder.path.mkdir(parents=True, exist_ok=True))
+        seconds: dict[str, float] = {}
+
+        with _timed(folder, "label", seconds, self.ranks):
+            self.steps.label(iteration)
+        frames = [f for f in self.labels.frames(iteration) if not f.failed]
+        if not frames:
+            self.ranks.fail(self._without_labels(iteration))
+        self.progress.update(
+            iteration=iteration, labels=len(frames), label_budget=self.config.stop.labels
+        )
+
+        with _timed(folder, "train", seconds, self.ranks):
+            self.steps.train(iteration, frames)
+        with _timed(folder, "evaluate", seconds, self.ranks):
+            self.steps.evaluate(iteration)
+        last = not self._goes_on(len(frames), read_json(folder.evaluation).get("forces_rmse"))
+        if not last:
+            with _timed(folder, "explore", seconds, self.ranks):
+                self.steps.explore(iteration, frames)
+            with _timed(folder, "select", seconds, self.ranks):
+                self.steps.select(iteration, frames)
+            with _timed(folder, "label", seconds, self.ranks):
+                self.steps.label(iteration + 1)
+        last = last or self._is_exhausted(iteration + 1)
+        self.ranks.on_root(lambda: self._record(iteration, last, seconds))
+        return not last
+
+    def _without_labels(self, iteration: int) -> UserError:
+        reasons = sorted({f.reason for f in self.labels.frames(iteration)})
+        return UserError(
+            f"the reference labelled none of the start structures: {reasons[0]} (all "
+            f"reasons are in {self.labels.path}; fix it and remove {self.folder.path}; bonds "
+            "of a LAMMPS reference want atoms in the images of its data file, not wrapped)"
+        )
+
+    def _goes_on(self, n_labels: int, forces_rmse: float | None) -> bool:
+        stop = self.config.stop
+        reached = (
+            stop.forces_rmse > 0 and forces_rmse is not None and forces_rmse <= stop.forces_rmse
+        )
+        return n_labels < stop.labels and not reached
+
+    def _is_exhausted(self, iteration: int) -> bool:
+        """Whether nothing was selected for this iteration, or labels failed for too long."""
+        known = self.labels.frames()
+        if not any(f.iteration == iteration for f in known):
+            self.progress.log("nothing new was found to label")
+            return True
+        newest = max(f.iteration for f in known if not f.failed)
+        if iteration - newest < MAX_FAILED_BATCHES:
+            return False
+        reason = known[-1].reason
+        self.progress.log(
+            f"the reference failed for the last {MAX_FAILED_BATCHES} batches: {reason}"
+        )
+        return True
+
+    def _record(self, iteration: int, last: bool, seconds: dict[str, float]) -> None:
+        """Write the record of the iteration, and the metrics of all so far."""
+        record = self.metrics.record(iteration, last, seconds, self.labels.frames())
+        records = [*self.metrics.earlier(iteration), record]
+        self.folder.write_records(records)
+        # it marks the iteration as complete, so it comes last
+        write_json(self.folder.iteration(iteration).record, record.to_json())
+        left = self.metrics.seconds_left(records)
+        self._show(record, left)
+
+    def _show(self, record: Record, seconds_left: float) -> None:
+        self.progress.update(
+            force=True,
+            seconds_left=seconds_left,
+            coverage=record.coverage,
+            md_steps=record.md_steps,
+            energy_rmse=record.energy_rmse,
+            forces_rmse=record.forces_rmse,
+        )
+        if record.last:
+            self.progress.stage("done")
+        self.progress.log(describe(record, seconds_left))
+
+
+@contextlib.contextmanager
+def _timed(
+    folder: IterationFolder, stage: str, seconds: dict[str, float], ranks: Ranks
+) -> Iterator[None]:
+    """Add the time of a stage; a stage that was done before a restart keeps its time."""
+    if folder.seconds.is_file():
+        seconds.update(read_json(folder.seconds) | seconds)
+    start = time.perf_counter()
+    yield
+    elapsed = time.perf_counter() - start
+    # a stage that only finds its output must not replace the time that making it took
+    if elapsed > 0.05 or stage not in seconds:
+        seconds[stage] = seconds.get(stage, 0.0) + elapsed
+    ranks.on_root(lambda: write_json(folder.seconds, seconds))

@@ -1,0 +1,106 @@
+"""The metrics of an arm: the record of each iteration, and how long the rest will take."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyubias.analysis.collective_variables import collective_variables, quadtree_coverage
+from pyubias.analysis.residuals import evaluate
+from pyubias.campaign.label_store import LabelledFrame
+from pyubias.campaign.record import Record
+from pyubias.campaign.run_folder import RunFolder
+from pyubias.config.schema import CampaignConfig
+from pyubias.files import read_json
+from pyubias.lammps.walk import Walk
+from pyubias.model.prediction import Model
+
+__all__ = ["Metrics"]
+
+
+class Metrics:
+    """Makes the records of one arm. It reads each walk once and caches what the walk visited.
+
+    Args:
+        config: of the arm.
+        folder: of the arm.
+    """
+
+    def __init__(self, config: CampaignConfig, folder: RunFolder) -> None:
+        self.config = config
+        self.folder = folder
+        self._visited: dict[int, NDArray[np.float64]] = {}
+        self._steps: dict[int, int] = {}
+
+    def earlier(self, iteration: int) -> list[Record]:
+        """The records of the iterations before this one."""
+        return [self.folder.iteration(k).read_record() for k in range(iteration)]
+
+    def record(
+        self, iteration: int, last: bool, seconds: dict[str, float], frames: Sequence[LabelledFrame]
+    ) -> Record:
+        """The record of an iteration whose stages are done.
+
+        Args:
+            iteration: number.
+            last: whether the campaign ends with it.
+            seconds: time of each stage.
+            frames: all in the label database, those of the next iteration included.
+        """
+        folder = self.folder.iteration(iteration)
+        evaluation = read_json(folder.evaluation)
+        used = [f for f in frames if f.iteration <= iteration]
+        new = [f.atoms for f in frames if f.iteration == iteration + 1 and not f.failed]
+        on_new = evaluate(Model(folder.model), new) if new else {}
+        walks = folder.walks()
+        self._visit(iteration, walks)
+        for k in range(iteration):
+            if k not in self._visited:
+                self._visit(k, self.folder.iteration(k).walks())
+        before = self.earlier(iteration)
+        return Record(
+            iteration=iteration,
+            n_labels=sum(not f.failed for f in used),
+            n_failed_labels=sum(f.failed for f in used),
+            molecules=self._molecules(used),
+            coverage=self._coverage(iteration),
+            energy_rmse=evaluation.get("energy_rmse"),
+            forces_rmse=evaluation.get("forces_rmse"),
+            stress_rmse=evaluation.get("stress_rmse"),
+            conformal_coverage=on_new.get("atomic_coverage"),
+            conformal_coverage_total=on_new.get("total_coverage"),
+            test_conformal_coverage=evaluation.get("atomic_coverage"),
+            n_calibration=sum(f.split == "calibration" for f in used if not f.failed),
+            md_steps=sum(self._steps[k] for k in range(iteration + 1)),
+            walkers_crossed=sum(w.crossed for w in walks),
+            walkers_failed=sum(bool(w.failure) for w in walks),
+            wall_s=(before[-1].wall_s if before else 0.0) + sum(seconds.values()),
+            seconds=seconds,
+            last=last,
+        )
+
+    def seconds_left(self, records: Sequence[Record]) -> float:
+        """Time of the iterations that are left, each taking as long as the last complete one."""
+        budget, batch = self.config.stop.labels, self.config.selection.batch_size
+        complete = [sum(r.seconds.values()) for r in records if not r.last]
+        left = -(-max(0, budget - records[-1].n_labels - batch) // batch)
+        return left * complete[-1] if complete and not records[-1].last else 0.0
+
+    def _molecules(self, frames: Sequence[LabelledFrame]) -> int | None:
+        if not self.config.by_molecule:
+            return None
+        return len({f.molecule for f in frames if not f.failed})
+
+    def _visit(self, iteration: int, walks: Sequence[Walk]) -> None:
+        variables = self.config.evaluation.collective_variables
+        points = [collective_variables(walk.frames(), variables) for walk in walks]
+        empty = np.zeros((0, len(variables)))
+        self._visited[iteration] = np.concatenate(points) if points else empty
+        self._steps[iteration] = sum(walk.steps for walk in walks)
+
+    def _coverage(self, iteration: int) -> float | None:
+        variables = self.config.evaluation.collective_variables
+        if not variables:
+            return None
+        visited = np.concatenate([self._visited[k] for k in range(iteration + 1)])
+        return quadtree_coverage(visited, [v.bounds for v in variables])

@@ -1,0 +1,174 @@
+"""The folder of a run: the path of everything in it, and what is done.
+
+    runs/NAME/config.json            the settings
+              labels.db              all labels; failed ones with their reason
+              iterations/0003/       potential.ckpt  model.pt  evaluation.json  walkers/00.npz
+                                     selection.traj  seconds.json  record.json
+              metrics.json  model.pt  report.html  visited.png  log.txt  status.json
+              control/               the same for the control arm
+
+A label enters the database the moment it exists. Every other stage is done if and only if its
+output file exists, and files appear under their names only when they are complete. Resuming a
+campaign needs nothing else.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyubias.campaign.record import Record
+from pyubias.config.schema import CampaignConfig
+from pyubias.config.yaml_settings import validate
+from pyubias.errors import UserError
+from pyubias.files import read_json, write_json
+from pyubias.lammps.walk import Walk, load_walks
+
+__all__ = ["IterationFolder", "RunFolder"]
+
+
+@dataclass(frozen=True)
+class IterationFolder:
+    """The files of one iteration."""
+
+    path: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "potential.ckpt"
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model.pt"
+
+    @property
+    def evaluation(self) -> Path:
+        """Errors of the model on the test set, as JSON."""
+        return self.path / "evaluation.json"
+
+    @property
+    def walkers(self) -> Path:
+        return self.path / "walkers"
+
+    def walk(self, walker: int) -> Path:
+        """The frames of one walker."""
+        return self.walkers / f"{walker:02d}.npz"
+
+    def walker(self, walker: int) -> Path:
+        """The folder in which LAMMPS runs one walker."""
+        return self.walkers / f"{walker:02d}"
+
+    @property
+    def selection(self) -> Path:
+        """The frames that the next iteration labels; empty if there are none."""
+        return self.path / "selection.traj"
+
+    @property
+    def seconds(self) -> Path:
+        """The time of each stage, as JSON."""
+        return self.path / "seconds.json"
+
+    @property
+    def record(self) -> Path:
+        return self.path / "record.json"
+
+    @property
+    def is_complete(self) -> bool:
+        return self.record.is_file()
+
+    def walks(self) -> list[Walk]:
+        """The complete walks, in the order of their walkers."""
+        return load_walks(self.walkers)
+
+    def read_record(self) -> Record:
+        return Record.from_json(read_json(self.record))
+
+    def reopen(self) -> None:
+        """Undo that this was the last iteration, and the potential that was trained as the last."""
+        for path in (self.evaluation, self.model, self.checkpoint, self.record):
+            path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one arm of a run."""
+
+    path: Path
+
+    @property
+    def settings(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def labels(self) -> Path:
+        return self.path / "labels.db"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.txt"
+
+    @property
+    def status(self) -> Path:
+        """What the live table shows, as JSON."""
+        return self.path / "status.json"
+
+    @property
+    def metrics(self) -> Path:
+        """The records of all iterations, as JSON."""
+        return self.path / "metrics.json"
+
+    @property
+    def model(self) -> Path:
+        """The newest model."""
+        return self.path / "model.pt"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def map_of_visits(self) -> Path:
+        return self.path / "visited.png"
+
+    @property
+    def control(self) -> "RunFolder":
+        """The folder of the control arm, which need not exist."""
+        return RunFolder(self.path / "control")
+
+    def iteration(self, number: int) -> IterationFolder:
+        return IterationFolder(self.path / "iterations" / f"{number:04d}")
+
+    def iterations(self) -> list[IterationFolder]:
+        """Those that exist, in order."""
+        paths = (self.path / "iterations").glob("[0-9]*")
+        return [IterationFolder(path) for path in sorted(paths)]
+
+    def walks(self) -> Iterator[list[Walk]]:
+        """The walks of each iteration."""
+        return (iteration.walks() for iteration in self.iterations())
+
+    @property
+    def has_metrics(self) -> bool:
+        """Whether an iteration is complete."""
+        return self.metrics.is_file()
+
+    def records(self) -> list[Record]:
+        """One for each complete iteration."""
+        if not self.has_metrics:
+            return []
+        return [Record.from_json(fields) for fields in read_json(self.metrics)]
+
+    def write_records(self, records: list[Record]) -> None:
+        write_json(self.metrics, [record.to_json() for record in records])
+
+    def read_config(self) -> CampaignConfig:
+        """The settings that the run was made with.
+
+        Raises:
+            UserError: the folder holds none, or those of another version.
+        """
+        if not self.settings.is_file():
+            raise UserError(f"'{self.path}' is no run folder: it has no {self.settings.name}")
+        config: CampaignConfig = validate(
+            CampaignConfig, read_json(self.settings), str(self.settings)
+        )
+        return config

@@ -1,0 +1,247 @@
+"""Batch selection: which frames of a pool to label, given what is labelled already.
+
+Pure functions of features: (pool, labelled, batch size) → indices into the pool, most wanted
+first. No index occurs twice, and no frame whose features equal those of a labelled frame is
+picked, so that fewer indices than asked for come back from a pool that holds nothing more. Frames
+may belong to groups, such as molecules, of which a batch takes a limited number each.
+
+Methods as in Holzmüller et al., J. Mach. Learn. Res. 24, 164 (2023).
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["METHODS", "rms", "select", "whiten", "within_quota"]
+
+Array = NDArray[np.float64]
+
+Indices = NDArray[np.int64]
+
+SAME = 1e-6  # distance per feature below which two rows (unit mean square) are one structure
+
+NOTHING = 1e-6  # labelled features this much smaller than those of the pool set no scale
+
+
+def select(
+    method: str,
+    pool: Array,
+    labelled: Array,
+    batch_size: int,
+    *,
+    regularisation: float = 0.01,
+    seed: int = 0,
+    groups: Sequence[Hashable] | None = None,
+    per_group: int | None = None,
+) -> Indices:
+    """Indices of up to `batch_size` pool rows.
+
+    Args:
+        method: random, max_diag, max_det, max_dist or lcmd.
+        pool: (n, p) structure features of the candidates.
+        labelled: (m, p) structure features of the labelled structures.
+        batch_size: number wanted.
+        regularisation: λ of the posterior kernel (max_diag and max_det).
+        seed: of the random order (random).
+        groups: n labels, one for each pool row.
+        per_group: largest number of picks with the same label.
+
+    Raises:
+        ValueError: unknown method, or shapes that do not fit.
+    """
+    if method not in METHODS:
+        raise ValueError(f"unknown selection method '{method}', wanted one of {sorted(METHODS)}")
+    pool, labelled = np.atleast_2d(pool), np.atleast_2d(labelled)
+    if labelled.size == 0:
+        labelled = np.zeros((0, pool.shape[1]))
+    if pool.shape[1] != labelled.shape[1]:
+        raise ValueError(
+            f"pool has {pool.shape[1]} features and the labelled set {labelled.shape[1]}"
+        )
+    if not (np.isfinite(pool).all() and np.isfinite(labelled).all()):
+        raise ValueError("features must be finite")
+
+    if len(pool) == 0:
+        return np.zeros(0, dtype=np.int64)
+
+    # unit mean square over the labelled set, as in the posterior uncertainty
+    reference = labelled if rms(labelled) > NOTHING * rms(pool) else pool
+    scale = 1.0 / max(rms(reference), np.finfo(float).tiny)
+    candidates = _distinct(pool * scale, labelled * scale)
+    quota = _Quota([0] * len(pool) if groups is None else groups, per_group, candidates)
+    picked = METHODS[method](
+        pool[candidates] * scale, labelled * scale, batch_size, regularisation, seed, quota
+    )
+    return candidates[picked]
+
+
+def within_quota(
+    order: Sequence[int] | Indices, groups: Sequence[Hashable], per_group: int | None
+) -> Indices:
+    """The order without the rows that come when their group has had its picks."""
+    quota = _Quota(groups, per_group)
+    return quota.first(order, len(groups))
+
+
+class _Quota:
+    """Which rows may still be picked: each once, and of each group `per_group`.
+
+    Args:
+        groups: a label for each row.
+        per_group: None is no limit.
+        rows: those that are looked at, by default all.
+    """
+
+    def __init__(
+        self, groups: Sequence[Hashable], per_group: int | None, rows: Indices | None = None
+    ) -> None:
+        names: dict[Hashable, int] = {}
+        every = np.array([names.setdefault(g, len(names)) for g in groups], dtype=np.int64)
+        self.groups = every if rows is None else every[rows]
+        self.open = np.ones(len(self.groups), dtype=bool)
+        self.left = np.full(len(names), len(every) if per_group is None else per_group)
+
+    def take(self, k: int) -> None:
+        group = self.groups[k]
+        self.open[k] = False
+        self.left[group] -= 1
+        if self.left[group] <= 0:
+            self.open[self.groups == group] = False
+
+    def first(self, order: Sequence[int] | Indices, n: int) -> Indices:
+        """Take the first n in an order of rows that are open when their turn comes."""
+        picked: list[int] = []
+        for k in order:
+            if len(picked) < n and self.open[k]:
+                self.take(k)
+                picked.append(int(k))
+        return np.array(picked, dtype=np.int64)
+
+
+def rms(features: Array) -> float:
+    """Root mean square of all components; zero if there are none."""
+    return float(np.sqrt(np.mean(features**2))) if features.size else 0.0
+
+
+def _distinct(pool: Array, labelled: Array) -> Indices:
+    """Rows of the pool that are not a labelled row again, nor an earlier pool row."""
+    known: set[bytes] = set()
+    kept = []
+    nearest = _squared_distances(pool, labelled).min(axis=1, initial=np.inf)
+    new = nearest > SAME**2 * pool.shape[1]
+    for k in np.flatnonzero(new):
+        key = (np.round(pool[k] / SAME) + 0.0).tobytes()
+        if key not in known:
+            known.add(key)
+            kept.append(k)
+    return np.array(kept, dtype=np.int64)
+
+
+def _random(
+    pool: Array, labelled: Array, batch_size: int, regularisation: float, seed: int, quota: _Quota
+) -> Indices:
+    return quota.first(np.random.default_rng(seed).permutation(len(pool)), batch_size)
+
+
+def _max_diag(
+    pool: Array, labelled: Array, batch_size: int, regularisation: float, seed: int, quota: _Quota
+) -> Indices:
+    """Largest posterior variance, each frame for itself."""
+    variance = np.square(whiten(pool, labelled, regularisation)).sum(1)
+    return quota.first(np.argsort(-variance, kind="stable"), batch_size)
+
+
+def _max_det(
+    pool: Array, labelled: Array, batch_size: int, regularisation: float, seed: int, quota: _Quota
+) -> Indices:
+    """Largest posterior variance given all picks so far: greedy maximisation of log det(K + 1).
+
+    With whitened features z the kernel is z·z'; observing x with unit noise subtracts
+    k(·,x) k(x,·)/(1 + k(x,x)).
+    """
+    z = whiten(pool, labelled, regularisation)
+    variance = np.square(z).sum(1)
+    factors = np.zeros((0, len(pool)))
+    picked: list[int] = []
+    while len(picked) < batch_size and quota.open.any():
+        k = int(np.argmax(np.where(quota.open, variance, -np.inf)))
+        picked.append(k)
+        quota.take(k)
+        covariance = z @ z[k] - factors.T @ factors[:, k]
+        column = covariance / np.sqrt(1.0 + covariance[k])
+        factors = np.vstack([factors, column])
+        variance = variance - column**2
+    return np.array(picked, dtype=np.int64)
+
+
+def _max_dist(
+    pool: Array, labelled: Array, batch_size: int, regularisation: float, seed: int, quota: _Quota
+) -> Indices:
+    """Farthest from everything labelled or picked."""
+    nearest = _squared_distances(pool, labelled).min(axis=1, initial=np.inf)
+    picked: list[int] = []
+    while len(picked) < batch_size and quota.open.any():
+        if np.isinf(nearest).all():  # nothing labelled yet: begin with the largest norm
+            k = int(np.argmax(np.square(pool).sum(1)))
+        else:
+            k = int(np.argmax(np.where(quota.open, nearest, -np.inf)))
+        picked.append(k)
+        quota.take(k)
+        nearest = np.minimum(nearest, _squared_distances(pool, pool[k : k + 1])[:, 0])
+    return np.array(picked, dtype=np.int64)
+
+
+def _lcmd(
+    pool: Array, labelled: Array, batch_size: int, regularisation: float, seed: int, quota: _Quota
+) -> Indices:
+    """Largest cluster, maximum distance: the farthest member of the largest cluster.
+
+    Every labelled or picked point is a cluster centre; pool points belong to the nearest; the
+    size of a cluster is the sum of its squared distances.
+    """
+    if len(labelled) == 0:
+        first = _max_dist(pool, labelled, 1, regularisation, seed, quota)
+        nearest = _squared_distances(pool, pool[first])[:, 0]
+        centre = np.zeros(len(pool), dtype=np.int64)
+        picked, n_centres = [int(k) for k in first[:batch_size]], 1
+    else:
+        distances = _squared_distances(pool, labelled)
+        nearest, centre = distances.min(axis=1), distances.argmin(axis=1)
+        picked, n_centres = [], len(labelled)
+
+    while len(picked) < batch_size and quota.open.any():
+        sizes = np.bincount(centre, weights=nearest, minlength=n_centres)
+        occupied = np.bincount(centre[quota.open], minlength=n_centres) > 0
+        largest = int(np.argmax(np.where(occupied, sizes, -np.inf)))
+        members = quota.open & (centre == largest)
+        k = int(np.argmax(np.where(members, nearest, -np.inf)))
+        picked.append(k)
+        quota.take(k)
+        distances = _squared_distances(pool, pool[k : k + 1])[:, 0]
+        closer = distances < nearest
+        nearest, centre = np.where(closer, distances, nearest), np.where(closer, n_centres, centre)
+        n_centres += 1
+    return np.array(picked, dtype=np.int64)
+
+
+def whiten(pool: Array, labelled: Array, regularisation: float) -> Array:
+    """z with z·z' = φᵀ(ΦᵀΦ + λ² I)⁻¹ φ', the posterior kernel in units of λ²."""
+    gram = labelled.T @ labelled + regularisation**2 * np.eye(pool.shape[1])
+    return np.linalg.solve(np.linalg.cholesky(gram), pool.T).T
+
+
+def _squared_distances(a: Array, b: Array) -> Array:
+    """(n, m), row by row of b so that nearby points keep their digits."""
+    if len(b) == 0:
+        return np.zeros((len(a), 0))
+    return np.stack([np.square(a - row).sum(1) for row in b], axis=1)
+
+
+METHODS: dict[str, Callable[[Array, Array, int, float, int, _Quota], Indices]] = {
+    "random": _random,
+    "max_diag": _max_diag,
+    "max_det": _max_det,
+    "max_dist": _max_dist,
+    "lcmd": _lcmd,
+}

@@ -1,0 +1,325 @@
+"""The stages of the active-learning loop: label, train, evaluate, explore, select.
+
+Each is a function of files to a file (see `run_folder`) and does nothing if its output exists.
+"""
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from pyubias.analysis.residuals import evaluate
+from pyubias.campaign.label_store import LabelledFrame, LabelStore
+from pyubias.campaign.molecule_kernel import select_on_levels, split_uncertainty
+from pyubias.campaign.progress import Progress
+from pyubias.campaign.run_folder import RunFolder
+from pyubias.campaign.selection import select
+from pyubias.campaign.structures import (
+    elements_of,
+    open_candidates,
+    perturbed,
+    read_candidates,
+    read_start,
+)
+from pyubias.config.schema import CampaignConfig
+from pyubias.errors import UserError
+from pyubias.files import copy_file, write_json, write_with
+from pyubias.lammps.walk import Walk
+from pyubias.lammps.walker import AbandonedWalk, run_walker
+from pyubias.model.prediction import Model
+from pyubias.parallel import Ranks
+from pyubias.reference.label import LabelError, Reference, label_frame
+from pyubias.reference.open import open_reference
+from pyubias.training.checkpoint import load_trained
+from pyubias.training.export import export
+from pyubias.training.reading import read_frames
+from pyubias.training.splits import split_frames
+from pyubias.training.train import train
+
+__all__ = ["Steps"]
+
+
+class Steps:
+    """The stages of one arm. All its ranks call every public method.
+
+    Args:
+        config: of the arm.
+        folder: of the arm.
+        ranks: that share its work.
+        progress: shows what happens.
+    """
+
+    def __init__(
+        self, config: CampaignConfig, folder: RunFolder, ranks: Ranks, progress: Progress
+    ) -> None:
+        self.config = config
+        self.folder = folder
+        self.ranks = ranks
+        self.progress = progress
+        # one rank makes the database, then all open it
+        ranks.on_root(lambda: LabelStore(folder.labels).keys())
+        self.labels = LabelStore(folder.labels)
+        self.start = ranks.on_root(lambda: read_start(config))
+        self.candidates = ranks.on_root(lambda: read_candidates(config))
+        self.elements = ranks.on_root(lambda: elements_of(config, self.start + self.candidates))
+        test = config.evaluation.test
+        self.test = ranks.on_root(lambda: read_frames(test)[0] if test is not None else [])
+
+    def label(self, iteration: int) -> None:
+        """Label the frames of an iteration that are not in the database."""
+        wanted = self.ranks.on_root(lambda: self._unlabelled(iteration))
+        if not wanted:
+            return
+        self.progress.stage("label", f"iteration {iteration}: {len(wanted)} frames")
+        with contextlib.ExitStack() as stack:
+            reference: Reference | None = None
+
+            def label(item: tuple[str, Atoms]) -> UserError | None:
+                nonlocal reference
+                key, atoms = item
+                try:
+                    # opened by ranks that label, and not before they do
+                    if reference is None:
+                        reference = stack.enter_context(open_reference(self.config.reference))
+                    self.labels.add(key, atoms, label_frame(reference, atoms))
+                except LabelError as error:
+                    self.labels.add(key, atoms, None, reason=str(error))
+                    self.progress.log_here(f"label {key} failed: {error}")
+                except UserError as error:
+                    return error
+                return None
+
+            problems = self.ranks.map(label, wanted, self.folder.path)
+        for problem in problems:
+            if problem is not None:
+                self.ranks.fail(problem)
+
+    def _unlabelled(self, iteration: int) -> list[tuple[str, Atoms]]:
+        """Keys and frames, in the order in which they were selected."""
+        if iteration == 0:
+            frames = perturbed(self.start, self.config)
+        else:
+            source = self.folder.iteration(iteration - 1).selection
+            frames = ase.io.read(source, index=":") if source.stat().st_size else []
+        known = self.labels.keys()
+        keyed = [(f"{iteration:04d}-{k:02d}", atoms) for k, atoms in enumerate(frames)]
+        return [(key, atoms) for key, atoms in keyed if key not in known]
+
+    def train(self, iteration: int, frames: Sequence[LabelledFrame]) -> None:
+        """Train and calibrate a potential on all labels so far, and export it."""
+        folder, config = self.folder.iteration(iteration), self.config
+        if not self.ranks.on_root(folder.checkpoint.is_file):
+            self.progress.stage("train", f"iteration {iteration}: {len(frames)} labels")
+            n_members = config.uncertainty.n_members
+            n_ranks = n_members if n_members > 1 else config.training.ranks
+            trainers = self.ranks.first(n_ranks)
+            self.ranks.together(lambda: self._fit(folder.checkpoint, frames, trainers))
+
+        def export_model() -> None:
+            if not folder.model.is_file():
+                export(load_trained(folder.checkpoint), folder.model, config.exploration.dtype)
+            copy_file(folder.model, self.folder.model)
+
+        self.ranks.on_root(export_model)
+
+    def _fit(self, output: Path, frames: Sequence[LabelledFrame], ranks: Ranks | None) -> None:
+        """Train on some ranks; the others, which get no ranks here, wait."""
+        if ranks is None:
+            return
+        training = self.config.training
+        changes: dict[str, Any] = {"seed": self.config.seed + training.seed}
+        if len(frames) >= self.config.stop.labels:
+            changes["max_steps"] = round(training.final_factor * training.max_steps)
+        trained = train(
+            [f.atoms for f in frames],
+            self.config.model,
+            training.model_copy(update=changes),
+            self.config.uncertainty,
+            elements=self.elements,
+            splits=[f.split for f in frames],
+            progress=lambda epoch, epochs, mae: self.progress.update(done=epoch, total=epochs),
+            ranks=ranks,
+        )
+        if ranks.is_root:
+            trained.save(output)
+
+    def evaluate(self, iteration: int) -> None:
+        """Compare the model of an iteration with the test set."""
+        folder = self.folder.iteration(iteration)
+
+        def evaluate_model() -> None:
+            if folder.evaluation.is_file():
+                return
+            self.progress.stage("evaluate")
+            result = evaluate(Model(folder.model), self.test) if self.test else {}
+            write_json(folder.evaluation, result)
+
+        self.ranks.on_root(evaluate_model)
+
+    def explore(self, iteration: int, frames: Sequence[LabelledFrame]) -> None:
+        """Run the walkers of an iteration, each on one rank or on a group of ranks."""
+        config, folder = self.config.exploration, self.folder.iteration(iteration)
+        self.ranks.on_root(lambda: folder.walkers.mkdir(exist_ok=True))
+        todo = [k for k in range(config.walkers) if not folder.walk(k).is_file()]
+        if not todo:
+            return
+        starts = _starts(frames)
+        self.progress.stage(
+            "explore",
+            f"iteration {iteration}: {len(todo)} walkers, up to {config.steps} steps each",
+        )
+
+        def walk(k: int, group: Ranks) -> None:
+            workspace = folder.walker(k)
+            if group.is_root:
+                workspace.mkdir(exist_ok=True)
+            try:
+                result = run_walker(
+                    config,
+                    k,
+                    folder.model,
+                    self.elements,
+                    starts[k % len(starts)].atoms,
+                    _seed(self.config.seed, iteration, k),
+                    workspace,
+                    group.communicator if group.size > 1 else None,
+                    group.is_root,
+                )
+            except AbandonedWalk as abandoned:
+                abandoned.walk.save(folder.walk(k))
+                # raised by this rank alone, the error ends the ranks that wait for it as well
+                raise UserError(
+                    f"walker {k} failed on one of its {group.size} ranks ({abandoned}), which no "
+                    "other rank can know; it is kept as failed: run the same command to go on"
+                ) from abandoned
+            if group.is_root:
+                result.save(folder.walk(k))
+                for dump in workspace.glob("*.dump"):
+                    dump.unlink()
+                done = len(list(folder.walkers.glob("*.npz")))
+                self.progress.update(done=done, total=config.walkers)
+                self.progress.log_here(f"walker {k}: {result.steps} steps, {_ending(result)}")
+
+        self.ranks.map(
+            lambda k: walk(k, self.ranks),
+            todo,
+            self.folder.path,
+            min(config.ranks_per_walker, self.ranks.size),
+            walk if self.ranks.size > 1 else None,
+        )
+
+    def select(self, iteration: int, frames: Sequence[LabelledFrame]) -> None:
+        """Pick the most informative frames of the pool, given all labelled frames."""
+        self.ranks.on_root(lambda: self._select(iteration, frames))
+
+    def _select(self, iteration: int, frames: Sequence[LabelledFrame]) -> None:
+        folder = self.folder.iteration(iteration)
+        if folder.selection.is_file():
+            return
+        pool = self._pool(folder.walks(), _starts(frames))
+        pool += open_candidates(self.candidates, self.labels.frames(iteration))
+        self.progress.stage("select", f"iteration {iteration}: from {len(pool)} frames")
+        batch_size = min(self.config.selection.batch_size, self.config.stop.labels - len(frames))
+        # walkers are numbered from 0, so that this seed differs from all of theirs
+        seed = _seed(self.config.seed, iteration, 10**6)
+        picked = self._pick(Model(folder.model), pool, frames, batch_size, seed)
+        chosen = [pool[k] for k in picked]
+        training = self.config.training
+        splits = split_frames(
+            len(chosen),
+            training.validation,
+            training.calibration,
+            self.config.seed,
+            n_before=len(self.labels.keys()),
+        )
+        for atoms, split in zip(chosen, splits, strict=True):
+            atoms.info.update(iteration=iteration + 1, split=split)
+        write_with(folder.selection, lambda p: ase.io.write(p, chosen) if chosen else p.touch())
+
+    def _pick(
+        self,
+        model: Model,
+        pool: list[Atoms],
+        frames: Sequence[LabelledFrame],
+        batch_size: int,
+        seed: int,
+    ) -> NDArray[np.int64]:
+        config, regularisation = self.config.selection, self.config.uncertainty.regularisation
+        features = model.mean_features(pool)
+        labelled = model.mean_features([f.atoms for f in frames])
+        molecules = [atoms.info.get("molecule", "") for atoms in pool]
+        if self.config.by_molecule:
+            known = {f.molecule for f in frames}
+            parts = split_uncertainty(features, molecules, labelled, regularisation)
+            between = np.square(parts.molecule).sum() / max(np.square(parts.total).sum(), 1e-300)
+            self.progress.log_here(
+                f"pool: {len(set(molecules))} molecules, {len(set(molecules) - known)} of them "
+                f"without a label; {between:.0%} of the total uncertainty (u²) is about molecules, "
+                "the rest about their geometries"
+            )
+        if config.balance is None:
+            return select(
+                config.method,
+                features,
+                labelled,
+                batch_size,
+                regularisation=regularisation,
+                seed=seed,
+                groups=molecules,
+                per_group=config.per_molecule,
+            )
+        return select_on_levels(
+            config.method,
+            features,
+            labelled,
+            batch_size,
+            pool_molecules=molecules,
+            labelled_molecules=[f.molecule for f in frames],
+            balance=config.balance,
+            per_molecule=config.per_molecule,
+            regularisation=regularisation,
+            seed=seed,
+        )
+
+    def _pool(self, walks: list[Walk], starts: list[LabelledFrame]) -> list[Atoms]:
+        """Frames of all walkers, thinned evenly to `max_pool`; crossing frames always stay.
+
+        A frame counts as the molecule that its walker started from, however stretched its bonds.
+        """
+        stride = max(1, -(-sum(len(w.positions) for w in walks) // self.config.selection.max_pool))
+        pool = []
+        for k, walk in enumerate(walks):
+            frames = walk.frames()
+            last = len(frames) - 1
+            for i, atoms in enumerate(frames):
+                if i % stride == 0 or (walk.crossed and i == last):
+                    atoms.info = {"walker": k, "timestep": int(walk.timesteps[i])}
+                    if self.config.by_molecule:
+                        atoms.info["molecule"] = starts[k % len(starts)].molecule
+                    pool.append(atoms)
+        if not pool:
+            failures = sorted({w.failure for w in walks if w.failure})
+            raise UserError("; ".join(["the walkers wrote no frame", *failures[:1]]))
+        return pool
+
+
+def _ending(walk: Walk) -> str:
+    if walk.failure:
+        return f"failed: {walk.failure}"
+    return "crossed" if walk.crossed else "ended"
+
+
+def _starts(frames: Sequence[LabelledFrame]) -> list[LabelledFrame]:
+    """The structures that walkers start from, in turn: the frames that were selected last."""
+    newest = max(f.iteration for f in frames)
+    return [f for f in frames if f.iteration == newest]
+
+
+def _seed(*numbers: int) -> int:
+    """A positive seed that LAMMPS accepts, from campaign seed, iteration and walker."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0] % 900_000_000) + 1

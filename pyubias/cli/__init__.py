@@ -1,0 +1,5 @@
+"""The command line."""
+
+from pyubias.cli.app import main
+
+__all__ = ["main"]

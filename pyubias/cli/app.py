@@ -1,0 +1,166 @@
+"""The commands that `pyubias --help` lists, and the entry point."""
+
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pyubias.cli.diversity import app as diversity
+from pyubias.cli.doctor import doctor
+from pyubias.cli.evaluate import evaluate
+from pyubias.cli.init import init
+from pyubias.cli.label import label
+from pyubias.cli.options import Json, Output, check_folder
+from pyubias.cli.train import train
+from pyubias.config import CampaignConfig, load_campaign
+from pyubias.errors import UserError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Training data for machine-learned potentials from uncertainty-biased dynamics.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(help="campaign file")],
+    runs: Annotated[Path, typer.Option(help="folder for run folders")] = Path("runs"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="check all, estimate cost")] = False,
+) -> None:
+    """Run a campaign, or go on with one; the same under `mpirun -n N`."""
+    from pyubias.parallel import Ranks
+
+    ranks = Ranks()
+    config = ranks.on_root(lambda: load_campaign(file))
+    if dry_run:
+        from pyubias.campaign.dry_run import try_stages
+
+        ranks.on_root(lambda: try_stages(config, ranks.size))
+        return
+    # imported after the file is checked, because torch takes seconds to import
+    from pyubias.campaign.loop import run_campaign
+
+    folder = run_campaign(config, runs, ranks)
+
+    def finish() -> None:
+        from pyubias.report.campaign import write_report
+
+        write_report(config, folder)
+
+    ranks.on_root(finish)
+
+
+app.command()(train)
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="from pyubias train")],
+    output: Annotated[Path, typer.Argument(help="model file", callback=check_folder)] = Path(
+        "model.pt"
+    ),
+    dtype: Annotated[str, typer.Option(help="float64 or float32")] = "float64",
+    portable: Annotated[
+        bool, typer.Option("--portable", help="PyTorch operators only; runs on a GPU")
+    ] = False,
+) -> None:
+    """Write the TorchScript model file for LAMMPS and Python."""
+    from pyubias.training.checkpoint import load_trained
+    from pyubias.training.export import export as write
+
+    if dtype not in ("float64", "float32"):
+        raise UserError(f"--dtype must be float64 or float32, got '{dtype}'")
+    metadata = write(
+        load_trained(checkpoint),
+        output,
+        dtype,  # type: ignore[arg-type]
+        portable=portable,
+    )
+    print(f"{output}: {_describe(metadata)}")
+
+
+@app.command()
+def check(model: Annotated[Path, typer.Argument(help="any TorchScript model file")]) -> None:
+    """Does a model file meet the contract? Says what is missing."""
+    from pyubias.contract import check_contract
+
+    print(f"{model} meets the contract: {_describe(check_contract(model))}")
+
+
+app.command()(evaluate)
+app.command()(label)
+
+
+@app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="run folders")],
+    output: Annotated[Path, Output(help="picture")] = Path("compare.png"),
+    above: Annotated[
+        str | None,
+        typer.Option(help="count walks beyond a collective variable's value, as volume=1200"),
+    ] = None,
+    json_file: Json = None,
+) -> None:
+    """Several campaigns (arms, seeds) in one table and in pictures, at equal label budgets."""
+    from pyubias.analysis.thresholds import Threshold
+    from pyubias.report.compare import compare_runs
+
+    result = compare_runs(folders, output, None if above is None else Threshold.parse(above))
+    if json_file is not None:
+        json_file.write_text(json.dumps(result, indent=1) + "\n")
+
+
+app.command()(init)
+app.command()(doctor)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of campaign files, for editors."""
+    print(json.dumps(CampaignConfig.model_json_schema(), indent=1, ensure_ascii=False))
+
+
+app.add_typer(diversity, name="diversity")
+
+
+def _describe(metadata: Any) -> str:
+    return (
+        f"elements {' '.join(metadata.elements)}, cutoff {metadata.cutoff:g} Å, "
+        f"{metadata.n_features} features, {metadata.dtype}, uncertainty {metadata.uncertainty}"
+    )
+
+
+def main() -> None:
+    """Entry point: a UserError becomes one line and exit code 2, on all ranks."""
+    try:
+        app()
+    except Exception as error:
+        _exit_with(error)
+
+
+def _exit_with(raised: Exception) -> None:
+    """Report an error once, and exit on all ranks."""
+    error, n_ranks, report = raised, 1, True
+    # mpi4py initialises MPI, which a command without ranks must not do
+    if "mpi4py.MPI" in sys.modules:
+        from pyubias.parallel import CollectiveError, Ranks
+
+        if isinstance(raised, CollectiveError):
+            error, n_ranks = raised.error, raised.n_ranks
+            report = not raised.reported_elsewhere
+    code = 2 if isinstance(error, UserError) else 1
+    if report and code == 2:
+        print(f"pyubias: error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+    elif report:
+        traceback.print_exception(error)
+    # ranks that do not have the error would wait for this one
+    if "mpi4py.MPI" in sys.modules and report and Ranks().size > n_ranks:
+        Ranks().abort(code)
+    sys.exit(code)

@@ -1,0 +1,122 @@
+"""`pyubias train`: a potential from files of labelled structures, and from run folders."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from pyubias.cli.options import Keys, Output, keys_of
+from pyubias.config.loading import load_training
+from pyubias.errors import UserError
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from ase import Atoms
+
+    from pyubias.training.checkpoint import Trained
+
+__all__ = ["gather", "train"]
+
+
+def train(
+    data: Annotated[
+        list[Path],
+        typer.Argument(help="labelled structures in any format of ASE, or run folders; joined"),
+    ],
+    output: Annotated[Path, Output()] = Path("potential.ckpt"),
+    config: Annotated[
+        Path | None, typer.Option(help="YAML with model, training, uncertainty sections")
+    ] = None,
+    key: Keys = None,
+) -> None:
+    """Train, fit the uncertainty, calibrate; write a checkpoint for `pyubias export`.
+
+    Under mpirun the ranks share each batch, or the members of an ensemble.
+    """
+    from pyubias.parallel import Ranks
+    from pyubias.training.train import train as fit
+
+    ranks = Ranks()
+    frames, splits, sentence = ranks.on_root(lambda: gather(data, keys_of(key)))
+    sections = ranks.on_root(
+        lambda: (None, None, None) if config is None else load_training(config)
+    )
+    console = Console(quiet=not ranks.is_root)
+    console.print(sentence, highlight=False, soft_wrap=True)
+    with console.status("training") as status:
+
+        def progress(epoch: int, epochs: int, mae: float) -> None:
+            status.update(f"epoch {epoch}/{epochs}, validation forces MAE {1e3 * mae:.1f} meV/Å")
+
+        trained = ranks.together(
+            lambda: fit(frames, *sections, splits=splits, progress=progress, ranks=ranks)
+        )
+    if ranks.is_root:
+        trained.save(output)
+        _describe(trained, output)
+
+
+def _describe(trained: "Trained", output: Path) -> None:
+    best = min(trained.history, key=lambda h: h["score"], default=None)
+    print(
+        f"{output}: trained on {trained.n_train} structures, {trained.n_validation} for "
+        f"validation, {trained.n_calibration} for calibration"
+    )
+    if best:
+        print(
+            f"validation MAE: energy {1e3 * best['energy_mae']:.2f} meV/atom, forces "
+            f"{1e3 * best['forces_mae']:.1f} meV/Å"
+        )
+    if 0 < trained.attainable < 1 - trained.uncertainty.alpha:
+        print(
+            f"{trained.n_calibration} calibration structures can promise a coverage of total "
+            f"uncertainty of {trained.attainable:.2f} only"
+        )
+
+
+def gather(
+    sources: Sequence[Path], keys: Mapping[str, str] | None = None
+) -> "tuple[list[Atoms], list[str] | None, str]":
+    """Labelled structures of files and of run folders, joined in the order given.
+
+    Args:
+        sources: any files that ASE reads, or folders of runs.
+        keys: names of the labels in files, as for `read_frames`.
+
+    Returns:
+        the structures; their splits (``train``, ``validation`` or ``calibration``) if all come
+        from runs, which have drawn them, else None; a sentence for each source.
+
+    Raises:
+        UserError: a folder that is no run, or one without a label; a file that cannot be read.
+    """
+    from pyubias.training.reading import read_frames
+
+    frames: list[Atoms] = []
+    splits: list[str] = []
+    sentences = []
+    for source in sources:
+        if source.is_dir():
+            found, of_run, sentence = _labels_of_run(source)
+            splits += of_run
+        else:
+            found, sentence = read_frames(source, keys)
+        frames += found
+        sentences.append(sentence)
+    return frames, splits if len(splits) == len(frames) else None, "\n".join(sentences)
+
+
+def _labels_of_run(path: Path) -> "tuple[list[Atoms], list[str], str]":
+    from pyubias.campaign.label_store import LabelStore
+    from pyubias.campaign.run_folder import RunFolder
+
+    folder = RunFolder(path)
+    if not folder.labels.is_file():
+        raise UserError(f"'{path}' is no run folder: it has no {folder.labels.name}")
+    labels = LabelStore(folder.labels).frames()
+    good = [label for label in labels if not label.failed]
+    if not good:
+        raise UserError(f"run '{path}' has no label: {len(labels)} failed")
+    sentence = f"{path}: {len(good)} labels of a run, {len(labels) - len(good)} failed"
+    return [label.atoms for label in good], [label.split for label in good], sentence

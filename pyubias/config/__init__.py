@@ -1,0 +1,14 @@
+"""Settings: what a user may write, and how a file of it is read."""
+
+from pyubias.config.loading import load_campaign, load_reference, load_training
+from pyubias.config.schema import CampaignConfig, ModelConfig, TrainingConfig, UncertaintyConfig
+
+__all__ = [
+    "CampaignConfig",
+    "ModelConfig",
+    "TrainingConfig",
+    "UncertaintyConfig",
+    "load_campaign",
+    "load_reference",
+    "load_training",
+]

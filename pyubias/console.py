@@ -1,0 +1,27 @@
+"""What goes to the terminal: tables and durations."""
+
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["duration", "print_table"]
+
+
+def print_table(title: str, rows: list[list[str]]) -> None:
+    """The first row is the header; a line may be longer than a terminal, but no word is cut."""
+    shown = Table(title=title)
+    for k, column in enumerate(rows[0]):
+        shown.add_column(column, justify="right" if k else "left", no_wrap=not k)
+    for row in rows[1:]:
+        shown.add_row(*row)
+    Console(width=max(200, Console().width)).print(shown)
+
+
+def duration(seconds: float | None) -> str:
+    """``1 h 02 min``, ``3 min 20 s``, ``12 s``."""
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,0 +1,1 @@
+"""Measuring the structural and conformational diversity of data sets."""

@@ -1,0 +1,41 @@
+"""Data sets by name, from files."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ase import Atoms
+
+from pyubias.errors import UserError
+from pyubias.training.reading import read_frames
+
+__all__ = ["read_sets", "read_training"]
+
+
+def read_sets(paths: Sequence[Path], keys: Mapping[str, str]) -> dict[str, list[Atoms]]:
+    """One set for each file, named by it; a file with ``split`` in ``info`` gives one per split.
+
+    Args:
+        paths: of structures, labelled or not.
+        keys: names of labels, as for `read_frames`.
+
+    Raises:
+        UserError: two files have one name.
+    """
+    names = [path.stem for path in paths]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"two files are called '{name}': give each set a name of its own")
+    sets: dict[str, list[Atoms]] = {}
+    for path in paths:
+        frames, _ = read_frames(path, keys, need_energy=False)
+        for atoms in frames:
+            split = atoms.info.get("split")
+            name = f"{path.stem} {split}" if split is not None else path.stem
+            sets.setdefault(name, []).append(atoms)
+    return sets
+
+
+def read_training(path: Path, keys: Mapping[str, str]) -> list[Atoms]:
+    """The structures of a file whose ``split`` is ``train``; all of them if none says so."""
+    frames, _ = read_frames(path, keys, need_energy=False)
+    return [a for a in frames if a.info.get("split") == "train"] or frames

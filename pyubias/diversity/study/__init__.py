@@ -1,0 +1,1 @@
+"""Studies: a budget of labels shared between molecules and geometries."""

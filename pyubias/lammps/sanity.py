@@ -1,0 +1,72 @@
+"""Which frames of a walker can be trusted: bias and barostat can tear a structure apart.
+
+A frame is trusted while it is finite, no two atoms overlap, and the cell has not shrunk or grown
+beyond measure. What follows the first frame that is not is thrown away with it.
+"""
+
+import numpy as np
+from ase import Atoms
+from ase.data import covalent_radii
+from numpy.typing import NDArray
+from vesin import NeighborList
+
+from pyubias.config.schema import GuardConfig
+
+__all__ = ["closest_approach", "first_untrusted"]
+
+LARGEST_COORDINATE = 1e6  # Å
+
+
+def closest_approach(atoms: Atoms, within: float = 1.0) -> tuple[float, int, int]:
+    """The pair of atoms, images included, that overlaps most.
+
+    Args:
+        within: larger ratios are not looked for.
+
+    Returns:
+        distance over the sum of covalent radii, and the two atoms; (inf, -1, -1) if no pair is
+        nearer than `within`.
+    """
+    radii = covalent_radii[atoms.numbers]
+    neighbors = NeighborList(cutoff=2.0 * within * radii.max(), full_list=False, n_threads=1)
+    i, j, distance = neighbors.compute(
+        points=atoms.positions, box=atoms.cell.array, periodic=atoms.pbc, quantities="ijd"
+    )
+    if not len(i):
+        return float("inf"), -1, -1
+    ratio = distance / (radii[i] + radii[j])
+    k = int(np.argmin(ratio))
+    return (float(ratio[k]), int(i[k]), int(j[k])) if ratio[k] < within else (float("inf"), -1, -1)
+
+
+def first_untrusted(
+    template: Atoms,
+    positions: NDArray[np.float64],
+    cells: NDArray[np.float64],
+    config: GuardConfig,
+) -> tuple[int, str]:
+    """The first frame that cannot be trusted, and why; (number of frames, "") if all can.
+
+    Args:
+        template: the structure that the walker started from.
+        positions: (frames, n, 3), Å.
+        cells: (frames, 3, 3), Å; of periodic structures.
+        config: the limits.
+    """
+    atoms = template.copy()
+    volume = template.get_volume() if template.pbc.all() else None
+    for k, (x, cell) in enumerate(zip(positions, cells, strict=True)):
+        if not np.isfinite(x).all() or np.abs(x).max() > LARGEST_COORDINATE:
+            return k, "positions are not finite"
+        atoms.positions = x
+        if atoms.pbc.any():
+            atoms.cell = cell
+        if volume is not None:
+            ratio = atoms.get_volume() / volume
+            if not 1.0 / config.volume_ratio <= ratio <= config.volume_ratio:
+                return k, f"the volume is {ratio:.3g} times that of the start"
+        ratio, i, j = closest_approach(atoms, config.distance)
+        if ratio < config.distance:
+            distance = ratio * float(covalent_radii[atoms.numbers[[i, j]]].sum())
+            return k, f"atoms {i + 1} and {j + 1} are {distance:.2f} Å apart"
+    return len(positions), ""

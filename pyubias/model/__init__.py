@@ -1,0 +1,1 @@
+"""Models: from the edges of a structure to energies, features and uncertainties."""

@@ -1,0 +1,153 @@
+"""Model files: TorchScript archives with metadata."""
+
+import hashlib
+import json
+import os
+import re
+import warnings
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+
+from pyubias.errors import UserError
+from pyubias.model.ops import load_kernels
+
+__all__ = ["CONTRACT_VERSION", "ContractError", "Metadata", "load", "save"]
+
+CONTRACT_VERSION = 1
+
+METADATA_FILE = "pyubias.json"
+
+
+class ContractError(UserError):
+    """A model file does not meet the contract; the message says what, got, wanted."""
+
+
+class Metadata(BaseModel):
+    """What a model file says about itself.
+
+    Attributes:
+        elements: chemical symbols in type order: type 0 is the first.
+        cutoff: Å.
+        n_features: p, the number of features per atom.
+        dtype: of the arithmetic inside; everything that crosses the boundary is float64.
+        uncertainty: kind of uncertainty, such as ``posterior``.
+        alpha: the calibrated uncertainties cover a fraction 1 - alpha of the residuals.
+        total_factor, atomic_factor: conformal factors, already applied inside the module.
+        model_hash: of code, parameters and buffers; `save` fills it in.
+        training_hash: of the structures and labels that the model was trained on.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    contract_version: int = CONTRACT_VERSION
+    elements: list[str] = Field(min_length=1)
+    cutoff: PositiveFloat
+    n_features: PositiveInt
+    dtype: Literal["float32", "float64"] = "float64"
+    uncertainty: str = "custom"
+    alpha: float | None = None
+    total_factor: float | None = None
+    atomic_factor: float | None = None
+    model_hash: str = "none"
+    training_hash: str = "none"
+    pyubias_version: str = Field(default_factory=lambda: version("pyubias"))
+    torch_version: str = Field(default_factory=lambda: str(torch.__version__))
+
+
+def save(scripted_module: torch.jit.ScriptModule, path: str | Path, metadata: Metadata) -> Metadata:
+    """Write a model file; it appears under its name only when it is complete.
+
+    Returns:
+        the metadata in the file, with the hash of the model.
+    """
+    path = Path(path)
+    if not isinstance(scripted_module, torch.jit.ScriptModule):
+        raise ContractError(
+            f"model must be a TorchScript module, got {type(scripted_module).__name__}; "
+            "pass it through torch.jit.script first"
+        )
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    metadata = metadata.model_copy(update={"model_hash": _hash_module(scripted_module)})
+    extra_files = {METADATA_FILE: metadata.model_dump_json()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.save(scripted_module, str(temporary), _extra_files=extra_files)
+    temporary.replace(path)
+    return metadata
+
+
+def _hash_module(module: torch.jit.ScriptModule) -> str:
+    """Twelve hexadecimal digits that change with the code or any number of a module."""
+    digest = hashlib.sha256()
+    parts: Iterable[Any] = module.modules()
+    for part in parts:
+        for method in sorted(part._c._method_names()):
+            code = part._c._get_method(method).code
+            # names of classes are numbered in the order in which a process compiles them
+            digest.update(re.sub(r"___torch_mangle_\d+\.", "", code).encode())
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def load(
+    path: str | Path, device: str | torch.device = "cpu"
+) -> tuple[torch.jit.ScriptModule, Metadata]:
+    """Read a model file.
+
+    Raises:
+        ContractError: the file is missing, truncated, not TorchScript, without metadata, or of
+            another contract version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ContractError(f"model file '{path}' does not exist")
+    extra_files = {METADATA_FILE: ""}
+    load_kernels()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            module = torch.jit.load(str(path), map_location=device, _extra_files=extra_files)
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[-1].split("Exception raised from")[0]
+        raise ContractError(
+            f"model file '{path}' is not a readable TorchScript archive (truncated, or written "
+            f"by something other than pyubias export?): {reason}"
+        ) from error
+    metadata = _parse_metadata(extra_files[METADATA_FILE], path)
+    return module.eval(), metadata
+
+
+def _parse_metadata(text: str | bytes, path: Path) -> Metadata:
+    if not text:
+        raise ContractError(
+            f"model file '{path}' carries no pyubias metadata; "
+            "write it with pyubias.contract.save(module, path, Metadata(...))"
+        )
+    try:
+        fields = json.loads(text)
+        if not isinstance(fields, dict):
+            raise ContractError(
+                f"model file '{path}': metadata are not a JSON object, got {type(fields).__name__}"
+            )
+        found = fields.get("contract_version")
+        if found != CONTRACT_VERSION:
+            raise ContractError(
+                f"model file '{path}' has contract version {found}, this pyubias reads version "
+                f"{CONTRACT_VERSION}; export the model again"
+            )
+        return Metadata.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ContractError(
+            f"model file '{path}': metadata field '{'.'.join(map(str, first['loc']))}': "
+            f"{first['msg']}, got {first.get('input')!r}"
+        ) from error
+    except json.JSONDecodeError as error:
+        raise ContractError(f"model file '{path}': metadata are not JSON: {error}") from error

@@ -1,0 +1,120 @@
+"""A potential with an uncertainty: one network or several, features of atoms, and a head.
+
+This is the only place that tells the kinds of uncertainty apart.
+"""
+
+import copy
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from pyubias.config.schema import ModelConfig, UncertaintyConfig
+from pyubias.model.descriptor import n_invariants
+from pyubias.model.features import LastLayerFeatures, SketchedFeatures
+from pyubias.model.graphs import Graph
+from pyubias.model.heads import DistanceHead, EnsembleHead, PosteriorHead
+from pyubias.model.potential import Potential
+
+__all__ = ["UncertainPotential", "new_potential"]
+
+
+def new_potential(elements: Sequence[str], model: ModelConfig, seed: int) -> Potential:
+    """An untrained potential of the configured size."""
+    return Potential(
+        list(elements), model.cutoff, model.n_radial, model.n_basis, list(model.hidden), seed
+    )
+
+
+class UncertainPotential:
+    """Trained potentials, and what turns their predictions into uncertainties.
+
+    Args:
+        members: one potential, or the members of an ensemble.
+        model: sizes of the members.
+        uncertainty: kind of uncertainty and its features.
+
+    Attributes:
+        members: as given.
+        feature_map: module from layer gradients to features; None for an ensemble, whose features
+            are the atomic energies of its members.
+        head: module from features to uncertainties; None until `fit_head` or `load_head`.
+    """
+
+    def __init__(
+        self, members: Sequence[Potential], model: ModelConfig, uncertainty: UncertaintyConfig
+    ) -> None:
+        self.members = list(members)
+        self.uncertainty = uncertainty
+        self.feature_map = _new_feature_map(model, uncertainty)
+        self.head: nn.Module | None = None
+
+    @property
+    def elements(self) -> list[str]:
+        """Chemical symbols in type order."""
+        return self.members[0].elements
+
+    @property
+    def cutoff(self) -> float:
+        """Å."""
+        return self.members[0].cutoff
+
+    @property
+    def n_features(self) -> int:
+        """p, the number of features per atom."""
+        if self.feature_map is None:
+            return len(self.members)
+        return cast(int, self.feature_map.n_features)
+
+    def to(self, dtype: torch.dtype) -> "UncertainPotential":
+        """A copy whose potentials and features are evaluated in `dtype`; heads stay in float64."""
+        result = copy.copy(self)
+        result.members = [copy.deepcopy(member).set_dtype(dtype) for member in self.members]
+        result.feature_map = copy.deepcopy(self.feature_map)
+        if result.feature_map is not None:
+            result.feature_map.to(dtype)
+        return result
+
+    def features(self, graph: Graph) -> Tensor:
+        """Features φ_i of all atoms: (n, p) f64, detached."""
+        edges = (graph.edge_vectors, graph.edge_index, graph.types, graph.n_atoms)
+        with torch.no_grad():
+            if self.feature_map is None:
+                return torch.stack([member(*edges) for member in self.members], dim=1)
+            all_layers = bool(self.feature_map.all_layers)
+            _, inputs, sensitivities = self.members[0].layer_gradients(*edges, all_layers)
+            return cast(Tensor, self.feature_map(inputs, sensitivities))
+
+    def fit_head(self, graphs: Sequence[Graph]) -> None:
+        """Fit an uncalibrated head to the training structures, in float64."""
+        exact = self.to(torch.float64)
+        atoms = [exact.features(graph) for graph in graphs]
+        structures = torch.stack([features.mean(0) for features in atoms])
+        self.head = _new_head(self.uncertainty, structures, torch.cat(atoms))
+
+    def load_head(self, state: dict[str, Any]) -> None:
+        """Take the head over from its ``state_dict``."""
+        # the shapes of the buffers follow from the training features, where the state holds them
+        identity = torch.eye(self.n_features)
+        structures, atoms = state.get("structures", identity), state.get("atoms", identity)
+        self.head = _new_head(self.uncertainty, structures, atoms)
+        self.head.load_state_dict(state)
+
+
+def _new_feature_map(model: ModelConfig, uncertainty: UncertaintyConfig) -> nn.Module | None:
+    if uncertainty.kind == "ensemble":
+        return None
+    widths = [n_invariants(model.n_radial), *model.hidden, 1]
+    if uncertainty.features == "last_layer":
+        return LastLayerFeatures(widths)
+    return SketchedFeatures(widths, uncertainty.projections)
+
+
+def _new_head(uncertainty: UncertaintyConfig, structures: Tensor, atoms: Tensor) -> nn.Module:
+    """A head for mean features of structures (S, p) and features of atoms (n, p)."""
+    if uncertainty.kind == "ensemble":
+        return EnsembleHead()
+    if uncertainty.kind == "distance":
+        return DistanceHead(structures, atoms)
+    return PosteriorHead(structures, atoms, uncertainty.regularisation)

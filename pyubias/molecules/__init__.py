@@ -1,0 +1,1 @@
+"""Molecules: which one a structure is, and geometries of one."""

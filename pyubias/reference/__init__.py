@@ -1,0 +1,1 @@
+"""References: one label of one structure."""

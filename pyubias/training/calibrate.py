@@ -1,0 +1,59 @@
+"""Calibration of an uncertain potential on labelled structures that it was not trained on."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pyubias.model.uncertain_potential import UncertainPotential
+from pyubias.training.batches import Sample, collate
+from pyubias.training.conformal import attainable_coverage, conformal_factor
+from pyubias.training.loss import predict
+
+__all__ = ["calibrate"]
+
+
+def calibrate(potential: UncertainPotential, samples: Sequence[Sample], alpha: float) -> float:
+    """Set both conformal factors of the head.
+
+    The residuals are |ΔE|/N of each structure for the total uncertainty, and for the atomic one
+    the root mean square of the three force errors of each atom.
+
+    Args:
+        potential: with a fitted head, whose factors are 1.
+        samples: the calibration split. The factors stay 1 if it is empty.
+        alpha: the calibrated uncertainties cover a fraction 1 - alpha of the residuals.
+
+    Returns:
+        the coverage of the total uncertainty that so many structures can promise.
+    """
+    if not samples:
+        return 0.0
+    exact = potential.to(torch.float64)
+    head = exact.head
+    assert head is not None
+    residuals, uncertainties = [], []
+    atomic: list[tuple[Tensor, Tensor]] = []
+    for sample in samples:
+        energy, forces = _mean_prediction(exact, sample)
+        features = exact.features(sample.graph)
+        residuals.append(abs(energy - sample.energy) / sample.graph.n_atoms)
+        uncertainties.append(float(head.total(features.mean(0))))
+        force_errors = (forces - sample.forces).square().mean(1).sqrt()
+        # a structure without labels of forces has nan
+        if bool(torch.isfinite(force_errors).all()):
+            atomic.append((force_errors, head.atomic(features)))
+    head.total_factor.fill_(conformal_factor(residuals, uncertainties, alpha))
+    if atomic:
+        errors, of_atoms = (torch.cat(x).numpy() for x in zip(*atomic, strict=True))
+        head.atomic_factor.fill_(conformal_factor(errors, of_atoms, alpha))
+    return attainable_coverage(len(residuals), alpha)
+
+
+def _mean_prediction(potential: UncertainPotential, sample: Sample) -> tuple[float, Tensor]:
+    """Energy in eV and forces (n, 3) f64 in eV/Å, means over the members."""
+    batch = collate([sample])
+    predictions = [predict(m, batch, create_graph=False) for m in potential.members]
+    energies = torch.stack([energies.detach() for energies, _, _ in predictions])
+    forces = torch.stack([forces.detach() for _, forces, _ in predictions])
+    return float(energies.mean(0)[0]), forces.mean(0).to(torch.float64)

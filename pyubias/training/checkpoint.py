@@ -1,0 +1,112 @@
+"""Checkpoints: a trained potential with its uncertainty, in memory and in a file."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pyubias.config.schema import ModelConfig, UncertaintyConfig
+from pyubias.errors import UserError
+from pyubias.files import write_with
+from pyubias.model.uncertain_potential import UncertainPotential, new_potential
+
+__all__ = ["CHECKPOINT_VERSION", "Trained", "load_trained"]
+
+# A checkpoint holds what was fitted to features, but not the projections that the features are
+# made of: it is void once they change. 2: the sketch of the descriptor became sparse.
+CHECKPOINT_VERSION = 2
+
+
+@dataclass
+class Trained:
+    """What `train` returns and `export` takes.
+
+    Attributes:
+        potential: with a fitted, calibrated uncertainty.
+        model, uncertainty: the settings it was made with.
+        training_hash: of the structures and labels.
+        history: for each validation: epoch, energy_mae (eV/atom), forces_mae (eV/Å), score, whose
+            lowest value picks the parameters, and seconds since the start.
+        n_train, n_validation, n_calibration: structures in each split.
+        attainable: coverage of the total uncertainty that a calibration split of this size can
+            promise.
+    """
+
+    potential: UncertainPotential
+    model: ModelConfig
+    uncertainty: UncertaintyConfig
+    training_hash: str
+    history: list[dict[str, float]] = field(default_factory=list)
+    n_train: int = 0
+    n_validation: int = 0
+    n_calibration: int = 0
+    attainable: float = 0.0
+
+    @property
+    def elements(self) -> list[str]:
+        """Chemical symbols in type order."""
+        return self.potential.elements
+
+    @property
+    def cutoff(self) -> float:
+        """Å."""
+        return self.potential.cutoff
+
+    def save(self, path: str | Path) -> None:
+        """Write a checkpoint; it appears under its name only when it is complete."""
+        assert self.potential.head is not None
+        state = {
+            "version": CHECKPOINT_VERSION,
+            "elements": self.elements,
+            "model": self.model.model_dump(),
+            "uncertainty": self.uncertainty.model_dump(),
+            "members": [member.state_dict() for member in self.potential.members],
+            "head": self.potential.head.state_dict(),
+            "facts": {
+                "training_hash": self.training_hash,
+                "history": self.history,
+                "n_train": self.n_train,
+                "n_validation": self.n_validation,
+                "n_calibration": self.n_calibration,
+                "attainable": self.attainable,
+            },
+        }
+        write_with(Path(path), lambda temporary: torch.save(state, temporary))
+
+
+def load_trained(path: str | Path) -> Trained:
+    """Read a checkpoint.
+
+    Raises:
+        UserError: the file is not a checkpoint of `Trained.save`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"checkpoint '{path}' does not exist")
+    try:
+        return _from_state(torch.load(path, weights_only=True), path)
+    except UserError:
+        raise
+    except (RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"'{path}' is not a pyubias checkpoint: {reason}") from error
+    except Exception as error:  # unpickling errors have no common base class
+        raise UserError(f"'{path}' is not a pyubias checkpoint (export takes one)") from error
+
+
+def _from_state(state: dict[str, Any], path: Path) -> Trained:
+    model = ModelConfig(**state["model"])
+    uncertainty = UncertaintyConfig(**state["uncertainty"])
+    version = state.get("version", 1)
+    if version != CHECKPOINT_VERSION:
+        raise UserError(
+            f"checkpoint '{path}' has version {version}, wanted {CHECKPOINT_VERSION}: another "
+            "pyubias wrote it, whose features differ; train again"
+        )
+    members = [new_potential(state["elements"], model, seed=0) for _ in state["members"]]
+    for member, parameters in zip(members, state["members"], strict=True):
+        member.load_state_dict(parameters)
+    potential = UncertainPotential(members, model, uncertainty)
+    potential.load_head(state["head"])
+    return Trained(potential, model, uncertainty, **state["facts"])

@@ -1,0 +1,70 @@
+"""Export: a trained potential to a TorchScript file that meets the model contract."""
+
+import copy
+import warnings
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from pyubias.model.archive import Metadata, save
+from pyubias.training.checkpoint import Trained
+from pyubias.training.scripted import ExportedEnsemble, ExportedFused, ExportedPortable
+
+__all__ = ["export"]
+
+MAX_FUSED_LAYERS = 8  # of the compiled kernels
+
+
+def export(
+    trained: Trained,
+    path: str | Path,
+    dtype: Literal["float32", "float64"] = "float64",
+    *,
+    portable: bool = False,
+) -> Metadata:
+    """Write `trained` as a model file for LAMMPS, the ASE calculator and `pyubias evaluate`.
+
+    Args:
+        trained: what `pyubias.train` returns.
+        path: of the model file; it appears only when it is complete.
+        dtype: of the arithmetic inside. With float64, results agree to rounding between
+            programs and numbers of ranks.
+        portable: use PyTorch operators only. Such a file is slower on the CPU, but needs no
+            compiled operators and runs on a GPU.
+
+    Returns:
+        the metadata in the file.
+    """
+    precision = torch.float64 if dtype == "float64" else torch.float32
+    potential = trained.potential.to(precision)
+    members = potential.members
+    few_layers = len(members[0].network.layers) <= MAX_FUSED_LAYERS
+    fused = members[0].descriptor.fused and few_layers and not portable
+    for member in members:
+        member.descriptor.fused = fused
+    head = copy.deepcopy(potential.head)
+    assert head is not None
+    if potential.feature_map is None:
+        module: nn.Module = ExportedEnsemble(list(members), head)
+    elif fused:
+        module = ExportedFused(members[0], potential.feature_map, head)
+    else:
+        module = ExportedPortable(members[0], potential.feature_map, head)
+    module.eval().requires_grad_(False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        scripted = torch.jit.script(module)
+    metadata = Metadata(
+        elements=trained.elements,
+        cutoff=trained.cutoff,
+        n_features=potential.n_features,
+        dtype=dtype,
+        uncertainty=trained.uncertainty.kind,
+        alpha=trained.uncertainty.alpha,
+        total_factor=float(head.total_factor),
+        atomic_factor=float(head.atomic_factor),
+        training_hash=trained.training_hash,
+    )
+    return save(scripted, path, metadata)

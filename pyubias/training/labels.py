@@ -1,0 +1,52 @@
+"""The names of labels, and the labels of one structure.
+
+Inside the package a labelled structure is an ASE `Atoms` with the entries named here. Forces and
+stress may be absent; the energy may not.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+__all__ = ["ENERGY", "FORCES", "STRESS", "Label", "hash_frames"]
+
+# in Atoms.info: eV
+ENERGY = "REF_energy"
+# in Atoms.arrays: (n, 3), eV/Å
+FORCES = "REF_forces"
+# in Atoms.info: (6,), eV/Å³, ASE's sign and Voigt order, fully periodic structures only
+STRESS = "REF_stress"
+
+
+@dataclass(frozen=True)
+class Label:
+    """Energy in eV, forces (n, 3) in eV/Å, stress (6,) in eV/Å³ of a fully periodic structure."""
+
+    energy: float
+    forces: NDArray[np.float64]
+    stress: NDArray[np.float64] | None
+
+    def attach_to(self, atoms: Atoms) -> None:
+        """Store the label in a structure, under the names of this module."""
+        atoms.info[ENERGY] = self.energy
+        atoms.arrays[FORCES] = self.forces
+        if self.stress is not None:
+            atoms.info[STRESS] = self.stress
+
+
+def hash_frames(frames: Sequence[Atoms]) -> str:
+    """Twelve hexadecimal digits that change with any structure or label."""
+    digest = hashlib.sha256()
+    for atoms in frames:
+        digest.update(atoms.numbers.tobytes())
+        digest.update(np.ascontiguousarray(atoms.positions).tobytes())
+        digest.update(np.ascontiguousarray(atoms.cell.array).tobytes())
+        digest.update(atoms.pbc.tobytes())
+        digest.update(repr(atoms.info.get(ENERGY)).encode())
+        for label in (atoms.arrays.get(FORCES), atoms.info.get(STRESS)):
+            digest.update(b"none" if label is None else np.ascontiguousarray(label).tobytes())
+    return digest.hexdigest()[:12]

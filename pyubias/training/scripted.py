@@ -1,0 +1,192 @@
+"""TorchScript modules that meet the model contract, around trained potentials."""
+
+import torch
+from torch import Tensor, nn
+
+from pyubias.model.features import SKETCH_GROUPS, SketchedFeatures
+from pyubias.model.network import BIAS_SCALE
+from pyubias.model.potential import Potential
+
+__all__ = ["ExportedEnsemble", "ExportedFused", "ExportedPortable"]
+
+
+class WithHead(nn.Module):
+    """The methods of the contract that are functions of features."""
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    @torch.jit.export
+    def total_uncertainty(self, feature_sum: Tensor, n_atoms: int) -> Tensor:
+        return self.head.total(feature_sum / n_atoms)
+
+    @torch.jit.export
+    def atomic_uncertainty(self, features: Tensor) -> Tensor:
+        return self.head.atomic(features)
+
+
+class ExportedPortable(WithHead):
+    """One potential with gradient features, in PyTorch operators only."""
+
+    def __init__(self, potential: nn.Module, feature_map: nn.Module, head: nn.Module) -> None:
+        super().__init__(head)
+        self.potential = potential
+        self.feature_map = feature_map
+        self.all_layers = bool(feature_map.all_layers)
+
+    def forward(
+        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
+    ) -> dict[str, Tensor]:
+        energies, inputs, sensitivities = self.potential.layer_gradients(
+            edge_vectors, edge_index, types, n_local, self.all_layers
+        )
+        return {"energies": energies, "features": self.feature_map(inputs, sensitivities)}
+
+    @torch.jit.export
+    def atomic_energies(
+        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
+    ) -> Tensor:
+        return self.potential(edge_vectors, edge_index, types, n_local)
+
+
+class ExportedFused(WithHead):
+    """The same in compiled operators, for the CPU, with the methods that do without autograd.
+
+    The operators take the weights and sketches of a layer side by side (see
+    lammps_plugin/kernels/layers): M_l = [W_lᵀ/√d | U_l/√p] with the bias slot as the last row, and
+    N_l = [W_l/√d | V_l]. U_0 stands apart, because it is sparse.
+    """
+
+    def __init__(self, potential: Potential, feature_map: nn.Module, head: nn.Module) -> None:
+        super().__init__(head)
+        self.cutoff = potential.cutoff
+        self.gain = potential.network.gain
+        self.bias_scale = BIAS_SCALE
+        sketched = isinstance(feature_map, SketchedFeatures)
+        self.n_sketches = int(feature_map.n_features) if sketched else 0
+        scale, shift = potential.scale.double(), potential.shift.double()
+        beta = potential.descriptor.beta
+        slope = potential.energy_scale * scale
+        offset = potential.atomic_reference + potential.energy_scale * shift
+        first_sketch = beta.new_empty(0)
+        layers: list[Tensor] = []
+        for k, layer in enumerate(potential.network.layers):
+            weight = layer.scale * layer.weight
+            forward_matrix = torch.cat([weight.t(), layer.bias_scale * layer.bias[None]])
+            backward_matrix = weight
+            if isinstance(feature_map, SketchedFeatures):
+                sketch = feature_map.n_features**-0.5 * feature_map.input_sketches[k]
+                sketch = torch.cat([layer.scale * sketch[:-1], layer.bias_scale * sketch[-1:]])
+                if k == 0:
+                    first_sketch = _without_zeros(sketch)
+                else:
+                    forward_matrix = torch.cat([forward_matrix, sketch], dim=1)
+                backward_matrix = torch.cat([weight, feature_map.sensitivity_sketches[k]], dim=1)
+            layers += [forward_matrix, backward_matrix]
+        self.parameters_of_operator = nn.ParameterList(
+            [
+                nn.Parameter(x.detach().contiguous(), requires_grad=False)
+                for x in (beta, slope, offset, first_sketch, *layers)
+            ]
+        )
+
+    def tensors(self) -> list[Tensor]:
+        result: list[Tensor] = []
+        for tensor in self.parameters_of_operator:
+            result.append(tensor)
+        return result
+
+    def forward(
+        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
+    ) -> dict[str, Tensor]:
+        energies, features = torch.ops.pyubias.potential(
+            edge_vectors,
+            edge_index,
+            types,
+            n_local,
+            self.tensors(),
+            self.cutoff,
+            self.gain,
+            self.bias_scale,
+            self.n_sketches,
+            True,
+        )
+        return {"energies": energies, "features": features}
+
+    @torch.jit.export
+    def evaluate(
+        self,
+        edge_vectors: Tensor,
+        edge_index: Tensor,
+        types: Tensor,
+        n_local: int,
+        with_features: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return torch.ops.pyubias.potential_evaluate(
+            edge_vectors,
+            edge_index,
+            types,
+            n_local,
+            self.tensors(),
+            self.cutoff,
+            self.gain,
+            self.bias_scale,
+            self.n_sketches,
+            with_features,
+        )
+
+    @torch.jit.export
+    def gradients(
+        self,
+        edge_vectors: Tensor,
+        edge_index: Tensor,
+        types: Tensor,
+        n_local: int,
+        state: Tensor,
+        of_features: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        return torch.ops.pyubias.potential_gradients(
+            edge_vectors,
+            edge_index,
+            types,
+            n_local,
+            self.tensors(),
+            self.cutoff,
+            self.gain,
+            self.bias_scale,
+            self.n_sketches,
+            state,
+            of_features,
+        )
+
+    @torch.jit.export
+    def total_uncertainty_gradient(
+        self, feature_sum: Tensor, n_atoms: int
+    ) -> tuple[Tensor, Tensor]:
+        u, gradient = self.head.total_with_gradient(feature_sum / n_atoms)
+        return u, gradient / n_atoms
+
+
+def _without_zeros(sketch: Tensor) -> Tensor:
+    """The sketch of the descriptor (d + 1, p) as rows of its groups: (d + groups, p/groups)."""
+    by_group = sketch.view(len(sketch), SKETCH_GROUPS, -1)
+    inputs = torch.arange(len(sketch) - 1)
+    return torch.cat([by_group[inputs, inputs % SKETCH_GROUPS], by_group[-1]])
+
+
+class ExportedEnsemble(WithHead):
+    """The contract around several potentials: mean energies; the features are the members'."""
+
+    def __init__(self, members: list[nn.Module], head: nn.Module) -> None:
+        super().__init__(head)
+        self.members = nn.ModuleList(members)
+
+    def forward(
+        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
+    ) -> dict[str, Tensor]:
+        energies: list[Tensor] = []
+        for member in self.members:
+            energies.append(member(edge_vectors, edge_index, types, n_local))
+        features = torch.stack(energies, dim=1)
+        return {"energies": features.mean(dim=1), "features": features}

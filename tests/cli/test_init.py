@@ -1,0 +1,55 @@
+"""`pyubias init` writes files that the dry run accepts."""
+
+from pathlib import Path
+
+import ase.io
+import pytest
+from ase.build import bulk, molecule
+from campaigns import ALA2
+
+from pyubias.campaign.dry_run import try_stages
+from pyubias.cli.init import start_system
+from pyubias.config.loading import load_campaign
+from pyubias.config.schema import AseReference
+from pyubias.errors import UserError
+from pyubias.lammps.library import open_lammps
+
+
+def shrink(file: Path) -> None:
+    """A reference that every machine has, and a training of seconds."""
+    text = file.read_text()
+    text = text.replace("tblite.ase.TBLite", "ase.calculators.emt.EMT")
+    text = text.replace("{method: GFN2-xTB, verbosity: 0}", "{}")
+    file.write_text(text + "\nmodel: {hidden: [8], n_radial: 2, n_basis: 4}\n")
+
+
+@pytest.mark.parametrize(
+    "atoms", [molecule("CH3CH2OH"), bulk("Al", cubic=True) * (2, 2, 2)], ids=["molecule", "crystal"]
+)
+def test_a_new_system_is_in_order(atoms, tmp_path, capsys):
+    ase.io.write(tmp_path / "start.xyz", atoms, format="extxyz")
+    lines = start_system(tmp_path / "start.xyz", tmp_path / "new", "mine")
+    shrink(tmp_path / "new" / "mine.yaml")
+    config = load_campaign(tmp_path / "new" / "mine.yaml")
+    assert isinstance(config.reference, AseReference)
+    try_stages(config, 2)
+    printed = capsys.readouterr().out
+    assert "all is in order" in printed
+    assert "on 2 ranks" in printed
+    assert lines[-1] == f"next: pyubias run {tmp_path / 'new' / 'mine.yaml'} --dry-run"
+
+
+def test_nothing_is_overwritten(tmp_path):
+    start_system(ALA2 / "c7eq.xyz", tmp_path, "mine")
+    with pytest.raises(UserError, match=r"mine\.yaml' exists already"):
+        start_system(ALA2 / "c7eq.xyz", tmp_path, "mine")
+
+
+def test_a_missing_structure_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"structure '.*none\.xyz' does not exist"):
+        start_system(tmp_path / "none.xyz", tmp_path, "mine")
+
+
+def test_lammps_opens_with_the_plugin():
+    with open_lammps() as instance:
+        assert "ubias" in instance.available_styles("pair")

@@ -1,0 +1,97 @@
+"""`pyubias label` writes what trains: labels under the project's names, and nothing that failed."""
+
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, molecule
+from ase.calculators.emt import EMT
+
+from pyubias.cli.label import label_file
+from pyubias.errors import UserError
+from pyubias.training.reading import read_frames
+
+
+@pytest.fixture
+def emt(tmp_path: Path) -> Path:
+    path = tmp_path / "emt.yaml"
+    path.write_text("kind: ase\ncalculator: ase.calculators.emt.EMT\nmax_force: 30.0\n")
+    return path
+
+
+def rattled(n: int) -> list[Atoms]:
+    frames = [molecule("H2O") for _ in range(n)]
+    for k, atoms in enumerate(frames):
+        atoms.rattle(0.02, seed=k)
+    return frames
+
+
+def test_labels_of_a_file_are_those_of_the_reference(tmp_path: Path, emt: Path) -> None:
+    frames = [*rattled(2), bulk("Cu", cubic=True)]
+    ase.io.write(tmp_path / "in.extxyz", frames)
+    assert label_file(tmp_path / "in.extxyz", emt, tmp_path / "out.extxyz") == (3, [])
+    labelled, sentence = read_frames(tmp_path / "out.extxyz")
+    assert "REF_energy (3 of 3)" in sentence
+    for atoms, frame in zip(labelled, frames, strict=True):
+        frame.calc = EMT()
+        assert atoms.info["REF_energy"] == pytest.approx(frame.get_potential_energy(), abs=1e-6)
+        forces = frame.get_forces()
+        np.testing.assert_allclose(atoms.arrays["REF_forces"], forces, rtol=0, atol=1e-6)
+        assert ("REF_stress" in atoms.info) == frame.pbc.all()
+
+
+def test_frames_that_fail_are_listed_and_left_out(tmp_path: Path, emt: Path) -> None:
+    frames = rattled(3)
+    frames[1].positions[1] = frames[1].positions[0] + [0, 0, 0.2]
+    ase.io.write(tmp_path / "in.extxyz", frames)
+    done, (reason,) = label_file(tmp_path / "in.extxyz", emt, tmp_path / "out.extxyz")
+    assert done == 2
+    assert reason.startswith("structure 1: |F| = ")
+    assert len(ase.io.read(tmp_path / "out.extxyz", index=":")) == 2
+
+
+def test_labels_that_the_file_had_are_replaced(tmp_path: Path, emt: Path) -> None:
+    (atoms,) = rattled(1)
+    atoms.info["REF_energy"] = 1e3
+    atoms.arrays["momenta"] = np.ones((3, 3))
+    ase.io.write(tmp_path / "in.extxyz", atoms)
+    label_file(tmp_path / "in.extxyz", emt, tmp_path / "out.extxyz")
+    read = ase.io.read(tmp_path / "out.extxyz")
+    atoms.calc = EMT()
+    assert read.info["REF_energy"] == pytest.approx(atoms.get_potential_energy(), abs=1e-6)
+    assert set(read.arrays) == {"numbers", "positions", "REF_forces"}
+
+
+def test_a_lammps_dump_of_a_molecule_becomes_molecules_without_a_box(
+    tmp_path: Path, emt: Path
+) -> None:
+    (atoms,) = rattled(1)
+    rows = [
+        f"{k + 1} {s} {x} {y} {z}"
+        for k, (s, (x, y, z)) in enumerate(zip(atoms.symbols, atoms.positions, strict=True))
+    ]
+    header = "ITEM: TIMESTEP\n{}\nITEM: NUMBER OF ATOMS\n3\nITEM: BOX BOUNDS ss ss ss\n"
+    text = "".join(
+        header.format(t)
+        + "-9 9\n-9 9\n-9 9\nITEM: ATOMS id element x y z\n"
+        + "\n".join(rows)
+        + "\n"
+        for t in (0, 10)
+    )
+    (tmp_path / "walk.dump").write_text(text)
+    assert label_file(tmp_path / "walk.dump", emt, tmp_path / "out.extxyz") == (2, [])
+    for read in ase.io.read(tmp_path / "out.extxyz", index=":"):
+        assert not read.pbc.any()
+        assert read.cell.rank == 0
+        np.testing.assert_allclose(read.positions, atoms.positions, rtol=0, atol=1e-7)
+
+
+def test_structures_that_are_missing_or_unreadable_are_an_error(tmp_path: Path, emt: Path) -> None:
+    with pytest.raises(UserError, match=r"structures '.*gone\.xyz' do not exist"):
+        label_file(tmp_path / "gone.xyz", emt, tmp_path / "out.extxyz")
+    (tmp_path / "bad.xyz").write_text("3\n\nH 0 0\n")
+    with pytest.raises(UserError, match=r"structures '.*bad\.xyz' cannot be read"):
+        label_file(tmp_path / "bad.xyz", emt, tmp_path / "out.extxyz")
+    assert not (tmp_path / "out.extxyz").exists()

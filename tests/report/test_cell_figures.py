@@ -1,0 +1,48 @@
+import numpy as np
+from structures import copper, molecule
+from walks import breathing, walk_of
+
+from pyubias.model.prediction import Prediction
+from pyubias.report.campaign import cell_figures, errors_over_volume
+
+
+def test_periodic_walkers_have_volumes_and_a_memory_of_them():
+    walks = {"biased": [[walk_of(breathing(9)), walk_of(breathing(5))], []], "unbiased": []}
+    sections = cell_figures(walks)
+    assert [title for title, _ in sections] == [
+        "Volumes of the walkers",
+        "How long walkers remember",
+    ]
+    course, _ = sections[0][1].axes
+    assert len(course.lines) == 2
+    np.testing.assert_allclose(
+        course.lines[0].get_ydata(), [a.get_volume() / 4 for a in breathing(9)]
+    )
+    volume, positions = sections[1][1].axes
+    assert volume.get_title() == "volume"
+    assert positions.get_title() == "positions in the mean cell"
+
+
+def test_molecules_have_neither():
+    assert cell_figures({"biased": [[walk_of([molecule(), molecule(1)])]]}) == []
+    assert errors_over_volume([], []) is None
+
+
+def test_errors_over_volume_are_those_of_the_labels():
+    frames = copper(12)
+    predictions = [
+        Prediction(
+            energy=a.info["REF_energy"] + 0.004,
+            energies=np.zeros(4),
+            forces=a.arrays["REF_forces"] + 0.05,
+            stress=a.info["REF_stress"] - 0.001,
+            total_uncertainty=1.0,
+            atomic_uncertainty=np.ones(4),
+            features=np.ones(3),
+        )
+        for a in frames
+    ]
+    figure = errors_over_volume(frames, predictions)
+    for axis, wanted in zip(figure.axes, (1.0, 50.0, 1.0), strict=True):
+        values = axis.lines[0].get_ydata()
+        np.testing.assert_allclose(values[np.isfinite(values)], wanted)

@@ -1,0 +1,182 @@
+"""The report is one file that needs no other, and its numbers are those of the walkers."""
+
+import base64
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from ase.build import molecule
+from campaigns import tiny
+
+from pyubias.analysis.collective_variables import collective_variables, quadtree_coverage
+from pyubias.campaign.arms import arms_of
+from pyubias.campaign.loop import run_campaign
+from pyubias.config.loading import load_campaign
+from pyubias.config.schema import CampaignConfig
+from pyubias.lammps.walk import load_walks
+from pyubias.report.campaign import collect, write_report
+
+SECTIONS = [
+    "What the walkers visited",
+    "Learning",
+    "Parity on the test set",
+    "Predicted uncertainty against true error",
+    "Calibration checked on fresh labels",
+    "Time per stage",
+    "Failed labels",
+]
+
+
+class Page(HTMLParser):
+    """What a browser would load, and what a reader would see."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.sources: list[str] = []
+        self.headings: list[str] = []
+        self.cells: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
+
+    def handle_data(self, data: str) -> None:
+        if not data.strip():
+            return
+        if self.tags[-1:] == ["h2"]:
+            self.headings.append(data)
+        if self.tags[-1:] in (["td"], ["th"]):
+            self.cells.append(data)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[CampaignConfig, Path]:
+    """A campaign with a control arm that differs from the first step on; some labels fail."""
+    folder = tmp_path_factory.mktemp("report")
+    changes = {
+        "stop": {"labels": 12},
+        "reference": {"max_force": 20.0},
+        "control": {"exploration": {"tau": 0.0, "variables": {"temperature": 20.0}}},
+    }
+    config = load_campaign(tiny(folder, changes))
+    run_folder = run_campaign(config, folder / "runs")
+    write_report(config, run_folder)
+    return config, run_folder
+
+
+def test_the_report_is_one_file_that_loads_nothing(
+    finished: tuple[CampaignConfig, Path],
+) -> None:
+    text = (finished[1] / "report.html").read_text()
+    page = Page(text)
+    assert not {"script", "link", "iframe", "object"} & set(page.tags)
+    assert not re.search(r"https?://|@import|url\(", text)
+    assert len(page.sources) >= 6
+    for source in page.sources:
+        head, _, data = source.partition(",")
+        assert head == "data:image/png;base64"
+        assert base64.b64decode(data, validate=True).startswith(b"\x89PNG")
+
+
+def test_the_report_has_its_sections_and_names_both_arms(
+    finished: tuple[CampaignConfig, Path],
+) -> None:
+    page = Page((finished[1] / "report.html").read_text())
+    failed = sum(result.records[-1].n_failed_labels for result in results(finished))
+    assert page.headings == (SECTIONS if failed else SECTIONS[:-1])
+    assert {"biased", "unbiased"} <= set(page.cells)
+
+
+def results(finished: tuple[CampaignConfig, Path]) -> list:
+    config, folder = finished
+    return [collect(arm) for arm in arms_of(config, folder)]
+
+
+def test_coverage_is_that_of_all_frames_the_walkers_wrote(
+    finished: tuple[CampaignConfig, Path],
+) -> None:
+    config, _ = finished
+    variables = config.evaluation.collective_variables
+    cells = Page((finished[1] / "report.html").read_text()).cells
+    for result in results(finished):
+        frames = [
+            atoms
+            for iteration in result.arm.folder.iterations()
+            for walk in load_walks(iteration.walkers)
+            for atoms in walk.frames()
+        ]
+        visited = collective_variables(frames, variables)
+        coverage = quadtree_coverage(visited, [(-180, 180), (-180, 180)])
+        assert result.coverage() == pytest.approx(coverage, abs=1e-12)
+        assert result.records[-1].coverage == pytest.approx(coverage, abs=1e-12)
+        assert f"{coverage:.3f}" in cells
+        np.testing.assert_allclose(np.sort(result.visited(), 0), np.sort(visited, 0))
+
+
+def test_arms_are_compared_at_the_same_number_of_steps(
+    finished: tuple[CampaignConfig, Path],
+) -> None:
+    both = results(finished)
+    common = min(r.steps for r in both)
+    for result in both:
+        assert result.steps == result.records[-1].md_steps
+        within = result.visited(common)
+        assert len(within) <= len(result.visited())
+        if result.steps == common:
+            assert len(within) == len(result.visited())
+        assert result.coverage(common) <= result.coverage() + 1e-12
+        assert len(result.visited(0)) <= result.arm.config.exploration.walkers
+    cells = Page((finished[1] / "report.html").read_text()).cells
+    assert f"coverage at {common:,} steps" in cells
+
+
+def test_failed_labels_are_listed_with_their_reasons(
+    finished: tuple[CampaignConfig, Path],
+) -> None:
+    text = (finished[1] / "report.html").read_text()
+    n_failed = sum(r.records[-1].n_failed_labels for r in results(finished))
+    assert text.count("is above the limit of 20</li>") == n_failed
+
+
+def test_a_report_needs_no_test_set_and_no_collective_variables(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = {
+        "name": "a-b.c_1",
+        "stop": {"labels": 10},
+        "evaluation": {"test": None, "collective_variables": None},
+    }
+    config = load_campaign(tiny(tmp_path, changes))
+    folder = run_campaign(config, tmp_path)
+    write_report(config, folder)
+    page = Page((folder / "report.html").read_text())
+    assert page.headings == ["Learning", "Calibration checked on fresh labels", "Time per stage"]
+    assert "–" in page.cells
+    assert not any("coverage" in cell for cell in page.cells)
+    assert f"report: {folder / 'report.html'}" in capsys.readouterr().out
+
+
+def test_molecules_are_counted_where_there_is_more_than_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("rdkit")
+    ase.io.write(tmp_path / "two.xyz", [molecule("H2O"), molecule("CH4")])
+    changes = {
+        "start": {"structures": "two.xyz", "count": 9},
+        "reference": {"kind": "ase", "calculator": "ase.calculators.emt.EMT", "input": None},
+        "selection": {"per_molecule": 2},
+        "stop": {"labels": 9},
+        "evaluation": {"test": None, "collective_variables": None},
+    }
+    config = load_campaign(tiny(tmp_path, changes))
+    folder = run_campaign(config, tmp_path)
+    write_report(config, folder)
+    cells = Page((folder / "report.html").read_text()).cells
+    assert cells[:4] == ["arm", "labels", "molecules", "labels per molecule"]
+    assert {"9", "2", "4.5"} <= set(cells)
+    assert "labels per molecule" in capsys.readouterr().out
