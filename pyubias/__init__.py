@@ -1,7 +1,7 @@
 """pyubias: training data for machine-learned potentials from uncertainty-biased dynamics.
 
-The names below are the public surface; they are imported on first use, so that
-`import pyubias` (which every start of `lmp` does, to find the plugin) does not load torch.
+The names below are public. They are imported on first use, so that `import pyubias` does not load
+torch: `lmp` imports the package whenever it starts, to find the plugin.
 """
 
 import importlib

@@ -7,7 +7,7 @@ __all__ = ["duration", "print_table"]
 
 
 def print_table(title: str, rows: list[list[str]]) -> None:
-    """The first row is the header; a line may be longer than a terminal, but no word is cut."""
+    """Print a table whose first row is the header. It may be wider than the terminal."""
     shown = Table(title=title)
     for k, column in enumerate(rows[0]):
         shown.add_column(column, justify="right" if k else "left", no_wrap=not k)
@@ -17,7 +17,7 @@ def print_table(title: str, rows: list[list[str]]) -> None:
 
 
 def duration(seconds: float | None) -> str:
-    """``1 h 02 min``, ``3 min 20 s``, ``12 s``."""
+    """A time as ``1 h 02 min``, ``3 min 20 s`` or ``12 s``; empty for None."""
     if seconds is None:
         return ""
     minutes, rest = divmod(round(seconds), 60)

@@ -1,10 +1,10 @@
-"""The one kind of error that a user can mend: a message of one line, and no traceback."""
+"""Errors that a user can fix. They end in a message of one line, without a traceback."""
 
 __all__ = ["UserError"]
 
 
 class UserError(ValueError):
-    """Says what, what it got, what it wanted, and, if known, the fix.
+    """An error whose message names what is wrong, what was found and wanted, and the fix if known.
 
     On the command line the message is printed and the exit code is 2.
     """

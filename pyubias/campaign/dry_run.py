@@ -26,11 +26,8 @@ from pyubias.training.train import train
 __all__ = ["try_stages"]
 
 TRIED_FRAMES = 9
-
 TRIED_EPOCHS = 5
-
 TRIED_STEPS = 50
-
 Result = TypeVar("Result")
 
 

@@ -1,11 +1,11 @@
-"""Two levels on which structures differ: which molecule it is, and which geometry it has.
+"""Selection over many molecules: features split into a molecule and a conformer part.
 
-With the structure features φ of molecule M (see `uncertainty`),
+The structure features φ of a molecule M are split as in equation (22):
 
     φ = m + c,    m = mean of φ over the structures of M,    c = φ - m.
 
-The molecule part m is what all geometries of a molecule share; the conformer part c is what tells
-them apart. The mean runs over all structures that are at hand, labelled or not.
+All geometries of a molecule share the molecule part m; they differ in the conformer part c. The
+mean runs over all given structures, labelled or not.
 """
 
 from collections.abc import Hashable, Sequence
@@ -26,12 +26,11 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
-
-ROUNDING = 1e-9  # parts this much smaller than the features are zero
+ROUNDING = 1e-9  # parts that are smaller than this fraction of the features count as zero
 
 
 class Levels(NamedTuple):
-    """Molecule and conformer parts (n, p); their sum is the features."""
+    """Molecule and conformer parts of features, (n, p) each."""
 
     molecule: Array
     conformer: Array
@@ -50,7 +49,7 @@ def split_features(features: Array, molecules: Sequence[Hashable]) -> Levels:
 
     Args:
         features: (n, p).
-        molecules: n names; rows of one name are one molecule.
+        molecules: n names; rows with the same name are geometries of one molecule.
     """
     names: dict[Hashable, int] = {}
     index = np.array([names.setdefault(m, len(names)) for m in molecules], dtype=np.int64)
@@ -67,22 +66,22 @@ def split_uncertainty(
     labelled: Array,
     regularisation: float = 0.01,
 ) -> TotalUncertainty:
-    """What of the total uncertainty is about the molecule, and what about its geometry.
+    """The total uncertainty, equation (14), and its molecule and conformer parts.
 
     With the kernel matrix A = λ² (Φ̂ᵀΦ̂ + λ² I)⁻¹ of the labelled structures,
 
         u² = φ̂ᵀAφ̂,    u_molecule² = m̂ᵀAm̂,    u_conformer² = ĉᵀAĉ.
 
-    u_molecule is how little the labels say about the mean energy of the molecule's geometries;
-    u_conformer how little they say about the energy of this geometry relative to that mean. As the
-    conformer parts of a molecule add up to zero, over its structures
+    u_molecule is the uncertainty of the mean energy over the molecule's geometries, u_conformer
+    that of the energy of this geometry relative to the mean. As the conformer parts of a molecule
+    add up to zero, over its structures
 
         mean u² = u_molecule² + mean u_conformer²,
 
     while a single u² also holds twice the covariance m̂ᵀAĉ.
 
     Args:
-        features: (n, p), of the structures asked about.
+        features: (n, p), of the structures whose uncertainty is split.
         molecules: n names.
         labelled: (k, p).
         regularisation: λ.
@@ -105,12 +104,12 @@ def two_level_features(
     labelled_molecules: Sequence[Hashable],
     balance: float,
 ) -> tuple[Array, Array]:
-    """Features whose inner product is k = b k_molecule + (1 - b) k_conformer.
+    """Features whose inner product is the kernel of equation (22).
 
-    They are [√b m̂, √(1-b) ĉ]: each level scaled to unit mean square over the labelled
-    structures, and m taken from its mean over them, since what all molecules share would
-    otherwise set the scale of how they differ. Where the labelled structures do not differ on a
-    level, all structures set its scale.
+    They are [√b m̂, √(1-b) ĉ], where each part is scaled to unit mean square over the labelled
+    structures. The mean of m over them is subtracted first: it is the same for all molecules, and
+    would otherwise set the scale of their differences. Where the labelled structures do not differ
+    in a part, all structures set its scale.
 
     Args:
         pool: (n, p) structure features. labelled: (m, p).
@@ -118,7 +117,7 @@ def two_level_features(
         balance: b, from 0 (geometries only) to 1 (molecules only).
 
     Returns:
-        of pool (n, 2p) and labelled structures (m, 2p).
+        the features of the pool (n, 2p) and of the labelled structures (m, 2p).
     """
     features = np.concatenate([labelled, pool])
     known = len(labelled)
@@ -135,7 +134,10 @@ def two_level_features(
 
 
 def _normalised(part: Array, known: int, zero: float) -> Array:
-    """Unit mean square over the first `known` rows, or over all if those are zero."""
+    """Scale a part to unit mean square over its first `known` rows, or over all if those vanish.
+
+    A part that vanishes everywhere stays zero.
+    """
     for rows in (part[:known], part):
         size = rms(rows)
         if size > zero:
@@ -156,10 +158,10 @@ def select_on_levels(
     regularisation: float = 0.01,
     seed: int = 0,
 ) -> NDArray[np.int64]:
-    """`selection.select` with the two-level kernel.
+    """`selection.select` with the kernel of equation (22).
 
-    Structures that the kernel cannot tell from labelled or picked ones, as further geometries
-    of a molecule at balance 1, come last, in random order.
+    Structures with the features of a labelled or picked one come last, in random order. At balance
+    1 these are all further geometries of a molecule.
     """
     if len(pool) == 0:
         return np.zeros(0, dtype=np.int64)

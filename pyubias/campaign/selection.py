@@ -1,11 +1,11 @@
-"""Batch selection: which frames of a pool to label, given what is labelled already.
+"""Batch selection: which frames of a pool to label, given the frames that are labelled.
 
-Pure functions of features: (pool, labelled, batch size) → indices into the pool, most wanted
-first. No index occurs twice, and no frame whose features equal those of a labelled frame is
-picked, so that fewer indices than asked for come back from a pool that holds nothing more. Frames
-may belong to groups, such as molecules, of which a batch takes a limited number each.
+These are pure functions of features: (pool, labelled, batch size) → indices into the pool, the
+most informative first. No index occurs twice, and frames with the features of a labelled frame are
+never picked; a pool that holds nothing else gives fewer indices. Frames may belong to groups, such
+as molecules, and a batch may take a limited number from each group.
 
-Methods as in Holzmüller et al., J. Mach. Learn. Res. 24, 164 (2023).
+The methods are those of Holzmüller et al., J. Mach. Learn. Res. 24, 164 (2023).
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 __all__ = ["METHODS", "rms", "select", "whiten", "within_quota"]
 
 Array = NDArray[np.float64]
-
 Indices = NDArray[np.int64]
 
-SAME = 1e-6  # distance per feature below which two rows (unit mean square) are one structure
+# distance per feature below which two rows, scaled to unit mean square, are the same structure
+DUPLICATE_DISTANCE = 1e-6
 
-NOTHING = 1e-6  # labelled features this much smaller than those of the pool set no scale
+# labelled features must reach this fraction of those of the pool to set the scale
+NEGLIGIBLE_RMS = 1e-6
 
 
 def select(
@@ -41,14 +42,14 @@ def select(
         method: random, max_diag, max_det, max_dist or lcmd.
         pool: (n, p) structure features of the candidates.
         labelled: (m, p) structure features of the labelled structures.
-        batch_size: number wanted.
+        batch_size: largest number of indices.
         regularisation: λ of the posterior kernel (max_diag and max_det).
         seed: of the random order (random).
-        groups: n labels, one for each pool row.
-        per_group: largest number of picks with the same label.
+        groups: n names, one for each pool row.
+        per_group: largest number of picks from one group.
 
     Raises:
-        ValueError: unknown method, or shapes that do not fit.
+        ValueError: unknown method, shapes that do not fit, or features that are not finite.
     """
     if method not in METHODS:
         raise ValueError(f"unknown selection method '{method}', wanted one of {sorted(METHODS)}")
@@ -65,8 +66,8 @@ def select(
     if len(pool) == 0:
         return np.zeros(0, dtype=np.int64)
 
-    # unit mean square over the labelled set, as in the posterior uncertainty
-    reference = labelled if rms(labelled) > NOTHING * rms(pool) else pool
+    # unit mean square over the labelled set, so that λ means the same as in the uncertainty
+    reference = labelled if rms(labelled) > NEGLIGIBLE_RMS * rms(pool) else pool
     scale = 1.0 / max(rms(reference), np.finfo(float).tiny)
     candidates = _distinct(pool * scale, labelled * scale)
     quota = _Quota([0] * len(pool) if groups is None else groups, per_group, candidates)
@@ -79,18 +80,18 @@ def select(
 def within_quota(
     order: Sequence[int] | Indices, groups: Sequence[Hashable], per_group: int | None
 ) -> Indices:
-    """The order without the rows that come when their group has had its picks."""
+    """The rows in the given order; a row is dropped once its group has `per_group` picks."""
     quota = _Quota(groups, per_group)
     return quota.first(order, len(groups))
 
 
 class _Quota:
-    """Which rows may still be picked: each once, and of each group `per_group`.
+    """The rows that may still be picked: each row once, and `per_group` rows of each group.
 
     Args:
-        groups: a label for each row.
-        per_group: None is no limit.
-        rows: those that are looked at, by default all.
+        groups: a name for each row.
+        per_group: largest number of picks from one group; None is no limit.
+        rows: the rows that take part; default: all.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class _Quota:
             self.open[self.groups == group] = False
 
     def first(self, order: Sequence[int] | Indices, n: int) -> Indices:
-        """Take the first n in an order of rows that are open when their turn comes."""
+        """Take up to n rows in the given order, each if it is open when its turn comes."""
         picked: list[int] = []
         for k in order:
             if len(picked) < n and self.open[k]:
@@ -125,13 +126,13 @@ def rms(features: Array) -> float:
 
 
 def _distinct(pool: Array, labelled: Array) -> Indices:
-    """Rows of the pool that are not a labelled row again, nor an earlier pool row."""
+    """Deduplicate the pool against the labelled rows and against itself."""
     known: set[bytes] = set()
     kept = []
     nearest = _squared_distances(pool, labelled).min(axis=1, initial=np.inf)
-    new = nearest > SAME**2 * pool.shape[1]
+    new = nearest > DUPLICATE_DISTANCE**2 * pool.shape[1]
     for k in np.flatnonzero(new):
-        key = (np.round(pool[k] / SAME) + 0.0).tobytes()
+        key = (np.round(pool[k] / DUPLICATE_DISTANCE) + 0.0).tobytes()
         if key not in known:
             known.add(key)
             kept.append(k)
@@ -147,7 +148,7 @@ def _random(
 def _max_diag(
     pool: Array, labelled: Array, batch_size: int, regularisation: float, seed: int, quota: _Quota
 ) -> Indices:
-    """Largest posterior variance, each frame for itself."""
+    """Largest posterior variance of each frame by itself."""
     variance = np.square(whiten(pool, labelled, regularisation)).sum(1)
     return quota.first(np.argsort(-variance, kind="stable"), batch_size)
 
@@ -157,8 +158,8 @@ def _max_det(
 ) -> Indices:
     """Largest posterior variance given all picks so far: greedy maximisation of log det(K + 1).
 
-    With whitened features z the kernel is z·z'; observing x with unit noise subtracts
-    k(·,x) k(x,·)/(1 + k(x,x)).
+    With whitened features z the kernel is z·z'. Each pick reduces the covariance of the others by
+    equation (21), here as a growing Cholesky factor of the kernel matrix.
     """
     z = whiten(pool, labelled, regularisation)
     variance = np.square(z).sum(1)
@@ -178,11 +179,11 @@ def _max_det(
 def _max_dist(
     pool: Array, labelled: Array, batch_size: int, regularisation: float, seed: int, quota: _Quota
 ) -> Indices:
-    """Farthest from everything labelled or picked."""
+    """Farthest from all labelled and picked rows."""
     nearest = _squared_distances(pool, labelled).min(axis=1, initial=np.inf)
     picked: list[int] = []
     while len(picked) < batch_size and quota.open.any():
-        if np.isinf(nearest).all():  # nothing labelled yet: begin with the largest norm
+        if np.isinf(nearest).all():  # nothing is labelled: begin with the largest norm
             k = int(np.argmax(np.square(pool).sum(1)))
         else:
             k = int(np.argmax(np.where(quota.open, nearest, -np.inf)))
@@ -197,8 +198,8 @@ def _lcmd(
 ) -> Indices:
     """Largest cluster, maximum distance: the farthest member of the largest cluster.
 
-    Every labelled or picked point is a cluster centre; pool points belong to the nearest; the
-    size of a cluster is the sum of its squared distances.
+    Every labelled or picked point is the centre of a cluster, and each pool point belongs to the
+    nearest centre. The size of a cluster is the sum of the squared distances to its centre.
     """
     if len(labelled) == 0:
         first = _max_dist(pool, labelled, 1, regularisation, seed, quota)
@@ -226,13 +227,13 @@ def _lcmd(
 
 
 def whiten(pool: Array, labelled: Array, regularisation: float) -> Array:
-    """z with z·z' = φᵀ(ΦᵀΦ + λ² I)⁻¹ φ', the posterior kernel in units of λ²."""
+    """z with z·z' = φᵀ(ΦᵀΦ + λ² I)⁻¹ φ', the kernel of equation (14) in units of λ²."""
     gram = labelled.T @ labelled + regularisation**2 * np.eye(pool.shape[1])
     return np.linalg.solve(np.linalg.cholesky(gram), pool.T).T
 
 
 def _squared_distances(a: Array, b: Array) -> Array:
-    """(n, m), row by row of b so that nearby points keep their digits."""
+    """(n, m), from differences: the expanded square would lose the digits of nearby points."""
     if len(b) == 0:
         return np.zeros((len(a), 0))
     return np.stack([np.square(a - row).sum(1) for row in b], axis=1)

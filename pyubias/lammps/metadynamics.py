@@ -1,8 +1,9 @@
-"""Metadynamics on the cell volume: the conventional way to another phase, to compare with.
+"""Metadynamics on the cell volume, the conventional way to another phase.
 
-A bias B(V) is an energy of the volume alone: atoms feel no force, the cell feels the pressure
--dB/dV. LAMMPS gets B and the virial -V dB/dV from Python on every step, through its `fix external`:
-the variables of its COLVARS package are functions of atoms, not of the cell.
+The bias B(V) is an energy of the volume alone: it exerts no force on atoms, and the pressure
+-dB/dV on the cell. Python passes B and the virial -V dB/dV to LAMMPS on every step, through
+`fix external`. LAMMPS' COLVARS package cannot do this: its variables are functions of atoms, not of
+the cell.
 """
 
 from collections.abc import Callable
@@ -22,11 +23,11 @@ VolumeBias = Callable[[int, float], tuple[float, float]]
 
 
 class Gaussians:
-    """A walker's memory of where it has been (Laio and Parrinello, PNAS 99, 12562 (2002)).
+    """The bias of equation (25): one Gaussian at the volume of every `stride`-th step so far.
 
         B(V) = Σ_k h exp(-(V - V_k)² / (2 w²))
 
-    h is `height`, w is `width`; V_k are the volumes at every `stride`-th step so far, `centres`.
+    h is `config.height`, w is `config.width`, and V_k are `centres`.
     """
 
     def __init__(self, config: MetadynamicsConfig) -> None:
@@ -35,7 +36,7 @@ class Gaussians:
         self.latest = 0
 
     def __call__(self, step: int, volume: float) -> tuple[float, float]:
-        # LAMMPS asks again for the last step of a run when the next one starts
+        # LAMMPS evaluates the last step of a run again when the next run starts
         if step > self.latest and step % self.config.stride == 0:
             self.centres.append(volume)
             self.latest = step
@@ -52,8 +53,8 @@ class Gaussians:
 def attach(instance: Any, bias: VolumeBias) -> None:
     """Let a bias act on the cell of a LAMMPS instance; all its ranks call this.
 
-    The script has defined ``fix metadynamics all external pf/callback 1 1``, before its barostat:
-    a barostat that came first would not see the pressure of the first step.
+    The script must define ``fix metadynamics all external pf/callback 1 1`` before its barostat,
+    which would otherwise miss the pressure of the first step.
 
     Raises:
         LammpsError: the instance has no such fix, or other units than metal or real.
@@ -70,8 +71,8 @@ def attach(instance: Any, bias: VolumeBias) -> None:
     def push(_: object, step: int, *__: object) -> None:
         low, high = np.array(instance.extract_box()[:2])
         volume = float(np.prod(high - low))
-        energy, slope = bias(step, volume)
-        virial = -volume * slope / unit
+        energy, derivative = bias(step, volume)
+        virial = -volume * derivative / unit
         instance.fix_external_set_energy_global(FIX, energy / unit)
         instance.fix_external_set_virial_global(FIX, [virial] * 3 + [0.0] * 3)
 

@@ -1,7 +1,7 @@
-"""Which frames of a walker can be trusted: bias and barostat can tear a structure apart.
+"""Unphysical frames of a walk: bias and barostat can tear a structure apart.
 
-A frame is trusted while it is finite, no two atoms overlap, and the cell has not shrunk or grown
-beyond measure. What follows the first frame that is not is thrown away with it.
+A frame is physical if it is finite, no two atoms overlap, and the volume is within limits. A walk
+is truncated at its first unphysical frame, because the frames after it follow from that one.
 """
 
 import numpy as np
@@ -12,20 +12,20 @@ from vesin import NeighborList
 
 from pyubias.config.schema import GuardConfig
 
-__all__ = ["closest_approach", "first_untrusted"]
+__all__ = ["closest_approach", "first_unphysical"]
 
 LARGEST_COORDINATE = 1e6  # Å
 
 
 def closest_approach(atoms: Atoms, within: float = 1.0) -> tuple[float, int, int]:
-    """The pair of atoms, images included, that overlaps most.
+    """The pair of atoms with the smallest distance over the sum of covalent radii.
 
     Args:
-        within: larger ratios are not looked for.
+        atoms: periodic images count as well.
+        within: largest ratio that is looked for.
 
     Returns:
-        distance over the sum of covalent radii, and the two atoms; (inf, -1, -1) if no pair is
-        nearer than `within`.
+        the ratio and the two atoms; (inf, -1, -1) if no ratio is below `within`.
     """
     radii = covalent_radii[atoms.numbers]
     neighbors = NeighborList(cutoff=2.0 * within * radii.max(), full_list=False, n_threads=1)
@@ -39,13 +39,13 @@ def closest_approach(atoms: Atoms, within: float = 1.0) -> tuple[float, int, int
     return (float(ratio[k]), int(i[k]), int(j[k])) if ratio[k] < within else (float("inf"), -1, -1)
 
 
-def first_untrusted(
+def first_unphysical(
     template: Atoms,
     positions: NDArray[np.float64],
     cells: NDArray[np.float64],
     config: GuardConfig,
 ) -> tuple[int, str]:
-    """The first frame that cannot be trusted, and why; (number of frames, "") if all can.
+    """The first unphysical frame and the reason; (number of frames, "") if there is none.
 
     Args:
         template: the structure that the walker started from.

@@ -12,7 +12,7 @@ from pyubias.lammps.data_file import write_structure
 from pyubias.lammps.dumps import Trajectory, read_dump
 from pyubias.lammps.library import LammpsError, OneRankError, open_lammps
 from pyubias.lammps.metadynamics import Gaussians, attach
-from pyubias.lammps.sanity import first_untrusted
+from pyubias.lammps.sanity import first_unphysical
 from pyubias.lammps.walk import Walk
 
 __all__ = ["AbandonedWalk", "run_walker", "script_variables", "values_of_walker"]
@@ -107,10 +107,10 @@ def _read_walk(
     failure: str,
     guard: GuardConfig,
 ) -> Walk:
-    """The frames of both dumps, up to the last one that can be trusted."""
+    """The frames of both dumps, up to the first unphysical one."""
     last = read_dump(crossing, structure).first(1)
     frames = read_dump(trajectory, structure) + last
-    n, reason = first_untrusted(structure, frames.positions, frames.cells, guard)
+    n, reason = first_unphysical(structure, frames.positions, frames.cells, guard)
     if reason:
         cut = f"cut back from step {frames.timesteps[n]}, where {reason}"
         failure = f"{cut}; {failure}" if failure else cut

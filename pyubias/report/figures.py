@@ -26,11 +26,8 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
-
 Records = Sequence[Record]
-
 COLORS = {"biased": "#c44e52", "unbiased": "#4c72b0", "metadynamics": "#55a868"}
-
 STAGES = ("label", "train", "evaluate", "explore", "select")
 
 
@@ -50,7 +47,7 @@ def visited_figure(
     coverage: Mapping[str, float],
     variables: Sequence[CollectiveVariable],
 ) -> Figure:
-    """What each arm visited: a map of two collective variables, or a histogram of one."""
+    """A map of two collective variables for each arm, or a histogram of one."""
     figure = Figure(figsize=(4.4 * len(visited), 4.2))
     axes = figure.subplots(1, len(visited), squeeze=False, sharex=True, sharey=True)[0]
     for axis, (arm, points) in zip(axes, visited.items(), strict=True):
@@ -124,7 +121,7 @@ def parity_figure(true: Mapping[str, Array], predicted: Mapping[str, Array]) -> 
 
 
 def uncertainty_figure(residuals: Residuals) -> Figure:
-    """True error against calibrated uncertainty; below the line is what the interval covers."""
+    """True errors over calibrated uncertainties; errors below the line are covered."""
     figure = Figure(figsize=(8.6, 4.0))
     panels = (
         ("energy", "total_uncertainty", 1e3, "energy error (meV/atom)", "u (meV/atom)"),
@@ -148,7 +145,7 @@ def uncertainty_figure(residuals: Residuals) -> Figure:
 
 
 def calibration_figure(records: Mapping[str, Records], alpha: float) -> Figure:
-    """Coverage that the calibrated atomic uncertainty reached on the next labelled batch."""
+    """Fraction of atoms of the next labelled batch whose error the atomic uncertainty covers."""
     figure = Figure(figsize=(6.0, 3.6))
     axis = figure.subplots()
     for k, (arm, rows) in enumerate(records.items()):

@@ -7,7 +7,7 @@ from ase.data import covalent_radii
 from structures import crystal, molecule
 
 from pyubias.config.schema import GuardConfig
-from pyubias.lammps.sanity import closest_approach, first_untrusted
+from pyubias.lammps.sanity import closest_approach, first_unphysical
 
 LIMITS = GuardConfig()
 
@@ -16,9 +16,9 @@ def repeated(atoms, n=4):
     return np.repeat(atoms.positions[None], n, axis=0), np.repeat(atoms.cell.array[None], n, axis=0)
 
 
-def test_whole_walks_are_trusted():
+def test_whole_walks_are_physical():
     for atoms in (molecule(), crystal(), ase_molecule("H2O"), bulk("Cu")):
-        assert first_untrusted(atoms, *repeated(atoms), LIMITS) == (4, "")
+        assert first_unphysical(atoms, *repeated(atoms), LIMITS) == (4, "")
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e7])
@@ -26,7 +26,7 @@ def test_frames_end_before_positions_that_are_not_finite(bad):
     atoms = molecule()
     positions, cells = repeated(atoms)
     positions[2, 5, 1] = bad
-    assert first_untrusted(atoms, positions, cells, LIMITS) == (2, "positions are not finite")
+    assert first_unphysical(atoms, positions, cells, LIMITS) == (2, "positions are not finite")
 
 
 def test_frames_end_before_atoms_that_overlap():
@@ -34,9 +34,12 @@ def test_frames_end_before_atoms_that_overlap():
     positions, cells = repeated(atoms)
     o, h = positions[3, 0], positions[3, 2]
     positions[3, 2] = o + 0.3 * (h - o) / np.linalg.norm(h - o)
-    assert first_untrusted(atoms, positions, cells, LIMITS) == (3, "atoms 1 and 3 are 0.30 Å apart")
+    assert first_unphysical(atoms, positions, cells, LIMITS) == (
+        3,
+        "atoms 1 and 3 are 0.30 Å apart",
+    )
     loose = LIMITS.model_copy(update={"distance": 0.2})
-    assert first_untrusted(atoms, positions, cells, loose) == (4, "")
+    assert first_unphysical(atoms, positions, cells, loose) == (4, "")
 
 
 def test_an_overlap_with_an_image_counts():
@@ -54,10 +57,10 @@ def test_frames_end_before_a_volume_beyond_measure(factor):
     positions, cells = repeated(atoms)
     cells[1] *= factor ** (1 / 3)
     positions[1] *= factor ** (1 / 3)
-    k, reason = first_untrusted(atoms, positions, cells, LIMITS)
+    k, reason = first_unphysical(atoms, positions, cells, LIMITS)
     assert (k, reason) == (1, f"the volume is {factor:g} times that of the start")
 
 
-def test_a_walk_without_frames_is_trusted():
+def test_a_walk_without_frames_is_physical():
     none = np.zeros((0, 7, 3)), np.zeros((0, 3, 3))
-    assert first_untrusted(molecule(), *none, LIMITS) == (0, "")
+    assert first_unphysical(molecule(), *none, LIMITS) == (0, "")

@@ -1,0 +1,118 @@
+"""Run folders, checkpoints and model files of the version before go on working.
+
+``earlier_run.tar.gz`` holds a campaign of four copper atoms as pyubias left it before the package
+had sub-packages. Its bias stress is a free variable of the walkers' script.
+"""
+
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from campaigns import mpirun, shared_commands
+
+from pyubias.campaign.label_store import LabelStore
+from pyubias.campaign.loop import run_campaign
+from pyubias.campaign.run_folder import RunFolder
+from pyubias.config import load_campaign
+from pyubias.lammps.data_file import write_structure
+from pyubias.model.check import check_contract
+from pyubias.model.prediction import Model
+from pyubias.training.checkpoint import load_trained
+from pyubias.training.export import export
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder that holds the campaign file, its inputs, and ``runs/earlier``."""
+    with tarfile.open(Path(__file__).with_name("earlier_run.tar.gz")) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (tmp_path / "runs").mkdir()
+    run = (tmp_path / "earlier").rename(tmp_path / "runs" / "earlier")
+    for settings in (run / "config.json", run / "control" / "config.json"):
+        settings.write_text(settings.read_text().replace("FOLDER", str(tmp_path)))
+    return tmp_path
+
+
+def with_labels(folder: Path, n: int) -> Path:
+    """The campaign file with another label budget."""
+    path = folder / "campaign.yaml"
+    path.write_text(path.read_text().replace("labels: 13", f"labels: {n}"))
+    return path
+
+
+def test_a_finished_campaign_is_finished(folder: Path) -> None:
+    run = folder / "runs" / "earlier"
+    before = {p: p.read_bytes() for p in run.rglob("*") if p.suffix in (".ckpt", ".npz", ".pt")}
+    run_campaign(load_campaign(folder / "campaign.yaml"), folder / "runs")
+    assert {p: p.read_bytes() for p in before} == before
+
+
+def test_a_raised_budget_goes_on(folder: Path) -> None:
+    run = RunFolder(folder / "runs" / "earlier")
+    first = run.records()[0]
+    run_campaign(load_campaign(with_labels(folder, 16)), folder / "runs")
+    for arm, strength in ((run, 0.5), (run.control, 0.0)):
+        assert [record.n_labels for record in arm.records()] == [10, 13, 16]
+        assert arm.read_config().exploration.tau_stress == strength
+    assert run.records()[0] == first
+    log = (run.iteration(1).walker(0) / "log.lammps").read_text()
+    assert "fix bias all ubias tau 0.25 stress 0.5 window 5" in log
+
+
+def test_the_key_means_what_the_variable_meant(folder: Path) -> None:
+    path = folder / "campaign.yaml"
+    text = path.read_text().replace("variables: {tau_stress: 0.5}", "tau_stress: 0.5")
+    path.write_text(text.replace("variables: {tau_stress: 0.0}", "tau_stress: 0.0"))
+    run_campaign(load_campaign(path), folder / "runs")
+
+
+def test_its_labels_are_those_of_the_reference(folder: Path) -> None:
+    frames = LabelStore(folder / "runs" / "earlier" / "labels.db").frames()
+    assert len(frames) == 13
+    for frame in frames:
+        energy, forces = frame.atoms.info["REF_energy"], frame.atoms.arrays["REF_forces"]
+        frame.atoms.calc = EMT()
+        assert frame.atoms.get_potential_energy() == pytest.approx(energy, abs=1e-12)
+        np.testing.assert_allclose(frame.atoms.get_forces(), forces, atol=1e-12)
+
+
+def test_its_checkpoint_becomes_its_model_file(folder: Path) -> None:
+    """The model file was exported by the version that wrote the checkpoint."""
+    run = RunFolder(folder / "runs" / "earlier")
+    atoms = LabelStore(run.labels).frames()[0].atoms
+    last = run.iterations()[-1]
+    export(load_trained(last.checkpoint), folder / "again.pt", "float32")
+    (wanted,), (found,) = (
+        Model(path).predict([atoms]) for path in (run.model, folder / "again.pt")
+    )
+    assert found.energy == pytest.approx(wanted.energy, abs=1e-6)
+    np.testing.assert_allclose(found.forces, wanted.forces, atol=1e-6)
+    assert found.total_uncertainty == pytest.approx(wanted.total_uncertainty, rel=1e-5)
+    np.testing.assert_allclose(found.atomic_uncertainty, wanted.atomic_uncertainty, rtol=1e-4)
+    assert check_contract(run.model).n_features == 16
+
+
+def test_its_model_file_runs_in_lammps(folder: Path) -> None:
+    model = folder / "runs" / "earlier" / "model.pt"
+    script = (folder / "explore.in").read_text().replace("${structure}", "cu.data")
+    script = script.replace("${model} ${elements}", f"{model} Cu").replace("${seed}", "1")
+    script = script.replace("${every}", "10").replace("${trajectory}", "x.dump")
+    script = script.replace("dump_modify trajectory element ${elements}", "dump_modify trajectory")
+    (folder / "in.run").write_text(script.replace("run ${steps}", "run 20"))
+    write_structure(folder / "cu.data", bulk("Cu", "fcc", a=3.6, cubic=True), ["Cu"])
+    done = mpirun(2, folder, "lmp", "-in", "in.run", "-log", "none")
+    assert "Loop time" in done.stdout, done.stdout + done.stderr
+
+
+def test_its_labels_train_a_potential_and_its_runs_are_compared(folder: Path) -> None:
+    commands = shared_commands()
+    trained = commands.run(folder, "train", "runs/earlier", "-o", "again.ckpt")
+    assert trained.status == 0, trained.output
+    compared = commands.run(folder, "compare", "runs/earlier", "--json", "result.json")
+    assert compared.status == 0, compared.output
+    arms = {entry["arm"] for entry in json.loads((folder / "result.json").read_text())}
+    assert arms == {"earlier (biased, τ = 0.25)", "earlier (unbiased)"}
