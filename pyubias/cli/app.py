@@ -101,7 +101,7 @@ app.command()(label)
 @app.command()
 def compare(
     folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="run folders")],
-    output: Annotated[Path, Output(help="picture")] = Path("compare.png"),
+    output: Output = Path("compare.png"),
     above: Annotated[
         str | None,
         typer.Option(help="count walks beyond a collective variable's value, as volume=1200"),

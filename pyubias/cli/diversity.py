@@ -22,7 +22,7 @@ app = typer.Typer(
 @app.command()
 def report(
     data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="structures, a set each")],
-    output: Annotated[Path, Output(help="page")] = Path("diversity.html"),
+    output: Output = Path("diversity.html"),
     json_file: Annotated[
         Path | None,
         typer.Option("--json", help="numbers; default: beside the page", callback=check_folder),

@@ -18,7 +18,7 @@ __all__ = ["label", "label_file"]
 def label(
     structures: Annotated[Path, typer.Argument(help="any format of ASE, or a LAMMPS dump")],
     reference: Annotated[Path, typer.Argument(help="campaign file, or YAML of a reference")],
-    output: Annotated[Path, Output()] = Path("labelled.extxyz"),
+    output: Output = Path("labelled.extxyz"),
 ) -> None:
     """Label structures with a reference method; failures are listed and left out."""
     n_labelled, failed = label_file(structures, reference, output)

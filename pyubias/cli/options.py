@@ -1,7 +1,7 @@
 """Options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -11,17 +11,13 @@ __all__ = ["Json", "Keys", "Output", "check_folder", "keys_of"]
 
 
 def check_folder(path: Path | None) -> Path | None:
-    """An output that cannot be written is an error now, not after the work."""
+    """Refuse an output that cannot be written, before the work begins."""
     if path is not None and not path.absolute().parent.is_dir():
         raise UserError(f"cannot write '{path}': folder '{path.absolute().parent}' does not exist")
     return path
 
 
-def Output(**settings: Any) -> Any:
-    """The option ``--output``, or ``-o``."""
-    return typer.Option("--output", "-o", callback=check_folder, **settings)
-
-
+Output = Annotated[Path, typer.Option("--output", "-o", callback=check_folder)]
 Json = Annotated[
     Path | None,
     typer.Option("--json", help="also write the numbers to this file", callback=check_folder),
@@ -30,7 +26,7 @@ Keys = Annotated[list[str] | None, typer.Option(help="name of a label, as energy
 
 
 def keys_of(pairs: list[str] | None) -> dict[str, str]:
-    """The names of labels that `Keys` gave."""
+    """The names of labels in a file, from the values of `Keys`."""
     keys = {}
     for pair in pairs or []:
         name, equals, value = pair.partition("=")

@@ -24,7 +24,7 @@ def train(
         list[Path],
         typer.Argument(help="labelled structures in any format of ASE, or run folders; joined"),
     ],
-    output: Annotated[Path, Output()] = Path("potential.ckpt"),
+    output: Output = Path("potential.ckpt"),
     config: Annotated[
         Path | None, typer.Option(help="YAML with model, training, uncertainty sections")
     ] = None,

@@ -37,7 +37,7 @@ FILES = (
 )
 
 
-class Moody(EMT):
+class Unconverged(EMT):
     """A reference that does not converge for some frames, always the same ones."""
 
     def calculate(self, atoms: Atoms, *arguments: Any) -> None:
@@ -49,7 +49,7 @@ class Moody(EMT):
         return int(1e6 * atoms.positions[0, 0]) % 3 == 0
 
 
-class OnlyAtFirst(Moody):
+class OnlyAtFirst(Unconverged):
     """A reference that converges for ten frames and never again."""
 
     n_good = 0
@@ -277,14 +277,14 @@ def test_changed_settings_are_refused(
 
 
 def test_failed_labels_are_kept_with_their_reason_and_never_trained_on(tmp_path: Path) -> None:
-    changes = {"reference": ase_reference("test_loop.Moody"), "stop": {"labels": 12}}
+    changes = {"reference": ase_reference("test_loop.Unconverged"), "stop": {"labels": 12}}
     folder = run(tmp_path, changes)
 
     frames = labels(folder)
     failed = [f for f in frames if f.failed]
     good = [f for f in frames if not f.failed]
     assert len(good) == 12
-    assert {f.key for f in failed} == {f.key for f in frames if Moody().fails(f.atoms)}
+    assert {f.key for f in failed} == {f.key for f in frames if Unconverged().fails(f.atoms)}
     assert any(f.iteration == 0 for f in failed)
     assert {f.reason for f in failed} == {"RuntimeError: SCF did not converge in 50 steps"}
     assert all("REF_energy" not in f.atoms.info for f in failed)
