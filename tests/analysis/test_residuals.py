@@ -1,3 +1,5 @@
+"""Errors and coverages are those of labels and predictions."""
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -7,9 +9,6 @@ from pyubias.analysis.residuals import evaluate, residuals_of, summarise
 from pyubias.model.prediction import Model, Prediction
 
 SQUARE = [(-180.0, 180.0), (-180.0, 180.0)]
-
-
-# --- errors --------------------------------------------------------------------------------
 
 
 def labelled(energy, forces=None, stress=None):

@@ -140,9 +140,6 @@ def run(program: Path, arguments: Sequence[str], folder: Path) -> None:
         raise SystemExit(f"{program} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
 
 
-# --- fits ----------------------------------------------------------------------------------
-
-
 def fit_snap(frames: Sequence[Atoms], folder: Path) -> str:
     """Energies and forces are linear in the bispectrum components."""
     radii = " ".join(["0.5"] * 4)
@@ -215,9 +212,6 @@ def fit_deepmd(frames: Sequence[Atoms], folder: Path, programs: Path, n_steps: i
     run(programs / "dp", ["train", "input.json"], folder)
     run(programs / "dp", ["freeze", "-o", "graph.pb"], folder)
     return "pair_style deepmd graph.pb\npair_coeff * * C H N O\n"
-
-
-# --- measurements --------------------------------------------------------------------------
 
 
 def force_error(potential: str, frames: Sequence[Atoms], folder: Path, programs: Path) -> float:

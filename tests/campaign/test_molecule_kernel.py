@@ -52,9 +52,6 @@ def pick(method, problem, balance, batch_size=None, **options):
     )
 
 
-# --- features and uncertainty ----------------------------------------------------------------
-
-
 @given(problem=problems())
 def test_features_are_molecule_and_conformer_parts(problem):
     features, molecules = problem[0], problem[2]
@@ -100,9 +97,6 @@ def test_labels_of_all_geometries_make_the_molecule_known():
     assert u.molecule[4] > 0.05
 
 
-# --- the kernel ------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("balance", [0.0, 0.3, 1.0])
 def test_the_kernel_is_the_weighted_sum_of_the_levels(balance):
     (pool, names), (labelled, known) = structures(), structures(seed=1)
@@ -141,9 +135,6 @@ def test_a_level_on_which_nothing_differs_is_no_noise(balance, n_labelled):
     )
     np.testing.assert_array_equal(np.vstack([y, x])[:, :8], 0.0)
     assert np.abs(x).max() < 100
-
-
-# --- the picks -------------------------------------------------------------------------------
 
 
 @every_kernel

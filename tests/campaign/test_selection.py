@@ -24,9 +24,6 @@ def unit_mean_square(pool, labelled):
     return scale * pool, scale * labelled
 
 
-# --- properties ----------------------------------------------------------------------------
-
-
 @st.composite
 def problems(draw):
     """Pools that hold the same row several times, and rows that are labelled already."""
@@ -101,9 +98,6 @@ def test_random_picks_follow_the_seed():
 def test_what_cannot_be_compared_is_refused(method, pool, labelled, message):
     with pytest.raises(ValueError, match=message):
         select(method, pool, labelled, 1)
-
-
-# --- the methods against their definitions and against bmdal_reg ---------------------------
 
 
 def literal_max_det(pool, labelled, batch_size):
@@ -191,9 +185,6 @@ def test_max_diag_picks_are_those_of_bmdal_reg(bmdal, seed):
     theirs = bmdal.MaxDiagSelectionMethod(y.posterior_tfm(LAMBDA)(x)).select(20)
     ours = select("max_diag", pool, labelled, 20, regularisation=LAMBDA)
     assert ours.tolist() == theirs.flip(0).tolist()  # theirs ends with the largest
-
-
-# --- groups --------------------------------------------------------------------------------
 
 
 @every_method

@@ -43,9 +43,6 @@ def assert_one_line(command: Command, message: str) -> None:
     assert re.search(message, errors[0]), errors[0]
 
 
-# --- mistakes ----------------------------------------------------------------------------
-
-
 def test_an_unknown_key_is_one_line(tmp_path: Path) -> None:
     tiny(tmp_path, {"exploration": {"walkrs": 3}})
     message = r"campaign\.yaml: unknown key 'exploration\.walkrs'; did you mean 'walkers'\?"
@@ -176,9 +173,6 @@ def test_an_error_on_many_ranks_is_told_once_and_ends_them_all(tmp_path: Path) -
         assert result.stderr.count("pyubias: error: ") == 1, result.stderr
         assert message in result.stderr
         assert "Traceback" not in result.stderr
-
-
-# --- what works --------------------------------------------------------------------------
 
 
 def test_train_export_check_evaluate_label_as_a_user_chains_them(tmp_path: Path) -> None:

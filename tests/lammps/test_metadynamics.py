@@ -76,9 +76,6 @@ def test_a_gaussian_is_put_once_every_stride_and_none_at_the_start() -> None:
     assert bias.centres == [1020.0, 1040.0]
 
 
-# --- in LAMMPS -----------------------------------------------------------------------------
-
-
 def dynamics(units: str, stride: int) -> list[dict[str, float]]:
     """What LAMMPS says every 30 steps, energies in eV and pressures in eV/Å³."""
     from mpi4py import MPI
@@ -139,8 +136,6 @@ def test_a_bias_that_no_longer_grows_conserves_the_energy(tmp_path: Path) -> Non
     assert np.ptp(bias) > 0.05, "the bias moves the cell"
     assert np.ptp(total) < 0.02 * np.ptp(bias)
 
-
-# --- walkers -------------------------------------------------------------------------------
 
 WALKER = """
 units metal
