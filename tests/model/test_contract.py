@@ -215,7 +215,7 @@ def test_the_odd_model_with_nothing_wrong_meets_the_contract(tmp_path):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (Silent(), "model has no method 'atomic_uncertainty'; the contract wants one"),
+        (Silent(), "model has no method 'atomic_uncertainty'; the contract requires it"),
         (Odd("shape"), r"'features' has shape \(4, 1\), wanted \(4, 2\)"),
         (Odd("sum"), r"'energies' has shape \(\), wanted \(4,\)"),
         (Odd("dtype"), r"'energies' has dtype torch.float32, wanted torch.float64"),
@@ -262,7 +262,7 @@ def test_methods_without_autograd_must_give_what_autograd_gives(tmp_path):
     save(scripted, tmp_path / "good.pt", METADATA)
     check_contract(tmp_path / "good.pt")
     save(torch.jit.script(WithoutAutograd(factor=1.01)), tmp_path / "wrong.pt", METADATA)
-    with pytest.raises(ContractError, match="'gradients: of energies' differs from what autograd"):
+    with pytest.raises(ContractError, match="'gradients: of energies' differs from forward and autograd"):
         check_contract(tmp_path / "wrong.pt")
 
 
