@@ -12,9 +12,10 @@ from ase import Atoms
 from hypothesis import settings
 
 from pyubias.config.schema import ModelConfig, TrainingConfig, UncertaintyConfig
+from pyubias.training.checkpoint import Trained
 from pyubias.training.export import export
 from pyubias.training.reading import read_frames
-from pyubias.training.train import Trained, train
+from pyubias.training.train import train
 
 torch.set_num_threads(1)
 torch.set_warn_always(True)  # a warning must not depend on which test came first
