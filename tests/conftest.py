@@ -35,13 +35,13 @@ KINDS = {
 
 @pytest.fixture(scope="session")
 def ala2_frames() -> list[Atoms]:
-    """Twenty labelled alanine dipeptides."""
+    """Twenty labelled structures of alanine dipeptide."""
     return read_frames(TEST_SET, index=":20")[0]
 
 
 @pytest.fixture(scope="session")
 def trained(ala2_frames: list[Atoms]) -> dict[str, Trained]:
-    """A small potential for each kind of uncertainty; bad, but trained and calibrated."""
+    """A small trained and calibrated potential for each kind of uncertainty."""
     training = TrainingConfig(epochs=3)
     return {
         name: train(ala2_frames, SMALL, training, kind, splits=SPLITS)
@@ -53,7 +53,7 @@ def trained(ala2_frames: list[Atoms]) -> dict[str, Trained]:
 def model_files(
     trained: dict[str, Trained], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Path]:
-    """The same, exported with arithmetic in float64."""
+    """The potentials of `trained`, exported with arithmetic in float64."""
     folder = tmp_path_factory.mktemp("models")
     files = {}
     for name, potential in trained.items():
