@@ -71,7 +71,7 @@ def model_file(model_files: dict[str, Path]) -> Path:
 
 @pytest.fixture(params=["fused", "portable"])
 def potential(request):
-    """Random parameters everywhere, also where training starts from zeros and ones."""
+    """A potential with random parameters, also where training starts from zeros and ones."""
     potential = Potential(ELEMENTS, 4.0, n_radial=2, n_basis=4, hidden=[16, 8], seed=1)
     potential.set_dtype(torch.float64)
     generator = torch.Generator().manual_seed(2)

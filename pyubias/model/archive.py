@@ -23,7 +23,7 @@ METADATA_FILE = "pyubias.json"
 
 
 class ContractError(UserError):
-    """A model file violates the contract; the message names what, the value got and that wanted."""
+    """A model file violates the contract; the message names the fault, what was got and wanted."""
 
 
 class Metadata(BaseModel):

@@ -33,7 +33,7 @@ def check_contract(path: str | Path, device: str | torch.device = "cpu") -> Meta
         the model's metadata.
 
     Raises:
-        ContractError: on the first difference; the message holds what was got and wanted.
+        ContractError: at the first difference; the message names it, what was got and wanted.
     """
     model, metadata = load(path, device)
     for name in REQUIRED:

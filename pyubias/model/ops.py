@@ -21,7 +21,7 @@ def load_kernels() -> bool:
         return False
     try:
         torch.ops.load_library(library)
-    except OSError:  # built for another torch: `pyubias doctor` says so
+    except OSError:  # built for another torch: `pyubias doctor` reports it
         return False
     return True
 

@@ -18,7 +18,7 @@ NAMES = {"energy": ENERGY, "forces": FORCES, "stress": STRESS}
 
 
 class DatasetError(UserError):
-    """A data set is unusable; the message names what was looked for and what was found."""
+    """A data set is unusable; the message names the fault and the names that were found."""
 
 
 def read_frames(
@@ -52,7 +52,7 @@ def read_frames(
         raise DatasetError(f"data file '{path}' does not exist")
     try:
         frames = ase.io.read(path, index=index)
-    except Exception as error:  # ASE's readers raise whatever their formats meet
+    except Exception as error:  # ASE's readers have no common class of errors
         raise DatasetError(f"data file '{path}' cannot be read: {error}") from error
     frames = [frames] if isinstance(frames, Atoms) else frames
     if not frames:
@@ -101,7 +101,7 @@ def _find_label(atoms: Atoms, name: str, key: str | None) -> tuple[str | None, o
 
 
 def _set_label(atoms: Atoms, name: str, value: object) -> None:
-    """Store one label; structures that are not fully periodic get no stress."""
+    """Store one label; a structure that is not fully periodic keeps no stress."""
     if name == "energy":
         atoms.info[ENERGY] = float(value)  # type: ignore[arg-type]
     elif name == "forces":

@@ -99,7 +99,7 @@ def test_patience_stops_a_training_that_no_longer_improves():
     assert len(cut) == int(np.argmin(error)) + 1 + 4 < len(whole)
 
 
-def test_calibration_frames_are_used_for_the_factors_and_nothing_else():
+def test_calibration_frames_change_the_factors_only():
     frames, other = copper(12), copper(12)
     for atoms in other[8:]:
         atoms.rattle(0.1)
@@ -207,7 +207,7 @@ def test_the_number_of_threads_of_the_caller_is_restored():
 
 
 @pytest.mark.parametrize("splits", [[], ["calibration"] * 3])
-def test_training_on_nothing_is_refused(splits):
+def test_training_without_frames_is_refused(splits):
     with pytest.raises(UserError, match=f"no frame is left to train on: got {len(splits)} frames"):
         quick(copper(len(splits)), splits=splits)
 
