@@ -28,7 +28,7 @@ class LastLayerFeatures(nn.Module):
         self.n_features = layer_widths[-2] + 1
 
     def forward(self, inputs: list[Tensor], sensitivities: list[Tensor]) -> Tensor:
-        """Features (n, p) f64 from the output of `AtomicNetwork.layer_gradients`."""
+        """Features (n, p) f64 from the x̃_l and δ_l of `Potential.layer_gradients`."""
         return (inputs[-1] * sensitivities[-1]).to(torch.float64)
 
 
@@ -83,7 +83,7 @@ class SketchedFeatures(nn.Module):
         self.input_sketches[0].data[:-1] *= SKETCH_GROUPS**0.5 * same_group
 
     def forward(self, inputs: list[Tensor], sensitivities: list[Tensor]) -> Tensor:
-        """Features (n, p) f64 from the output of `AtomicNetwork.layer_gradients`."""
+        """Features (n, p) f64 from the x̃_l and δ_l of `Potential.layer_gradients`."""
         total = torch.zeros(
             (inputs[0].shape[0], self.n_features), dtype=inputs[0].dtype, device=inputs[0].device
         )
