@@ -10,11 +10,14 @@ import pytest
 import torch
 from ase import Atoms
 from hypothesis import settings
+from structures import ELEMENTS
 
 from pyubias.config.schema import ModelConfig, TrainingConfig, UncertaintyConfig
+from pyubias.model.potential import Potential
+from pyubias.training.checkpoint import Trained
 from pyubias.training.export import export
 from pyubias.training.reading import read_frames
-from pyubias.training.train import Trained, train
+from pyubias.training.train import train
 
 torch.set_num_threads(1)
 torch.set_warn_always(True)  # a warning must not depend on which test came first
@@ -34,13 +37,13 @@ KINDS = {
 
 @pytest.fixture(scope="session")
 def ala2_frames() -> list[Atoms]:
-    """Twenty labelled alanine dipeptides."""
+    """Twenty labelled structures of alanine dipeptide."""
     return read_frames(TEST_SET, index=":20")[0]
 
 
 @pytest.fixture(scope="session")
 def trained(ala2_frames: list[Atoms]) -> dict[str, Trained]:
-    """A small potential for each kind of uncertainty; bad, but trained and calibrated."""
+    """A small trained and calibrated potential for each kind of uncertainty."""
     training = TrainingConfig(epochs=3)
     return {
         name: train(ala2_frames, SMALL, training, kind, splits=SPLITS)
@@ -52,7 +55,7 @@ def trained(ala2_frames: list[Atoms]) -> dict[str, Trained]:
 def model_files(
     trained: dict[str, Trained], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Path]:
-    """The same, exported with arithmetic in float64."""
+    """The potentials of `trained`, exported with arithmetic in float64."""
     folder = tmp_path_factory.mktemp("models")
     files = {}
     for name, potential in trained.items():
@@ -64,3 +67,22 @@ def model_files(
 @pytest.fixture(scope="session")
 def model_file(model_files: dict[str, Path]) -> Path:
     return model_files["posterior"]
+
+
+@pytest.fixture(params=["fused", "portable"])
+def potential(request):
+    """A potential with random parameters, also where training starts from zeros and ones."""
+    potential = Potential(ELEMENTS, 4.0, n_radial=2, n_basis=4, hidden=[16, 8], seed=1)
+    potential.set_dtype(torch.float64)
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for layer in potential.network.layers:
+            layer.bias.normal_(generator=generator)
+        potential.scale.normal_(1.0, 0.2, generator=generator)
+        potential.shift.normal_(generator=generator)
+        potential.atomic_reference.normal_(generator=generator)
+        potential.energy_scale.fill_(0.7)
+    if request.param == "fused" and not potential.descriptor.fused:
+        pytest.skip("the compiled operators are not built")
+    potential.descriptor.fused = request.param == "fused"
+    return potential

@@ -1,6 +1,6 @@
-"""Structures and finite differences for the tests."""
+"""Structures, their graphs and finite differences, which the tests share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ ELEMENTS = ["C", "H", "O"]
 
 
 def molecule(seed: int = 0) -> Atoms:
-    """Seven atoms on a jittered grid, nothing symmetric, no cell."""
+    """Seven atoms on a jittered grid, without symmetry and without a cell."""
     grid = 1.4 * np.array(list(np.ndindex(2, 2, 2)))[:7]
     jitter = np.random.default_rng(seed).uniform(-0.2, 0.2, grid.shape)
     return Atoms("CHOHHOC", positions=grid + jitter)
@@ -36,7 +36,7 @@ def crystal(seed: int = 0) -> Atoms:
 
 
 def copper(n: int, seed: int = 0) -> list[Atoms]:
-    """Rattled, strained cells of four atoms with the labels of ASE's EMT."""
+    """Rattled, strained cells of four atoms with labels from ASE's EMT."""
     generator = np.random.default_rng(seed)
     frames = []
     for _ in range(n):
@@ -52,8 +52,16 @@ def copper(n: int, seed: int = 0) -> list[Atoms]:
     return frames
 
 
+def graph_arguments(
+    atoms: Atoms, cutoff: float = 4.0, elements: Sequence[str] = tuple(ELEMENTS)
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, int]:
+    """The arguments of a model's `forward` for one structure."""
+    graph = build_graph(atoms, cutoff, elements)
+    return graph.edge_vectors, graph.edge_index, graph.types, graph.n_atoms
+
+
 def strain(epsilon: Array) -> Array:
-    """1 + ε, ε made symmetric."""
+    """1 + (ε + εᵀ)/2."""
     return np.eye(3) + 0.5 * (epsilon + epsilon.T)
 
 
@@ -92,17 +100,19 @@ def by_strain(function: Callable[[Atoms], float], atoms: Atoms) -> Array:
 
 
 def without_stress(atoms: Atoms) -> Atoms:
+    """The structure itself, whose label of stress is deleted."""
     del atoms.info["REF_stress"]
     return atoms
 
 
 def energy_only(atoms: Atoms) -> Atoms:
+    """The structure itself, whose labels of forces and stress are deleted."""
     del atoms.arrays["REF_forces"]
     return without_stress(atoms)
 
 
 def predictions(potential: Potential, atoms: Atoms) -> tuple[float, Array, Array]:
-    """E, F and ∂E/∂ε of one structure from the derivatives of a strained, displaced graph."""
+    """E, F and ∂E/∂ε of one structure, by autograd through displaced and strained edges."""
     graph = build_graph(atoms, potential.cutoff, potential.elements)
     displacements = torch.zeros((len(atoms), 3), dtype=torch.float64, requires_grad=True)
     epsilon = torch.zeros((3, 3), dtype=torch.float64, requires_grad=True)

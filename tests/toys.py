@@ -1,11 +1,11 @@
-"""Analytic potentials of a few lines, as TorchScript: what the Python and LAMMPS tests share.
+"""Analytic TorchScript potentials of a few lines, which the Python and LAMMPS tests share.
 
-Each meets the contract of `pyubias.contract`; their energies, features and uncertainties can be
-written down by hand.
+Each has the methods of `pyubias.contract`. Their energies, features and uncertainties can be
+computed by hand.
 """
 
 from pathlib import Path
-from typing import Dict, Optional, Tuple  # noqa: UP035  (what TorchScript knows in class bodies)
+from typing import Dict, Optional, Tuple  # noqa: UP035  (TorchScript resolves these in class bodies)
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +14,10 @@ from pyubias.model.archive import Metadata, save
 
 
 class Toy(nn.Module):
-    """Pair energies φ(r)/2 per edge; features (Σ_j s, Σ_j s²) with s = 1 − (r/r_c)², smooth.
+    """Half a pair energy per edge, and features (Σ_j s, Σ_j s²), which are smooth at the cutoff.
 
-    u = |Σ_i φ_i| / N for the total, |φ_i| for atoms; both softened so that gradients exist at 0.
+    s = (1 + type_j) (1 - (r/r_c)²)³. The total uncertainty is |Σ_i φ_i|/N and the atomic one |φ_i|.
+    Both are softened, so that gradients exist at zero.
     """
 
     def __init__(self, cutoff: float = 4.0) -> None:
@@ -48,7 +49,7 @@ class Toy(nn.Module):
 
 
 class WithoutAutograd(Toy):
-    """Has the optional methods too; `factor` other than one makes the gradients wrong."""
+    """A toy with the optional methods; a `factor` other than one makes its gradients wrong."""
 
     def __init__(self, cutoff: float = 4.0, factor: float = 1.0) -> None:
         super().__init__(cutoff)
@@ -97,7 +98,10 @@ class WithoutAutograd(Toy):
 
 
 class LennardJones(Toy):
-    """4ε[(σ/r)¹² − (σ/r)⁶] cut at r_c without a shift, as LAMMPS' lj/cut; ε = 0.0103, σ = 3.4."""
+    """4ε [(σ/r)¹² - (σ/r)⁶] cut at r_c without a shift, as in LAMMPS' lj/cut.
+
+    ε = 0.0103 eV and σ = 3.4 Å.
+    """
 
     def pair_energy(self, r: Tensor, types_i: Tensor, types_j: Tensor) -> Tensor:
         x = (3.4 / r).pow(6)
@@ -105,7 +109,7 @@ class LennardJones(Toy):
 
 
 class ThrowsBeyond(Toy):
-    """Fails on a graph that has an edge with a centre of type 1: on some ranks only."""
+    """Fails on a graph with a centre of type 1, which may be there on some ranks only."""
 
     def forward(
         self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
@@ -120,28 +124,31 @@ class ThrowsBeyond(Toy):
 
 
 class NotFinite(Toy):
-    """Energies that become nan when two atoms are closer than 1 Å."""
+    """Energies that are nan when two atoms are closer than 1 Å."""
 
     def pair_energy(self, r: Tensor, types_i: Tensor, types_j: Tensor) -> Tensor:
         return (r - 1.0).sqrt()
 
 
 class Infinite(Toy):
-    """Energies that become infinite when two atoms are closer than 1 Å."""
+    """Energies that are infinite when two atoms are closer than 1 Å."""
 
     def pair_energy(self, r: Tensor, types_i: Tensor, types_j: Tensor) -> Tensor:
         return (1.0 - r / self.cutoff).pow(3) / (r > 1.0).double()
 
 
 class UndefinedForce(Toy):
-    """Finite energies whose gradient is nan where a neighbour has type 1: on some ranks only."""
+    """Finite energies whose gradient is nan where a neighbor has type 1.
+
+    Such a neighbor may be there on some ranks only.
+    """
 
     def pair_energy(self, r: Tensor, types_i: Tensor, types_j: Tensor) -> Tensor:
         return (1.0 - r / self.cutoff).pow(3) + (0.0 * r + (1.0 - types_j)).sqrt()
 
 
 class UndefinedUncertainty(Toy):
-    """Uncertainties that are nan wherever features are not zero."""
+    """Uncertainties that are nan except where all features are zero."""
 
     @torch.jit.export
     def total_uncertainty(self, feature_sum: Tensor, n_atoms: int) -> Tensor:
@@ -155,7 +162,7 @@ class UndefinedUncertainty(Toy):
 def save_toy(
     path: Path, toy: Toy | None = None, elements: tuple[str, ...] = ("Ar", "Ne"), **metadata: object
 ) -> Path:
-    """Script a toy and write it as a model file."""
+    """Write a scripted toy as a model file, with further fields of metadata."""
     toy = toy or Toy()
     fields = {"elements": list(elements), "cutoff": toy.cutoff, "n_features": 2, **metadata}
     save(torch.jit.script(toy), path, Metadata.model_validate(fields))

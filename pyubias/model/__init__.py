@@ -1,1 +1,1 @@
-"""Models: from the edges of a structure to energies, features and uncertainties."""
+"""Models: energies, features and uncertainties from the edges of a structure."""

@@ -1,8 +1,7 @@
-"""Model files: TorchScript archives with metadata."""
+"""Reading and writing of model files: TorchScript archives with metadata."""
 
 import hashlib
 import json
-import os
 import re
 import warnings
 from collections.abc import Iterable
@@ -14,32 +13,34 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
 from pyubias.errors import UserError
+from pyubias.files import write_with
 from pyubias.model.ops import load_kernels
 
 __all__ = ["CONTRACT_VERSION", "ContractError", "Metadata", "load", "save"]
 
 CONTRACT_VERSION = 1
-
 METADATA_FILE = "pyubias.json"
 
 
 class ContractError(UserError):
-    """A model file does not meet the contract; the message says what, got, wanted."""
+    """A model file violates the contract; the message names the fault, what was got and wanted."""
 
 
 class Metadata(BaseModel):
-    """What a model file says about itself.
+    """The metadata of a model file.
 
     Attributes:
-        elements: chemical symbols in type order: type 0 is the first.
+        contract_version: version of the contract that the model meets.
+        elements: chemical symbols in type order; type 0 is the first.
         cutoff: Å.
         n_features: p, the number of features per atom.
-        dtype: of the arithmetic inside; everything that crosses the boundary is float64.
+        dtype: precision of the arithmetic inside; inputs and outputs are always float64.
         uncertainty: kind of uncertainty, such as ``posterior``.
         alpha: the calibrated uncertainties cover a fraction 1 - alpha of the residuals.
-        total_factor, atomic_factor: conformal factors, already applied inside the module.
-        model_hash: of code, parameters and buffers; `save` fills it in.
-        training_hash: of the structures and labels that the model was trained on.
+        total_factor, atomic_factor: conformal factors, which the module already applies.
+        model_hash: hash of code, parameters and buffers; `save` fills it in.
+        training_hash: hash of the structures and labels that the model was trained on.
+        pyubias_version, torch_version: versions that wrote the file.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -60,35 +61,38 @@ class Metadata(BaseModel):
 
 
 def save(scripted_module: torch.jit.ScriptModule, path: str | Path, metadata: Metadata) -> Metadata:
-    """Write a model file; it appears under its name only when it is complete.
+    """Write a model file, which appears under its name only when it is complete.
 
     Returns:
         the metadata in the file, with the hash of the model.
+
+    Raises:
+        ContractError: the module is not a TorchScript module.
     """
-    path = Path(path)
     if not isinstance(scripted_module, torch.jit.ScriptModule):
         raise ContractError(
             f"model must be a TorchScript module, got {type(scripted_module).__name__}; "
             "pass it through torch.jit.script first"
         )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     metadata = metadata.model_copy(update={"model_hash": _hash_module(scripted_module)})
     extra_files = {METADATA_FILE: metadata.model_dump_json()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        torch.jit.save(scripted_module, str(temporary), _extra_files=extra_files)
-    temporary.replace(path)
+        write_with(
+            Path(path),
+            lambda file: torch.jit.save(scripted_module, str(file), _extra_files=extra_files),
+        )
     return metadata
 
 
 def _hash_module(module: torch.jit.ScriptModule) -> str:
-    """Twelve hexadecimal digits that change with the code or any number of a module."""
+    """Hash of the code, parameters and buffers of a module, twelve hexadecimal digits."""
     digest = hashlib.sha256()
     parts: Iterable[Any] = module.modules()
     for part in parts:
         for method in sorted(part._c._method_names()):
             code = part._c._get_method(method).code
-            # names of classes are numbered in the order in which a process compiles them
+            # torch numbers the names of classes in the order in which a process compiles them
             digest.update(re.sub(r"___torch_mangle_\d+\.", "", code).encode())
     for name, value in sorted(module.state_dict().items()):
         digest.update(name.encode())
@@ -100,6 +104,9 @@ def load(
     path: str | Path, device: str | torch.device = "cpu"
 ) -> tuple[torch.jit.ScriptModule, Metadata]:
     """Read a model file.
+
+    Returns:
+        the module in evaluation mode, and its metadata.
 
     Raises:
         ContractError: the file is missing, truncated, not TorchScript, without metadata, or of
@@ -125,6 +132,7 @@ def load(
 
 
 def _parse_metadata(text: str | bytes, path: Path) -> Metadata:
+    """Validated metadata from the JSON text in the archive at `path`."""
     if not text:
         raise ContractError(
             f"model file '{path}' carries no pyubias metadata; "

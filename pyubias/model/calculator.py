@@ -1,4 +1,4 @@
-"""An ASE calculator over a model file."""
+"""An ASE calculator that evaluates a model file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +13,16 @@ __all__ = ["UbiasCalculator"]
 
 
 class UbiasCalculator(Calculator):
-    """ASE calculator over a model file.
+    """ASE calculator that evaluates a model file.
 
-    Besides energy, energies, forces and stress it computes `total_uncertainty` (eV/atom) and
-    `atomic_uncertainty` (n,) (eV/Å): ``atoms.calc.results["total_uncertainty"]`` or
-    ``atoms.calc.get_property("atomic_uncertainty", atoms)``.
+    It computes energy, energies, forces and stress, and two properties that ASE does not define:
+    `total_uncertainty` (eV/atom) and `atomic_uncertainty` (n,) (eV/Å). Read them with
+    ``atoms.calc.get_property("total_uncertainty", atoms)``.
+
+    Args:
+        model: path of a model file, or a loaded `Model`.
+        device: ``cpu``, ``cuda`` or ``cuda:N``; a loaded `Model` stays on its device.
+        **kwargs: arguments of `ase.calculators.calculator.Calculator`.
     """
 
     implemented_properties: ClassVar[list[str]] = [

@@ -1,7 +1,7 @@
-"""Whether a model file meets the contract, found by running it on small graphs."""
+"""Checks that a model file meets the contract, by running it on small graphs."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,50 +10,46 @@ from pyubias.model.archive import ContractError, Metadata, load
 
 __all__ = ["check_contract"]
 
+REQUIRED = ("forward", "total_uncertainty", "atomic_uncertainty")
 WITHOUT_AUTOGRAD = ("evaluate", "gradients", "total_uncertainty_gradient")
 
 
-def check_contract(path: str | Path, device: str | torch.device = "cpu") -> Metadata:
-    """Run a model on small graphs and compare what comes back with the contract.
+class Arguments(NamedTuple):
+    """The arguments of `forward`, which describe one graph."""
 
-    The graphs: a cluster of all elements, the same with ghosts, atoms without edges, no atom.
+    edge_vectors: Tensor
+    edge_index: Tensor
+    types: Tensor
+    n_local: int
+
+
+def check_contract(path: str | Path, device: str | torch.device = "cpu") -> Metadata:
+    """Run a model on small graphs and compare its results with the contract.
+
+    The graphs are a cluster of all elements, the same cluster with one atom as a ghost, atoms
+    without edges, and a graph without atoms.
 
     Returns:
         the model's metadata.
 
     Raises:
-        ContractError: with the first difference found (what, got, wanted).
+        ContractError: at the first difference; the message names it, what was got and wanted.
     """
     model, metadata = load(path, device)
-    for name in ("forward", "total_uncertainty", "atomic_uncertainty"):
+    for name in REQUIRED:
         if not hasattr(model, name):
-            raise ContractError(f"model has no method '{name}'; the contract wants one")
+            raise ContractError(f"model has no method '{name}'; the contract requires it")
 
-    edge_vectors, edge_index, types = _probe_cluster(metadata)
-    n_atoms = len(types)
-    whole = _check_graph(model, metadata, edge_vectors, edge_index, types, n_atoms)
-
-    # atoms from n_local on are ghosts: the centres that stay must not notice
-    n_local = n_atoms - 1
-    kept = edge_index[0] < n_local
-    part = _check_graph(model, metadata, edge_vectors[kept], edge_index[:, kept], types, n_local)
-    for name in ("energies", "features"):
-        worst = float((whole[name][:n_local] - part[name]).abs().max())
-        scale = float(whole[name].abs().max()) + 1.0
-        if worst > (1e-4 if metadata.dtype == "float32" else 1e-8) * scale:
-            raise ContractError(
-                f"'{name}' of a centre changed by {worst:.2g} when another atom became a ghost; "
-                "the contract wants them to depend on the centre's own edges only"
-            )
-
-    none = torch.zeros((2, 0), dtype=torch.int64)
-    _check_graph(model, metadata, torch.zeros((0, 3), dtype=torch.float64), none, types, n_atoms)
-    _check_graph(model, metadata, torch.zeros((0, 3), dtype=torch.float64), none, types[:0], 0)
+    cluster = _probe_cluster(metadata)
+    results = _check_graph(model, metadata, cluster)
+    _check_ghost(model, metadata, cluster, results)
+    _check_graph(model, metadata, _without_edges(cluster.types))
+    _check_graph(model, metadata, _without_edges(cluster.types[:0]))
     return metadata
 
 
-def _probe_cluster(metadata: Metadata) -> tuple[Tensor, Tensor, Tensor]:
-    """Two atoms of each element on a jittered grid within the cutoff of their neighbours."""
+def _probe_cluster(metadata: Metadata) -> Arguments:
+    """Two atoms of each element on a jittered grid within the cutoff of their neighbors."""
     n_types = len(metadata.elements)
     types = torch.arange(2 * n_types) % n_types
     generator = torch.Generator().manual_seed(0)
@@ -62,104 +58,148 @@ def _probe_cluster(metadata: Metadata) -> tuple[Tensor, Tensor, Tensor]:
     positions = (grid[: len(types)].double() + jitter) * min(1.5, 0.7 * metadata.cutoff)
     difference = positions[None, :] - positions[:, None]
     distance = difference.norm(dim=2)
-    centres, neighbours = torch.nonzero(
-        (distance < metadata.cutoff) & (distance > 0), as_tuple=True
+    centres, neighbors = torch.nonzero((distance < metadata.cutoff) & (distance > 0), as_tuple=True)
+    edge_index = torch.stack([centres, neighbors])
+    return Arguments(difference[centres, neighbors], edge_index, types, len(types))
+
+
+def _without_edges(types: Tensor) -> Arguments:
+    no_vectors = torch.zeros((0, 3), dtype=torch.float64)
+    return Arguments(no_vectors, torch.zeros((2, 0), dtype=torch.int64), types, len(types))
+
+
+def _check_ghost(
+    model: torch.jit.ScriptModule,
+    metadata: Metadata,
+    cluster: Arguments,
+    results: dict[str, Tensor],
+) -> None:
+    """Check that results of the other centres stay the same when the last atom becomes a ghost."""
+    n_local = cluster.n_local - 1
+    kept = cluster.edge_index[0] < n_local
+    with_ghost = Arguments(
+        cluster.edge_vectors[kept], cluster.edge_index[:, kept], cluster.types, n_local
     )
-    return difference[centres, neighbours], torch.stack([centres, neighbours]), types
+    results_with_ghost = _check_graph(model, metadata, with_ghost)
+    for name in ("energies", "features"):
+        worst = float((results[name][:n_local] - results_with_ghost[name]).abs().max())
+        scale = float(results[name].abs().max()) + 1.0
+        if worst > (1e-4 if metadata.dtype == "float32" else 1e-8) * scale:
+            raise ContractError(
+                f"'{name}' of a centre changed by {worst:.2g} when another atom became a ghost; "
+                "they must depend on the centre's own edges only"
+            )
 
 
 def _check_graph(
-    model: torch.jit.ScriptModule,
-    metadata: Metadata,
-    edge_vectors: Tensor,
-    edge_index: Tensor,
-    types: Tensor,
-    n_local: int,
+    model: torch.jit.ScriptModule, metadata: Metadata, graph: Arguments
 ) -> dict[str, Tensor]:
-    """Evaluate one graph and check names, shapes, dtypes, finiteness and gradients."""
-    edge_vectors = edge_vectors.clone().requires_grad_(True)
-    p = metadata.n_features
-    result = _call(model, "forward", edge_vectors, edge_index, types, n_local)
-    if not isinstance(result, dict):
-        raise ContractError(f"forward returned {type(result).__name__}, wanted Dict[str, Tensor]")
-    for name, shape in (("energies", (n_local,)), ("features", (n_local, p))):
-        if name not in result:
-            raise ContractError(f"forward returned keys {sorted(result)}, wanted '{name}' as well")
-        _check_tensor(name, result[name], shape)
-        if len(edge_vectors):
-            _gradient(name, result[name].sum(), edge_vectors)
+    """Call every method on one graph and check what it returns.
 
+    Returns:
+        the detached results of `forward`.
+    """
+    graph = graph._replace(edge_vectors=graph.edge_vectors.clone().requires_grad_(True))
+    results = _check_forward(model, graph, metadata.n_features)
     if hasattr(model, "atomic_energies"):
-        energies = _call(model, "atomic_energies", edge_vectors, edge_index, types, n_local)
-        _check_tensor("atomic_energies", energies, (n_local,))
-        if not torch.allclose(energies, result["energies"], rtol=1e-5, atol=1e-8):
+        energies = _call(model, "atomic_energies", *graph)
+        _check_tensor("atomic_energies", energies, (graph.n_local,))
+        if not torch.allclose(energies, results["energies"], rtol=1e-5, atol=1e-8):
             raise ContractError("'atomic_energies' differs from the 'energies' of forward")
+    if _replaces_autograd(model):
+        _check_gradients(model, graph, results)
+        if graph.n_local:
+            _check_uncertainty_gradient(model, results["features"].detach().sum(0), graph.n_local)
+    _check_uncertainties(model, results["features"].detach())
+    return {name: value.detach() for name, value in results.items()}
 
-    there = [name for name in WITHOUT_AUTOGRAD if hasattr(model, name)]
-    if there and len(there) < len(WITHOUT_AUTOGRAD):
+
+def _check_forward(
+    model: torch.jit.ScriptModule, graph: Arguments, n_features: int
+) -> dict[str, Tensor]:
+    """The results of `forward`, whose names, shapes, dtypes, values and gradients are checked."""
+    results = _call(model, "forward", *graph)
+    if not isinstance(results, dict):
+        raise ContractError(f"forward returned {type(results).__name__}, wanted Dict[str, Tensor]")
+    for name, shape in (
+        ("energies", (graph.n_local,)),
+        ("features", (graph.n_local, n_features)),
+    ):
+        if name not in results:
+            raise ContractError(f"forward returned keys {sorted(results)}, wanted '{name}' as well")
+        _check_tensor(name, results[name], shape)
+        if len(graph.edge_vectors):
+            _check_gradient_is_finite(name, results[name].sum(), graph.edge_vectors)
+    return results
+
+
+def _replaces_autograd(model: torch.jit.ScriptModule) -> bool:
+    """Whether a model has the optional methods that replace autograd.
+
+    Raises:
+        ContractError: it has some of them only.
+    """
+    found = [name for name in WITHOUT_AUTOGRAD if hasattr(model, name)]
+    if found and len(found) < len(WITHOUT_AUTOGRAD):
         raise ContractError(
-            f"the model has {' and '.join(there)}, wanted all of {', '.join(WITHOUT_AUTOGRAD)}, "
+            f"the model has {' and '.join(found)}, wanted all of {', '.join(WITHOUT_AUTOGRAD)}, "
             "or none"
         )
-    if there:
-        _check_without_autograd(model, result, edge_vectors, edge_index, types, n_local)
-
-    features = result["features"].detach().requires_grad_(True)
-    atomic = _call(model, "atomic_uncertainty", features)
-    _check_tensor("atomic_uncertainty", atomic, (n_local,))
-    if n_local:
-        for feature_sum in (features.detach().sum(0), torch.zeros(p, dtype=torch.float64)):
-            leaf = feature_sum.requires_grad_(True)
-            total = _call(model, "total_uncertainty", leaf, n_local)
-            _check_tensor("total_uncertainty", total, ())
-            _gradient("total_uncertainty", total, leaf)
-            if bool((atomic < 0).any()) or bool(total < 0):
-                raise ContractError("uncertainties must not be negative")
-    return {name: value.detach() for name, value in result.items()}
+    return bool(found)
 
 
-def _check_without_autograd(
-    model: torch.jit.ScriptModule,
-    result: dict[str, Tensor],
-    edge_vectors: Tensor,
-    edge_index: Tensor,
-    types: Tensor,
-    n_local: int,
+def _check_gradients(
+    model: torch.jit.ScriptModule, graph: Arguments, results: dict[str, Tensor]
 ) -> None:
-    """The optional methods must give what autograd makes of `forward`."""
-    arguments = (edge_vectors.detach(), edge_index, types, n_local)
+    """Check that `evaluate` and `gradients` agree with `forward` and autograd."""
+    arguments = graph._replace(edge_vectors=graph.edge_vectors.detach())
     energies, features, state = _call(model, "evaluate", *arguments, True)
+    _, _, state_without_features = _call(model, "evaluate", *arguments, False)
+    _check_agreement("evaluate: energies", energies, results["energies"])
+    _check_agreement("evaluate: features", features, results["features"])
+
     of_features = torch.linspace(0.5, 1.5, features.shape[1], dtype=torch.float64)
-    by_energy, by_features = _call(model, "gradients", *arguments, state, of_features)
-    _, _, without = _call(model, "evaluate", *arguments, False)
-    pairs = [
-        ("evaluate: energies", energies, result["energies"]),
-        ("evaluate: features", features, result["features"]),
-    ]
-    if len(edge_vectors):
-        scalars = (result["energies"].sum(), (result["features"] @ of_features).sum())
-        for name, found, scalar in zip(
-            ("energies", "features"), (by_energy, by_features), scalars, strict=True
-        ):
-            (wanted,) = torch.autograd.grad(scalar, edge_vectors, retain_graph=True)
-            pairs.append((f"gradients: of {name}", found, wanted))
-            if name == "energies":
-                for each in (state, without):
-                    found = _call(model, "gradients", *arguments, each, None)[0]
-                    pairs.append((f"gradients: of {name} alone", found, wanted))
-    if n_local:
-        leaf = result["features"].detach().sum(0).requires_grad_(True)
-        u = _call(model, "total_uncertainty", leaf, n_local)
-        found = _call(model, "total_uncertainty_gradient", leaf.detach(), n_local)
-        pairs.append(("total_uncertainty_gradient: u", found[0], u))
-        if u.requires_grad:
-            (wanted,) = torch.autograd.grad(u, leaf)
-            pairs.append(("total_uncertainty_gradient: gradient", found[1], wanted))
-    for name, found, wanted in pairs:
-        _check_tensor(name, found, tuple(wanted.shape))
-        scale = float(wanted.detach().abs().max()) if wanted.numel() else 0.0
-        if not torch.allclose(found, wanted, rtol=1e-4, atol=1e-4 * scale + 1e-8):
-            raise ContractError(f"'{name}' differs from what autograd makes of forward")
+    by_energies, by_features = _call(model, "gradients", *arguments, state, of_features)
+    if not len(graph.edge_vectors):
+        return
+    scalar = results["energies"].sum()
+    (wanted,) = torch.autograd.grad(scalar, graph.edge_vectors, retain_graph=True)
+    _check_agreement("gradients: of energies", by_energies, wanted)
+    for each in (state, state_without_features):
+        by_energies, _ = _call(model, "gradients", *arguments, each, None)
+        _check_agreement("gradients: of energies alone", by_energies, wanted)
+    scalar = (results["features"] @ of_features).sum()
+    (wanted,) = torch.autograd.grad(scalar, graph.edge_vectors, retain_graph=True)
+    _check_agreement("gradients: of features", by_features, wanted)
+
+
+def _check_uncertainty_gradient(
+    model: torch.jit.ScriptModule, feature_sum: Tensor, n_atoms: int
+) -> None:
+    """Check that `total_uncertainty_gradient` agrees with `total_uncertainty` and autograd."""
+    leaf = feature_sum.clone().requires_grad_(True)
+    wanted = _call(model, "total_uncertainty", leaf, n_atoms)
+    u, gradient = _call(model, "total_uncertainty_gradient", feature_sum, n_atoms)
+    _check_agreement("total_uncertainty_gradient: u", u, wanted)
+    if wanted.requires_grad:
+        (wanted_gradient,) = torch.autograd.grad(wanted, leaf)
+        _check_agreement("total_uncertainty_gradient: gradient", gradient, wanted_gradient)
+
+
+def _check_uncertainties(model: torch.jit.ScriptModule, features: Tensor) -> None:
+    """Check both uncertainties, the total one also where all features are zero."""
+    n_local, p = features.shape
+    atomic = _call(model, "atomic_uncertainty", features.clone().requires_grad_(True))
+    _check_tensor("atomic_uncertainty", atomic, (n_local,))
+    if not n_local:
+        return
+    for feature_sum in (features.sum(0), torch.zeros(p, dtype=torch.float64)):
+        leaf = feature_sum.requires_grad_(True)
+        total = _call(model, "total_uncertainty", leaf, n_local)
+        _check_tensor("total_uncertainty", total, ())
+        _check_gradient_is_finite("total_uncertainty", total, leaf)
+        if bool((atomic < 0).any()) or bool(total < 0):
+            raise ContractError("uncertainties must not be negative")
 
 
 def _call(model: torch.jit.ScriptModule, method: str, *arguments: Any) -> Any:
@@ -181,8 +221,15 @@ def _check_tensor(name: str, value: Tensor, shape: tuple[int, ...]) -> None:
         raise ContractError(f"'{name}' is not finite on a small graph")
 
 
-def _gradient(name: str, scalar: Tensor, leaf: Tensor) -> None:
-    """The gradient must exist and be finite; a value that is constant has none and may."""
+def _check_agreement(name: str, found: Tensor, wanted: Tensor) -> None:
+    _check_tensor(name, found, tuple(wanted.shape))
+    scale = float(wanted.detach().abs().max()) if wanted.numel() else 0.0
+    if not torch.allclose(found, wanted, rtol=1e-4, atol=1e-4 * scale + 1e-8):
+        raise ContractError(f"'{name}' differs from forward and autograd")
+
+
+def _check_gradient_is_finite(name: str, scalar: Tensor, leaf: Tensor) -> None:
+    # a constant model has no gradient, and the contract permits it
     if not scalar.requires_grad:
         return
     (gradient,) = torch.autograd.grad(scalar, leaf, retain_graph=True, allow_unused=True)

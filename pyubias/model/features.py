@@ -1,4 +1,4 @@
-"""Features of atoms: gradients of the atomic energy by the parameters, whole or sketched."""
+"""Features of atoms: gradients of the atomic energy with respect to the parameters."""
 
 import itertools
 
@@ -11,7 +11,15 @@ SKETCH_GROUPS = 8  # as GROUPS in lammps_plugin/kernels/gaussian_moments.h
 
 
 class LastLayerFeatures(nn.Module):
-    """φ_i = δ_L x̃_L: the gradient of E_i by the weights and bias of the last layer."""
+    """Gradients of E_i with respect to the weights and bias of the last layer.
+
+    Equation (11) of pyubias/README.md, with x̃_L `inputs[-1]` and δ_L `sensitivities[-1]`::
+
+        φ_i = δ_L x̃_L
+
+    Args:
+        layer_widths: d_0 (descriptor) … d_L (one).
+    """
 
     all_layers: bool = False
 
@@ -20,26 +28,33 @@ class LastLayerFeatures(nn.Module):
         self.n_features = layer_widths[-2] + 1
 
     def forward(self, inputs: list[Tensor], sensitivities: list[Tensor]) -> Tensor:
-        """(n, p) f64."""
+        """Features (n, p) f64 from the x̃_l and δ_l of `Potential.layer_gradients`."""
         return (inputs[-1] * sensitivities[-1]).to(torch.float64)
 
 
 class SketchedFeatures(nn.Module):
-    """φ_i = Σ_l (x̃_l U_l) ⊙ (δ_l V_l)/√p, U and V ~ N(0, 1): the full gradient, projected.
+    """Random projections of the gradient of E_i with respect to all parameters of the network.
 
-    Inner products of sketched features estimate those of the gradients by all parameters of the
-    network without bias (Holzmüller et al. 2023, section 4). The sketch of the descriptor, the
-    longest input, is sparse: component k enters the projections of group k mod `SKETCH_GROUPS`
-    only. That costs a fraction and leaves the estimate unbiased, since the inner products of parts
-    of a vector add up to that of the whole.
+    Equation (12) of pyubias/README.md, with x̃_l `inputs[l]`, δ_l `sensitivities[l]`, U_l
+    `input_sketches[l]` and V_l `sensitivity_sketches[l]`::
+
+        φ_i = p^-½ Σ_l (x̃_l U_l) ⊙ (δ_l V_l),   U, V ~ N(0, 1)
+
+    Inner products of sketched features are unbiased estimates of the inner products of the full
+    gradients. The sketch of the descriptor, which is the longest input, is sparse: component k
+    enters only the projections of group k mod `SKETCH_GROUPS`. A sparse sketch costs a fraction of
+    a dense one. The estimate stays unbiased, because the inner product of two vectors is the sum
+    of the inner products of their groups.
 
     Args:
         layer_widths: d_0 (descriptor) … d_L (one).
         n_features: p, number of projections, a multiple of `SKETCH_GROUPS`.
-        seed: of the projections.
+        seed: seed of the projections.
 
     Raises:
-        ValueError: p is no multiple of `SKETCH_GROUPS`.
+        ValueError: p is not a multiple of `SKETCH_GROUPS`.
+
+    Source: Holzmüller et al., J. Mach. Learn. Res. 24, 164 (2023), section 4.
     """
 
     all_layers: bool = True
@@ -61,13 +76,14 @@ class SketchedFeatures(nn.Module):
             ):
                 sketch = torch.randn(rows, n_features, generator=generator)
                 sketches.append(nn.Parameter(sketch, requires_grad=False))
-        group_of_input = torch.arange(layer_widths[0]) % SKETCH_GROUPS
+        group_of_component = torch.arange(layer_widths[0]) % SKETCH_GROUPS
         group_of_projection = torch.arange(n_features) // (n_features // SKETCH_GROUPS)
-        together = group_of_input[:, None] == group_of_projection
-        self.input_sketches[0].data[:-1] *= SKETCH_GROUPS**0.5 * together
+        same_group = group_of_component[:, None] == group_of_projection
+        # the factor makes up for the variance of the entries that become zero
+        self.input_sketches[0].data[:-1] *= SKETCH_GROUPS**0.5 * same_group
 
     def forward(self, inputs: list[Tensor], sensitivities: list[Tensor]) -> Tensor:
-        """(n, p) f64."""
+        """Features (n, p) f64 from the x̃_l and δ_l of `Potential.layer_gradients`."""
         total = torch.zeros(
             (inputs[0].shape[0], self.n_features), dtype=inputs[0].dtype, device=inputs[0].device
         )

@@ -1,4 +1,7 @@
-"""Structures as graphs: from ASE atoms to the edges of the model contract, and gradients back."""
+"""Structures as graphs: the edges of the model contract, and forces and stress from gradients.
+
+The numbers of equations are those of pyubias/README.md.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,9 +23,9 @@ class Graph:
 
     Attributes:
         edge_vectors: (E, 3) f64, Å, r_j - r_i.
-        edge_index: (2, E) i64, centres and neighbours.
-        types: (n,) i64, positions in the list of elements.
-        structure: (n,) i64, the structure that each atom belongs to.
+        edge_index: (2, E) i64, centres and neighbors.
+        types: (n,) i64, indices in the list of elements.
+        structure: (n,) i64, index of the structure of each atom.
         volumes: (S,) f64, Å³; nan for a structure that is not periodic in all directions.
     """
 
@@ -42,11 +45,11 @@ class Graph:
 
     @property
     def atoms_per_structure(self) -> Tensor:
-        """(S,) i64."""
+        """Number of atoms in each structure: (S,) i64."""
         return torch.bincount(self.structure, minlength=self.n_structures)
 
     def sum_over_atoms(self, values: Tensor) -> Tensor:
-        """(n, …) to (S, …): the sum of atomic values in each structure."""
+        """Sums (S, …) over the atoms of each structure of atomic values (n, …)."""
         total = values.new_zeros((self.n_structures, *values.shape[1:]))
         return total.index_add(0, self.structure, values)
 
@@ -86,7 +89,7 @@ def build_graph(atoms: Atoms, cutoff: float, elements: Sequence[str]) -> Graph:
 
 
 def concatenate(graphs: Sequence[Graph]) -> Graph:
-    """Several graphs side by side: atoms and structures are numbered on."""
+    """Several graphs as one, in which the numbers of atoms and structures are consecutive."""
     atom_offsets = np.cumsum([0] + [g.n_atoms for g in graphs])
     structure_offsets = np.cumsum([0] + [g.n_structures for g in graphs])
     return Graph(
@@ -103,14 +106,19 @@ def concatenate(graphs: Sequence[Graph]) -> Graph:
 
 
 def forces_from(graph: Graph, edge_gradient: Tensor) -> Tensor:
-    """Forces (n, 3) from g_e = ∂E/∂r_e (E, 3): F_i += g_e, F_j -= g_e."""
+    """Forces (n, 3) from g_e = ∂E/∂r_e (E, 3), equation (1): F_i += g_e, F_j -= g_e."""
     forces = edge_gradient.new_zeros((graph.n_atoms, 3))
-    centres, neighbours = graph.edge_index
-    return forces.index_add(0, centres, edge_gradient).index_add(0, neighbours, -edge_gradient)
+    centres, neighbors = graph.edge_index
+    return forces.index_add(0, centres, edge_gradient).index_add(0, neighbors, -edge_gradient)
 
 
 def strain_gradient_from(graph: Graph, edge_gradient: Tensor) -> Tensor:
-    """∂E/∂ε = Σ_e r_e ⊗ g_e, symmetrised, for each structure: (S, 3, 3)."""
+    """Strain gradients of structures (S, 3, 3) from g_e = ∂E/∂r_e (E, 3).
+
+    Equation (2), with r_e `graph.edge_vectors`::
+
+        ∂E/∂ε = Σ_e ½ (r_e ⊗ g_e + g_e ⊗ r_e)
+    """
     product = graph.edge_vectors.to(edge_gradient.dtype)[:, :, None] * edge_gradient[:, None, :]
     product = 0.5 * (product + product.transpose(1, 2))
     total = edge_gradient.new_zeros((graph.n_structures, 3, 3))

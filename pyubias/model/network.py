@@ -1,4 +1,4 @@
-"""Networks in NTK parametrisation: a descriptor to one number per atom."""
+"""Atomic networks in NTK parametrisation: from a descriptor to one number per atom."""
 
 import itertools
 
@@ -7,13 +7,18 @@ from torch import Tensor, nn
 
 __all__ = ["BIAS_SCALE", "AtomicNetwork", "DenseLayer"]
 
-SILU_GAIN = 1.6765  # keeps the second moment of a standard normal input
-
-BIAS_SCALE = 0.1  # NTK parametrisation: z = W x/√d + 0.1 b
+# factors of equation (7); with the gain, SiLU has unit second moment for x ~ N(0, 1)
+SILU_GAIN = 1.6765
+BIAS_SCALE = 0.1
 
 
 class DenseLayer(nn.Module):
-    """z = W x/√d_in + 0.1 b with W ~ N(0, 1), b = 0 (NTK parametrisation)."""
+    """A dense layer in NTK parametrisation, with initial values W ~ N(0, 1) and b = 0.
+
+    The linear part of equation (7) of pyubias/README.md, with 1/√d `scale`::
+
+        z = W x/√d + 0.1 b
+    """
 
     def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
@@ -27,7 +32,12 @@ class DenseLayer(nn.Module):
 
 
 class AtomicNetwork(nn.Module):
-    """Descriptor to one number per atom, with 1.6765·SiLU between dense layers."""
+    """Dense layers with the activation 1.6765 SiLU between them, equation (7).
+
+    Args:
+        n_in: d_0, length of the descriptor.
+        hidden: widths of the hidden layers; may be empty.
+    """
 
     def __init__(self, n_in: int, hidden: list[int]) -> None:
         super().__init__()
@@ -36,7 +46,7 @@ class AtomicNetwork(nn.Module):
         self.layers = nn.ModuleList([DenseLayer(a, b) for a, b in itertools.pairwise(widths)])
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, n_in) to (n,)."""
+        """Outputs (n,) for descriptors (n, d_0)."""
         for k, layer in enumerate(self.layers):
             if k > 0:
                 x = self.gain * nn.functional.silu(x)
@@ -46,23 +56,27 @@ class AtomicNetwork(nn.Module):
     def layer_gradients(
         self, x: Tensor, all_layers: bool
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """Output, and what the gradient of the output by the parameters is made of.
+        """Outputs, and the factors of their gradients with respect to the parameters.
+
+        The gradient with respect to the weights and bias of layer l is δ_l ⊗ x̃_l.
+
+        Args:
+            x: descriptors (n, d_0).
+            all_layers: return the factors of all layers; otherwise, those of the last layer.
 
         Returns:
-            output y (n,);
+            outputs y (n,);
             layer inputs x̃_l = [x_l/√d_l, 0.1], each (n, d_l + 1);
             sensitivities δ_l = ∂y/∂z_l, each (n, width of layer l).
-            The gradient by the weights and bias of layer l is δ_l ⊗ x̃_l. Without `all_layers`,
-            both lists hold the last layer only.
         """
         inputs: list[Tensor] = []
         weights: list[Tensor] = []
-        slopes: list[Tensor] = []
+        d_silu: list[Tensor] = []
         for k, layer in enumerate(self.layers):
             if k > 0:
-                gate = torch.sigmoid(x)
-                slopes.append(self.gain * gate * (1 + x * (1 - gate)))
-                x = self.gain * x * gate
+                sigmoid = torch.sigmoid(x)
+                d_silu.append(self.gain * sigmoid * (1 + x * (1 - sigmoid)))
+                x = self.gain * x * sigmoid
             bias_slot = torch.full_like(x[:, :1], layer.bias_scale)
             inputs.append(torch.cat([layer.scale * x, bias_slot], dim=1))
             weights.append(layer.scale * layer.weight)
@@ -72,7 +86,7 @@ class AtomicNetwork(nn.Module):
         sensitivities = [sensitivity]
         if not all_layers:
             return x[:, 0], [inputs[-1]], sensitivities
-        for k in range(len(slopes) - 1, -1, -1):
-            sensitivity = torch.mm(sensitivity, weights[k + 1]) * slopes[k]
+        for k in range(len(d_silu) - 1, -1, -1):
+            sensitivity = torch.mm(sensitivity, weights[k + 1]) * d_silu[k]
             sensitivities.append(sensitivity)
         return x[:, 0], inputs, sensitivities[::-1]

@@ -1,6 +1,6 @@
-"""The compiled operators ``torch.ops.pyubias.*``, built with the LAMMPS plugin.
+"""The compiled operators ``torch.ops.pyubias.*``, which are built with the LAMMPS plugin.
 
-A model file that was not exported as portable calls them; so does training on the CPU.
+Model files call them, unless they were exported as portable. Training on the CPU calls them too.
 """
 
 from functools import cache
@@ -21,22 +21,24 @@ def load_kernels() -> bool:
         return False
     try:
         torch.ops.load_library(library)
-    except OSError:  # built for another torch: `pyubias doctor` says so
+    except OSError:  # built for another torch: `pyubias doctor` reports it
         return False
     return True
 
 
 class CompiledMoments:
-    """Gaussian-moment invariants G(r, β) of one graph, and their derivatives, without autograd.
+    """Gaussian-moment invariants G of one graph and their derivatives, computed without autograd.
+
+    G is the function of r and β in equations (3) to (6) of pyubias/README.md.
 
     Args:
         edge_vectors: r, (E, 3).
         edge_index, types: as in the model contract.
         beta: β, (elements, elements, N_r, N_b), of the same dtype as `edge_vectors`.
-        cutoff: Å.
+        cutoff: r_c, Å.
 
     Attributes:
-        invariants: G, (n, length).
+        invariants: G, (n, n_invariants).
     """
 
     def __init__(

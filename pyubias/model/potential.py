@@ -1,7 +1,7 @@
-"""The Gaussian-moment neural network (GM-NN): edges of a structure to atomic energies.
+"""The Gaussian-moment neural network (GM-NN): from edges of a structure to atomic energies.
 
 Zaverkin and Kästner, J. Chem. Theory Comput. 16, 5410 (2020); Zaverkin et al., J. Chem. Theory
-Comput. 17, 6658 (2021). Everything here can be compiled by TorchScript and differentiated twice.
+Comput. 17, 6658 (2021). TorchScript can compile the module.
 """
 
 import torch
@@ -14,18 +14,23 @@ __all__ = ["Potential"]
 
 
 class Potential(nn.Module):
-    """GM-NN atomic energies: E_i = E⁰_Z + c (σ_Z NN(G_i) + μ_Z).
+    """Atomic energies of the Gaussian-moment neural network.
 
-    E⁰ and c come from the training set (see `training`) and are not trained: E⁰ is a
-    float64 atomic energy from a fit of total energies on composition, c the spread that is left.
-    σ and μ are trainable.
+    Equation (8) of pyubias/README.md, with E⁰ `atomic_reference`, c `energy_scale`, σ `scale`, μ
+    `shift`, NN `network` and G_i from `descriptor`::
+
+        E_i = E⁰_Z + c (σ_Z NN(G_i) + μ_Z)
+
+    σ and μ are trainable. E⁰ and c are float64 buffers that `pyubias.training.optimise` computes
+    from the training set before it starts: E⁰ by a regression of total energies on composition, c
+    from the standard deviation of its residuals.
 
     Args:
         elements: chemical symbols in type order.
-        cutoff: Å.
+        cutoff: r_c, Å.
         n_radial, n_basis: N_r and N_b of the descriptor.
         hidden: widths of the hidden layers.
-        seed: of the initial parameters.
+        seed: seed of the initial parameters.
     """
 
     def __init__(
@@ -50,7 +55,7 @@ class Potential(nn.Module):
         self.register_buffer("atomic_reference", torch.zeros(len(elements), dtype=torch.float64))
 
     def set_dtype(self, dtype: torch.dtype) -> "Potential":
-        """Arithmetic inside in float32 or float64; E⁰ and c stay in float64."""
+        """Set the precision of the arithmetic inside; E⁰ and c stay in float64. Returns `self`."""
         self.descriptor.to(dtype)
         self.network.to(dtype)
         self.scale.data = self.scale.data.to(dtype)
@@ -73,7 +78,10 @@ class Potential(nn.Module):
         n_local: int,
         all_layers: bool,
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """Energies, and layer inputs x̃_l and sensitivities δ_l = ∂E_i/∂z_l (see the network)."""
+        """Atomic energies, layer inputs x̃_l, and sensitivities δ_l = ∂E_i/∂z_l.
+
+        Shapes and `all_layers` are those of `AtomicNetwork.layer_gradients`.
+        """
         vectors = edge_vectors.to(self.shift.dtype)
         invariants = self.descriptor(vectors, edge_index, types, n_local)
         output, inputs, sensitivities = self.network.layer_gradients(invariants, all_layers)
@@ -82,6 +90,6 @@ class Potential(nn.Module):
         return self.atomic_energies(output, centres), inputs, [unit * s for s in sensitivities]
 
     def atomic_energies(self, output: Tensor, centres: Tensor) -> Tensor:
-        """E_i (n,) f64 from outputs of the network, for atoms of types `centres`."""
+        """E_i (n,) f64, eV, from outputs of the network and the types `centres` of the atoms."""
         learned = (self.scale[centres] * output + self.shift[centres]).to(torch.float64)
         return self.atomic_reference[centres] + self.energy_scale * learned

@@ -1,4 +1,4 @@
-"""Predictions of a model file for batches of structures."""
+"""Energies, forces, stresses and uncertainties of structures from a model file."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,14 +20,16 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says about one structure.
+    """The predictions of a model for one structure.
 
     Attributes:
-        energy: eV. energies: (n,), eV.
+        energy: eV.
+        energies: atomic energies (n,), eV.
         forces: (n, 3), eV/Å.
-        stress: (6,), eV/Å³, ASE's sign and order; None unless periodic in all directions.
-        total_uncertainty: eV/atom. atomic_uncertainty: (n,), eV/Å.
-        features: (p,), mean over atoms.
+        stress: (6,), eV/Å³, ASE's sign and Voigt order; None unless periodic in all directions.
+        total_uncertainty: eV/atom.
+        atomic_uncertainty: (n,), eV/Å.
+        features: mean features Φ (p,), equation (13) of pyubias/README.md.
     """
 
     energy: float
@@ -40,14 +42,14 @@ class Prediction:
 
 
 class Model:
-    """A model file, ready to predict.
+    """A model file in memory, which predicts for batches of structures.
 
     Args:
-        path: of a file that meets the contract.
+        path: a file that meets the contract.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
-        ContractError: the file cannot be used.
+        ContractError: the file is missing or unreadable, or its metadata are invalid.
     """
 
     def __init__(self, path: str | Path, device: str = "cpu") -> None:
@@ -55,10 +57,15 @@ class Model:
         self.module, self.metadata = load(path, self.device)
 
     def graph(self, atoms: Atoms) -> Graph:
+        """The graph of one structure, with the cutoff and elements of the model."""
         return build_graph(atoms, self.metadata.cutoff, self.metadata.elements)
 
     def predict(self, frames: Sequence[Atoms], batch_size: int = 16) -> list[Prediction]:
-        """Energies, forces, stresses and uncertainties of many structures."""
+        """Predictions for structures, `batch_size` of them at a time.
+
+        Raises:
+            UserError: an element of a structure is not an element of the model.
+        """
         predictions: list[Prediction] = []
         for first in range(0, len(frames), batch_size):
             graphs = [self.graph(a) for a in frames[first : first + batch_size]]
@@ -66,7 +73,10 @@ class Model:
         return predictions
 
     def mean_features(self, frames: Sequence[Atoms], batch_size: int = 16) -> Array:
-        """(structures, p): what total uncertainty and selection are functions of."""
+        """Mean features Φ (structures, p), equation (13) of pyubias/README.md.
+
+        Total uncertainty and selection are functions of them.
+        """
         rows = []
         with torch.no_grad():
             for first in range(0, len(frames), batch_size):
@@ -117,7 +127,7 @@ class Model:
             )
 
     def uncertainty_gradient(self, atoms: Atoms) -> tuple[float, Array, Array]:
-        """u (eV/atom), ∂u/∂x (n, 3) and ∂u/∂ε (3, 3) of the total uncertainty."""
+        """Total uncertainty u (eV/atom), and its gradients ∂u/∂x (n, 3) and ∂u/∂ε (3, 3)."""
         graph = self.graph(atoms)
         vectors = graph.edge_vectors.clone().requires_grad_(True)
         feature_sum = self._forward(graph, vectors)["features"].sum(0)

@@ -1,6 +1,6 @@
 """A potential with an uncertainty: one network or several, features of atoms, and a head.
 
-This is the only place that tells the kinds of uncertainty apart.
+This is the only module that depends on the kind of uncertainty.
 """
 
 import copy
@@ -21,14 +21,14 @@ __all__ = ["UncertainPotential", "new_potential"]
 
 
 def new_potential(elements: Sequence[str], model: ModelConfig, seed: int) -> Potential:
-    """An untrained potential of the configured size."""
+    """An untrained potential of the configured size, in float32."""
     return Potential(
         list(elements), model.cutoff, model.n_radial, model.n_basis, list(model.hidden), seed
     )
 
 
 class UncertainPotential:
-    """Trained potentials, and what turns their predictions into uncertainties.
+    """One potential or an ensemble, with the modules that compute its uncertainties.
 
     Args:
         members: one potential, or the members of an ensemble.
@@ -37,9 +37,10 @@ class UncertainPotential:
 
     Attributes:
         members: as given.
-        feature_map: module from layer gradients to features; None for an ensemble, whose features
-            are the atomic energies of its members.
-        head: module from features to uncertainties; None until `fit_head` or `load_head`.
+        feature_map: module that computes features from layer gradients; None for an ensemble,
+            whose features are the atomic energies of its members.
+        head: module that computes uncertainties from features; None until `fit_head` or
+            `load_head`.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class UncertainPotential:
         return cast(int, self.feature_map.n_features)
 
     def to(self, dtype: torch.dtype) -> "UncertainPotential":
-        """A copy whose potentials and features are evaluated in `dtype`; heads stay in float64."""
+        """A copy that evaluates potentials and features in `dtype`. It shares the float64 head."""
         result = copy.copy(self)
         result.members = [copy.deepcopy(member).set_dtype(dtype) for member in self.members]
         result.feature_map = copy.deepcopy(self.feature_map)
@@ -77,7 +78,7 @@ class UncertainPotential:
         return result
 
     def features(self, graph: Graph) -> Tensor:
-        """Features φ_i of all atoms: (n, p) f64, detached."""
+        """Features φ_i of all atoms, equations (11) and (12): (n, p) f64, detached."""
         edges = (graph.edge_vectors, graph.edge_index, graph.types, graph.n_atoms)
         with torch.no_grad():
             if self.feature_map is None:
@@ -94,8 +95,8 @@ class UncertainPotential:
         self.head = _new_head(self.uncertainty, structures, torch.cat(atoms))
 
     def load_head(self, state: dict[str, Any]) -> None:
-        """Take the head over from its ``state_dict``."""
-        # the shapes of the buffers follow from the training features, where the state holds them
+        """Restore a head from its ``state_dict``."""
+        # a distance head needs buffers as long as the training features that the state holds
         identity = torch.eye(self.n_features)
         structures, atoms = state.get("structures", identity), state.get("atoms", identity)
         self.head = _new_head(self.uncertainty, structures, atoms)
@@ -112,7 +113,7 @@ def _new_feature_map(model: ModelConfig, uncertainty: UncertaintyConfig) -> nn.M
 
 
 def _new_head(uncertainty: UncertaintyConfig, structures: Tensor, atoms: Tensor) -> nn.Module:
-    """A head for mean features of structures (S, p) and features of atoms (n, p)."""
+    """A head fitted to mean features of structures (S, p) and features of atoms (n, p)."""
     if uncertainty.kind == "ensemble":
         return EnsembleHead()
     if uncertainty.kind == "distance":

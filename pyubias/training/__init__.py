@@ -1,1 +1,1 @@
-"""Training: from labelled structures to a calibrated potential in a model file."""
+"""Training: a calibrated potential in a model file from labelled structures."""

@@ -1,4 +1,4 @@
-"""Labelled structures as tensors, one at a time and in batches."""
+"""Labelled structures as tensors: samples of one structure, and batches of samples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,14 +13,18 @@ from pyubias.model.graphs import Graph, build_graph, concatenate
 from pyubias.training.labels import ENERGY, FORCES, STRESS
 from pyubias.training.reading import DatasetError
 
-__all__ = ["Batch", "Sample", "collate", "make_sample"]
+__all__ = ["Batch", "Sample", "collate", "make_sample", "to_device"]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One labelled graph: energy in eV, forces (n, 3) in eV/Å, strain gradient V·σ (3, 3) in eV.
+    """One labelled structure; a label that the structure lacks is nan.
 
-    Labels that a structure does not have are nan.
+    Attributes:
+        graph: the structure.
+        energy: eV.
+        forces: (n, 3) f64, eV/Å.
+        strain_gradient: W = V σ (3, 3) f64, eV.
     """
 
     graph: Graph
@@ -31,7 +35,14 @@ class Sample:
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples side by side: energies (S,), forces (n, 3), strain gradients (S, 3, 3)."""
+    """Several labelled structures, with the units of `Sample`.
+
+    Attributes:
+        graph: S structures with n atoms in all.
+        energies: (S,) f64.
+        forces: (n, 3) f64.
+        strain_gradients: (S, 3, 3) f64.
+    """
 
     graph: Graph
     energies: Tensor
@@ -43,7 +54,8 @@ def make_sample(atoms: Atoms, cutoff: float, elements: Sequence[str]) -> Sample:
     """The graph and labels of one structure.
 
     Raises:
-        DatasetError: it has no energy.
+        DatasetError: the structure has no energy.
+        UserError: an element of the structure is not in `elements`.
     """
     if ENERGY not in atoms.info:
         raise DatasetError(f"a structure {atoms.get_chemical_formula()} has no {ENERGY}")
@@ -63,9 +75,23 @@ def make_sample(atoms: Atoms, cutoff: float, elements: Sequence[str]) -> Sample:
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
+    """Samples as one batch, in their order."""
     return Batch(
         graph=concatenate([s.graph for s in samples]),
         energies=torch.tensor([s.energy for s in samples], dtype=torch.float64),
         forces=torch.cat([s.forces for s in samples]),
         strain_gradients=torch.stack([s.strain_gradient for s in samples]),
+    )
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch with all its tensors on a device."""
+    if device.type == "cpu":
+        return batch
+    move = {name: getattr(batch.graph, name).to(device) for name in vars(batch.graph)}
+    return Batch(
+        graph=type(batch.graph)(**move),
+        energies=batch.energies.to(device),
+        forces=batch.forces.to(device),
+        strain_gradients=batch.strain_gradients.to(device),
     )

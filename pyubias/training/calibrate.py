@@ -1,4 +1,4 @@
-"""Calibration of an uncertain potential on labelled structures that it was not trained on."""
+"""Calibration of uncertainties on labelled structures outside the training set."""
 
 from collections.abc import Sequence
 
@@ -14,18 +14,18 @@ __all__ = ["calibrate"]
 
 
 def calibrate(potential: UncertainPotential, samples: Sequence[Sample], alpha: float) -> float:
-    """Set both conformal factors of the head.
+    """Set both conformal factors of the head, equation (17) of pyubias/README.md.
 
-    The residuals are |ΔE|/N of each structure for the total uncertainty, and for the atomic one
-    the root mean square of the three force errors of each atom.
+    The residual of the total uncertainty is |ΔE|/N of each structure. The residual of the atomic
+    uncertainty is the root mean square of the three force errors of each atom.
 
     Args:
-        potential: with a fitted head, whose factors are 1.
+        potential: a potential with a fitted head, whose factors are 1.
         samples: the calibration split. The factors stay 1 if it is empty.
-        alpha: the calibrated uncertainties cover a fraction 1 - alpha of the residuals.
+        alpha: α; the calibrated uncertainties cover a fraction 1 - α of the residuals.
 
     Returns:
-        the coverage of the total uncertainty that so many structures can promise.
+        the coverage that this number of structures guarantees for the total uncertainty.
     """
     if not samples:
         return 0.0
@@ -40,7 +40,7 @@ def calibrate(potential: UncertainPotential, samples: Sequence[Sample], alpha: f
         residuals.append(abs(energy - sample.energy) / sample.graph.n_atoms)
         uncertainties.append(float(head.total(features.mean(0))))
         force_errors = (forces - sample.forces).square().mean(1).sqrt()
-        # a structure without labels of forces has nan
+        # a structure without labels of forces has errors of nan
         if bool(torch.isfinite(force_errors).all()):
             atomic.append((force_errors, head.atomic(features)))
     head.total_factor.fill_(conformal_factor(residuals, uncertainties, alpha))
@@ -51,7 +51,7 @@ def calibrate(potential: UncertainPotential, samples: Sequence[Sample], alpha: f
 
 
 def _mean_prediction(potential: UncertainPotential, sample: Sample) -> tuple[float, Tensor]:
-    """Energy in eV and forces (n, 3) f64 in eV/Å, means over the members."""
+    """Mean over the members of the energy in eV and the forces (n, 3) f64 in eV/Å."""
     batch = collate([sample])
     predictions = [predict(m, batch, create_graph=False) for m in potential.members]
     energies = torch.stack([energies.detach() for energies, _, _ in predictions])

@@ -13,24 +13,26 @@ from pyubias.model.uncertain_potential import UncertainPotential, new_potential
 
 __all__ = ["CHECKPOINT_VERSION", "Trained", "load_trained"]
 
-# A checkpoint holds what was fitted to features, but not the projections that the features are
-# made of: it is void once they change. 2: the sketch of the descriptor became sparse.
+# A checkpoint holds the head that was fitted to features, but not the projections that compute the
+# features. When the projections change, the version must change, because the head no longer fits.
+# Version 2: the sketch of the descriptor is sparse.
 CHECKPOINT_VERSION = 2
 
 
 @dataclass
 class Trained:
-    """What `train` returns and `export` takes.
+    """A trained potential with its settings; `train` returns it and `export` takes it.
 
     Attributes:
-        potential: with a fitted, calibrated uncertainty.
-        model, uncertainty: the settings it was made with.
-        training_hash: of the structures and labels.
-        history: for each validation: epoch, energy_mae (eV/atom), forces_mae (eV/Å), score, whose
-            lowest value picks the parameters, and seconds since the start.
-        n_train, n_validation, n_calibration: structures in each split.
-        attainable: coverage of the total uncertainty that a calibration split of this size can
-            promise.
+        potential: a potential with a fitted, calibrated uncertainty.
+        model, uncertainty: the settings of the potential.
+        training_hash: hash of the structures and labels.
+        history: for each validation: epoch, energy_mae (eV/atom), forces_mae (eV/Å), score and
+            seconds since the start. The lowest score picks the parameters. For an ensemble, the
+            history of its last member.
+        n_train, n_validation, n_calibration: number of structures in each split.
+        attainable: coverage of the total uncertainty that a calibration split of this size
+            guarantees.
     """
 
     potential: UncertainPotential
@@ -54,7 +56,7 @@ class Trained:
         return self.potential.cutoff
 
     def save(self, path: str | Path) -> None:
-        """Write a checkpoint; it appears under its name only when it is complete."""
+        """Write a checkpoint, which appears under its name only when it is complete."""
         assert self.potential.head is not None
         state = {
             "version": CHECKPOINT_VERSION,
@@ -79,7 +81,7 @@ def load_trained(path: str | Path) -> Trained:
     """Read a checkpoint.
 
     Raises:
-        UserError: the file is not a checkpoint of `Trained.save`.
+        UserError: the file is missing, is not a checkpoint, or has another version.
     """
     path = Path(path)
     if not path.is_file():

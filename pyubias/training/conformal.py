@@ -1,7 +1,8 @@
-"""Split conformal calibration: factors that make an uncertainty cover the true error.
+"""Split conformal calibration: factors with which uncertainties cover the true errors.
 
 Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World (2005); Angelopoulos and
-Bates, arXiv:2107.07511, section 2. The calibration set is used for nothing else.
+Bates, arXiv:2107.07511, section 2. The guarantee holds only if the calibration set serves no other
+purpose.
 """
 
 import math
@@ -11,23 +12,28 @@ from numpy.typing import ArrayLike
 
 __all__ = ["attainable_coverage", "conformal_factor", "coverage"]
 
-TINY = 1e-12  # eV or eV/Å: an uncertainty of zero cannot be scaled to cover anything
+# eV or eV/Å: lower bound of uncertainties, because no factor makes an uncertainty of zero cover
+TINY = 1e-12
 
 
 def conformal_factor(residuals: ArrayLike, uncertainties: ArrayLike, alpha: float) -> float:
-    """The factor f with which |residual| ≤ f·u holds with probability at least 1 - alpha.
+    """The factor f with which |residual| ≤ f u holds with probability at least 1 - α.
 
-    f is the ⌈(n+1)(1-α)⌉-th smallest of the n scores |residual|/u. With fewer than 1/α - 1
-    scores no finite factor can promise that much; the largest score is returned then, which
-    promises `attainable_coverage(n, alpha)`.
+    Equation (17) of pyubias/README.md, with the sorted scores s = |residual|/u::
+
+        f = s_(⌈(n + 1)(1 - α)⌉)
+
+    Fewer than 1/α - 1 scores cannot guarantee this coverage with a finite factor. The function
+    then returns the largest score, which guarantees `attainable_coverage(n, alpha)`.
 
     Args:
         residuals: (n,) predicted minus true, any sign.
         uncertainties: (n,) uncalibrated, not negative.
-        alpha: fraction of residuals that may be larger than f·u, between 0 and 1.
+        alpha: α, the fraction of residuals that may be larger than f u, between 0 and 1.
 
     Raises:
-        ValueError: no data, different lengths, or alpha out of range.
+        ValueError: there are no data, their numbers differ, they are not finite, or alpha is out
+            of range.
     """
     errors, u = np.abs(np.ravel(residuals)), np.ravel(uncertainties)
     n = len(errors)
@@ -35,7 +41,7 @@ def conformal_factor(residuals: ArrayLike, uncertainties: ArrayLike, alpha: floa
         raise ValueError(f"alpha must be between 0 and 1, got {alpha}")
     if n == 0 or n != len(u):
         raise ValueError(
-            f"calibration wants as many uncertainties as residuals and at least one, got {n} "
+            f"calibration needs as many uncertainties as residuals and at least one, got {n} "
             f"residuals and {len(u)} uncertainties"
         )
     if not (np.isfinite(errors).all() and np.isfinite(u).all()):
@@ -45,12 +51,13 @@ def conformal_factor(residuals: ArrayLike, uncertainties: ArrayLike, alpha: floa
 
 
 def _rank(n: int, alpha: float) -> int:
-    # (n+1)(1-α) is often an integer on paper and a little more in floating point
+    """⌈(n + 1)(1 - α)⌉."""
+    # floating point often makes an integer (n + 1)(1 - α) a little larger, which adds one rank
     return math.ceil(round((n + 1) * (1.0 - alpha), 9))
 
 
 def attainable_coverage(n: int, alpha: float) -> float:
-    """Coverage that n calibration scores can promise: at most n/(n+1)."""
+    """Coverage that n calibration scores guarantee: at most n/(n + 1)."""
     return min(_rank(n, alpha), n) / (n + 1)
 
 

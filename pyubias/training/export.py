@@ -1,4 +1,4 @@
-"""Export: a trained potential to a TorchScript file that meets the model contract."""
+"""Export of a trained potential to a model file that meets the contract."""
 
 import copy
 import warnings
@@ -27,11 +27,11 @@ def export(
     """Write `trained` as a model file for LAMMPS, the ASE calculator and `pyubias evaluate`.
 
     Args:
-        trained: what `pyubias.train` returns.
-        path: of the model file; it appears only when it is complete.
-        dtype: of the arithmetic inside. With float64, results agree to rounding between
+        trained: a trained potential.
+        path: path of the model file, which appears only when it is complete.
+        dtype: precision of the arithmetic inside. With float64, results agree to rounding between
             programs and numbers of ranks.
-        portable: use PyTorch operators only. Such a file is slower on the CPU, but needs no
+        portable: use PyTorch operators only. Such a file is slower on the CPU, but it needs no
             compiled operators and runs on a GPU.
 
     Returns:

@@ -1,7 +1,7 @@
 """The names of labels, and the labels of one structure.
 
 Inside the package a labelled structure is an ASE `Atoms` with the entries named here. Forces and
-stress may be absent; the energy may not.
+stress may be absent. The energy must be there.
 """
 
 import hashlib
@@ -24,14 +24,20 @@ STRESS = "REF_stress"
 
 @dataclass(frozen=True)
 class Label:
-    """Energy in eV, forces (n, 3) in eV/Å, stress (6,) in eV/Å³ of a fully periodic structure."""
+    """The labels of one structure.
+
+    Attributes:
+        energy: eV.
+        forces: (n, 3), eV/Å.
+        stress: (6,), eV/Å³, ASE's sign and Voigt order; None unless fully periodic.
+    """
 
     energy: float
     forces: NDArray[np.float64]
     stress: NDArray[np.float64] | None
 
     def attach_to(self, atoms: Atoms) -> None:
-        """Store the label in a structure, under the names of this module."""
+        """Store the labels in a structure under the names of this module."""
         atoms.info[ENERGY] = self.energy
         atoms.arrays[FORCES] = self.forces
         if self.stress is not None:
@@ -39,7 +45,7 @@ class Label:
 
 
 def hash_frames(frames: Sequence[Atoms]) -> str:
-    """Twelve hexadecimal digits that change with any structure or label."""
+    """Hash of all structures and labels, twelve hexadecimal digits."""
     digest = hashlib.sha256()
     for atoms in frames:
         digest.update(atoms.numbers.tobytes())

@@ -1,18 +1,19 @@
-"""The loss that potentials are trained on, and its gradient by their parameters.
+"""The loss of a batch of structures, and its gradient with respect to the parameters.
 
-Zaverkin et al., npj Comput. Mater. 10, 83 (2024), Methods::
+Equation (9) of pyubias/README.md, a sum over S structures with ΔW = V Δσ::
 
-    L = Σ ΔE² + 4 Σ |ΔF|² + 0.01 Σ |ΔW|²,   W = -V σ
+    L = (1/S) Σ (w_E ΔE² + w_F |ΔF|² + w_σ |ΔW|²)
 
-divided by the number of structures; labels of nan do not count.
+The weights are `energy_weight`, `forces_weight` and `stress_weight` of `TrainingConfig`. Labels of
+nan do not count. The loss is that of Zaverkin et al., npj Comput. Mater. 10, 83 (2024), Methods.
 
-`batch_loss` is what autograd differentiates, on any device. `loss_gradient` is the same written
-out, for the compiled descriptor: with λ_e = ∂L/∂g_e, the derivative of the loss by the edge
-gradients g_e = ∂E/∂r_e, and α = ∂L/∂E,
+There are two ways to its gradient. `batch_loss` is a tensor for autograd, on any device.
+`loss_gradient` uses the compiled descriptor, which has first derivatives only, and equation (10),
+with g_e = ∂E/∂r_e, α = ∂L/∂E and λ_e = ∂L/∂g_e::
 
-    ∂L/∂θ = ∂/∂θ (α E + Ė),   Ė = Σ_e λ_e·g_e,
+    ∂L/∂θ = ∂/∂θ (α E + Ė),   Ė = Σ_e λ_e·g_e
 
-the derivative of an energy and of its tangent along λ, which takes one pass forward and one back.
+This is the gradient of an energy and of its tangent along λ: one jvp followed by one vjp.
 """
 
 from typing import cast
@@ -25,7 +26,7 @@ from pyubias.model.graphs import forces_from, strain_gradient_from
 from pyubias.model.ops import CompiledMoments
 from pyubias.model.potential import Potential
 from pyubias.training.batches import Batch
-from pyubias.training.network_derivatives import NetworkPass
+from pyubias.training.network_derivatives import NetworkDerivatives
 
 __all__ = ["batch_loss", "loss_gradient", "predict"]
 
@@ -33,7 +34,17 @@ __all__ = ["batch_loss", "loss_gradient", "predict"]
 def predict(
     potential: Potential, batch: Batch, create_graph: bool, with_stress: bool = False
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Energies (S,) f64, forces (n, 3), strain gradients (S, 3, 3) if wanted."""
+    """Energies, forces and strain gradients of a batch.
+
+    Args:
+        potential: evaluated in the precision of its parameters.
+        batch: S structures with n atoms in all.
+        create_graph: whether forces and strain gradients can be differentiated.
+        with_stress: whether strain gradients are computed.
+
+    Returns:
+        energies (S,) f64, eV; forces (n, 3), eV/Å; strain gradients (S, 3, 3), eV, or None.
+    """
     graph = batch.graph
     vectors = graph.edge_vectors.to(potential.shift.dtype).requires_grad_(True)
     atomic = potential(vectors, graph.edge_index, graph.types, graph.n_atoms)
@@ -48,17 +59,20 @@ def predict(
 def batch_loss(
     potential: Potential, batch: Batch, config: TrainingConfig, n_structures: int | None = None
 ) -> Tensor:
-    """The loss of one batch (), to be differentiated; needs the descriptor that is not fused.
+    """The loss () of one batch, equation (9), for autograd.
 
     Args:
-        n_structures: what the sum is divided by; default: the structures of the batch.
+        potential: its descriptor must not be fused; the compiled one has no second derivatives.
+        batch: a batch, or this rank's share of it.
+        config: the weights.
+        n_structures: S of the whole batch; default: the number of structures in `batch`.
     """
     with_stress = _has_stress(batch, config)
     energies, forces, strain_gradients = predict(potential, batch, True, with_stress)
     loss = config.energy_weight * (energies - batch.energies).square().sum()
-    loss = loss + config.forces_weight * _known(forces, batch.forces).square().sum()
+    loss = loss + config.forces_weight * _known_errors(forces, batch.forces).square().sum()
     if strain_gradients is not None:
-        error = _known(strain_gradients, batch.strain_gradients)
+        error = _known_errors(strain_gradients, batch.strain_gradients)
         loss = loss + config.stress_weight * error.square().sum()
     return loss / (n_structures or len(batch.energies))
 
@@ -66,21 +80,25 @@ def batch_loss(
 def loss_gradient(
     potential: Potential, batch: Batch, config: TrainingConfig, n_structures: int | None = None
 ) -> dict[str, Tensor]:
-    """The gradient of `batch_loss` by each parameter, by its name in the potential."""
+    """The gradient of `batch_loss`, equation (10): parameter names of the potential to gradients.
+
+    Args:
+        potential, batch, config, n_structures: as in `batch_loss`; calls the compiled operators.
+    """
     graph, dtype = batch.graph, potential.shift.dtype
     vectors = graph.edge_vectors.to(dtype)
     with torch.no_grad():
         descriptor = CompiledMoments(
             vectors, graph.edge_index, graph.types, potential.descriptor.beta, potential.cutoff
         )
-        network = NetworkPass(potential.network, descriptor.invariants)
+        network = NetworkDerivatives(potential.network, descriptor.invariants)
 
-        # energies and forces
+        # ∂E_i/∂y_i = c σ_Z for the output y of the network, equation (8)
         unit = cast(Tensor, potential.energy_scale).to(dtype)
         per_type = unit * potential.scale
-        slope = per_type[graph.types][:, None]
-        of_invariants = slope * network.input_gradient
-        edge_gradient = descriptor.pull_back(of_invariants)
+        of_output = per_type[graph.types][:, None]
+        energy_gradient = of_output * network.input_gradient
+        edge_gradient = descriptor.pull_back(energy_gradient)
         energies = graph.sum_over_atoms(potential.atomic_energies(network.output, graph.types))
 
         # α of every atom, λ of every edge
@@ -89,14 +107,14 @@ def loss_gradient(
         alpha = errors.to(dtype)[graph.structure][:, None]
         tangents = factor * _edge_tangents(batch, edge_gradient, config)
 
-        # the pass along λ, and back
-        network.push_forward(descriptor.push_forward(tangents))
-        gradients, of_output = network.gradients(alpha * slope, slope)
+        # Ė along λ, and the gradient of α E + Ė
+        network.jvp(descriptor.push_forward(tangents))
+        gradients, of_invariants = network.vjp(alpha * of_output, of_output)
         scale_gradient = alpha[:, 0] * network.output + network.output_tangent
         zeros = torch.zeros_like(potential.shift)
         by_type = unit * torch.stack([scale_gradient, alpha[:, 0]])
         return {
-            "descriptor.beta": descriptor.embedding_gradient(of_invariants, of_output),
+            "descriptor.beta": descriptor.embedding_gradient(energy_gradient, of_invariants),
             "scale": zeros.index_add(0, graph.types, by_type[0]),
             "shift": zeros.index_add(0, graph.types, by_type[1]),
             **{f"network.{name}": g for name, g in gradients.items()},
@@ -107,20 +125,22 @@ def _has_stress(batch: Batch, config: TrainingConfig) -> bool:
     return config.stress_weight > 0 and not bool(batch.strain_gradients.isnan().all())
 
 
-def _known(values: Tensor, labels: Tensor) -> Tensor:
+def _known_errors(values: Tensor, labels: Tensor) -> Tensor:
     """values - labels, zero where there is no label."""
     return torch.where(labels.isnan(), 0.0, values - labels.nan_to_num())
 
 
 def _edge_tangents(batch: Batch, edge_gradient: Tensor, config: TrainingConfig) -> Tensor:
-    """∂/∂g_e of half the sum of squares of forces and strain gradients: (E, 3)."""
+    """λ_e S/2 (E, 3), the derivative of half the weighted sum of |ΔF|² and |ΔW|² by g_e."""
     graph, dtype = batch.graph, edge_gradient.dtype
-    centres, neighbours = graph.edge_index
-    error = config.forces_weight * _known(forces_from(graph, edge_gradient), batch.forces).to(dtype)
-    tangents = error[centres] - error[neighbours]
+    centres, neighbors = graph.edge_index
+    error = config.forces_weight * _known_errors(
+        forces_from(graph, edge_gradient), batch.forces
+    ).to(dtype)
+    tangents = error[centres] - error[neighbors]
     if _has_stress(batch, config):
         found = strain_gradient_from(graph, edge_gradient)
-        error = config.stress_weight * _known(found, batch.strain_gradients).to(dtype)
+        error = config.stress_weight * _known_errors(found, batch.strain_gradients).to(dtype)
         rows = graph.edge_vectors.to(dtype)[:, None, :]
         tangents += torch.bmm(rows, error[graph.structure[centres]])[:, 0]
     return tangents

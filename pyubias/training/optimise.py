@@ -1,48 +1,81 @@
 """Fitting the parameters of one potential to labelled structures.
 
-Learning rates as in Zaverkin et al., npj Comput. Mater. 10, 83 (2024), Methods; the loss is in
-`objective`.
+The learning rates are those of Zaverkin et al., npj Comput. Mater. 10, 83 (2024), Methods;
+`pyubias.training.loss` defines the loss.
 """
 
 import copy
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from ase import Atoms
+from numpy.typing import NDArray
+from torch import Tensor
 
 from pyubias.config.schema import TrainingConfig
 from pyubias.model.potential import Potential
 from pyubias.parallel import Replicas
-from pyubias.training.batches import Batch, Sample, collate
+from pyubias.training.batches import Batch, Sample, collate, to_device
+from pyubias.training.labels import ENERGY, FORCES
 from pyubias.training.loss import batch_loss, loss_gradient, predict
 
 __all__ = ["Progress", "fit", "set_reference"]
 
+# called with (epoch, number of epochs, forces MAE in eV/Å at the last validation or nan)
 Progress = Callable[[int, int, float], None]
 
 EVALUATION_BATCH = 32
 
 
-def set_reference(potential: Potential, frames: Sequence[Atoms]) -> None:
-    """E⁰ from ridge regression of total energies on composition; c from what is left.
+class Validation(NamedTuple):
+    """Errors on the validation set after an epoch: one entry of the history of a fit.
 
-    c is the spread of the residual energies per square root of the number of atoms, and at
-    least what the forces do over 0.1 Å, so that a set of nearly equal energies does not
-    make the network start from nothing.
+    Attributes:
+        epoch: counted from 1.
+        energy_mae: mean absolute error of energies, eV/atom.
+        forces_mae: mean absolute error of force components, eV/Å.
+        score: the checkpoint with the lowest score is kept.
+        seconds: since the start of the fit.
+    """
+
+    epoch: int
+    energy_mae: float
+    forces_mae: float
+    score: float
+    seconds: float
+
+
+class BestParameters(NamedTuple):
+    """The parameters with the lowest score so far; none before the first validation."""
+
+    score: float = float("inf")
+    epoch: int = 0
+    state: dict[str, Any] | None = None
+
+
+def set_reference(potential: Potential, frames: Sequence[Atoms]) -> None:
+    """Set E⁰ and c of equation (8) from labelled structures.
+
+    E⁰ comes from a ridge regression of total energies on composition. c is the standard deviation
+    of the residual energies per square root of the number of atoms, but at least the energy of the
+    root mean square force over 0.1 Å. Without this lower bound, nearly equal energies would give
+    a scale near zero, on which the network could not express the forces.
     """
     elements = potential.elements
     counts = np.array([[a.get_chemical_symbols().count(e) for e in elements] for a in frames])
-    energies = np.array([a.info["REF_energy"] for a in frames])
+    energies = np.array([a.info[ENERGY] for a in frames])
     ridge = 1e-8 * np.eye(len(elements)) * max(1.0, float(np.square(counts).mean()))
     reference = np.linalg.solve(counts.T @ counts + ridge, counts.T @ energies)
-    spread = float(np.std((energies - counts @ reference) / np.sqrt(counts.sum(1))))
-    forces = [a.arrays["REF_forces"] for a in frames if "REF_forces" in a.arrays]
+    deviation = float(np.std((energies - counts @ reference) / np.sqrt(counts.sum(1))))
+    forces = [a.arrays[FORCES] for a in frames if FORCES in a.arrays]
     rms_force = float(np.sqrt(np.mean(np.square(np.concatenate(forces))))) if forces else 0.0
     potential.atomic_reference.copy_(torch.from_numpy(reference))
-    potential.energy_scale.fill_(max(spread, 0.1 * rms_force, 1e-3))
+    potential.energy_scale.fill_(max(deviation, 0.1 * rms_force, 1e-3))
 
 
 def fit(
@@ -53,26 +86,71 @@ def fit(
     progress: Progress | None = None,
     replicas: Replicas | None = None,
 ) -> list[dict[str, float]]:
-    """Adam with learning rates that fall linearly to zero; keeps the best checkpoint.
+    """Fit with Adam, and keep the parameters with the lowest score on the validation set.
 
-    Best is the smallest sum of energy MAE (eV/atom) and forces MAE (eV/Å) on the validation set;
-    without one, the last parameters are kept. The weight of energies grows by `energy_ramp`: they
-    gain most when the forces are nearly right. `config.patience` epochs without a better one end
-    the training early.
+    Learning rates fall linearly to zero. The weight of energies grows by the factor
+    `config.energy_ramp` over the epochs, because energies gain most when forces are nearly right.
+    Training stops when a validation finds no better parameters for `config.patience` epochs.
+    Without a validation set, the last parameters are kept.
 
     Args:
-        replicas: ranks with the same arguments, which share the structures of each batch and end
-            with the same parameters.
+        potential: trained in place.
+        training_set: at least one structure.
+        validation_set: may be empty.
+        config: learning rates, weights and numbers of epochs.
+        progress: called after each epoch.
+        replicas: ranks that call this with the same arguments, share the structures of each batch
+            and end with the same parameters. Default: this rank alone.
 
     Returns:
-        for each look at the validation set: epoch, energy_mae, forces_mae, seconds, and
-            the score whose lowest value picks the checkpoint.
+        the fields of `Validation` at each validation.
     """
     replicas = replicas or Replicas()
-    device = torch.device(config.device)
+    n_batches = -(-len(training_set) // config.batch_size)
+    n_epochs = min(config.epochs, max(1, config.max_steps // n_batches))
+    generator = np.random.default_rng(config.seed)
+    start = time.perf_counter()
+    history: list[Validation] = []
+    best = BestParameters()
+
+    with _on_device(potential, torch.device(config.device)):
+        step = _adam(potential, config, n_epochs * n_batches)
+        for epoch in range(1, n_epochs + 1):
+            batches = np.array_split(generator.permutation(len(training_set)), n_batches)
+            weights = _ramped(config, epoch / n_epochs)
+            _train_epoch(potential, training_set, batches, weights, replicas, step)
+            is_last = epoch == n_epochs
+            if validation_set and (is_last or epoch % config.validate_every == 0):
+                errors = _validate(potential, validation_set, config, replicas)
+                history.append(Validation(epoch, *errors, time.perf_counter() - start))
+                if history[-1].score < best.score:
+                    state = copy.deepcopy(potential.state_dict())
+                    best = BestParameters(history[-1].score, epoch, state)
+                is_last = is_last or bool(config.patience and epoch - best.epoch >= config.patience)
+            if progress is not None:
+                progress(epoch, n_epochs, history[-1].forces_mae if history else float("nan"))
+            if is_last:
+                break
+        if best.state is not None:
+            potential.load_state_dict(best.state)
+    return [validation._asdict() for validation in history]
+
+
+@contextmanager
+def _on_device(potential: Potential, device: torch.device) -> Iterator[None]:
+    """Move a potential to a device and back; off the CPU its descriptor is not fused."""
     fused = potential.descriptor.fused
     potential.descriptor.fused = fused and device.type == "cpu"
     potential.to(device)
+    try:
+        yield
+    finally:
+        potential.to("cpu")
+        potential.descriptor.fused = fused
+
+
+def _adam(potential: Potential, config: TrainingConfig, n_steps: int) -> Callable[[], None]:
+    """A step of Adam, whose learning rates fall linearly to zero over `n_steps` steps."""
     optimiser = torch.optim.Adam(
         [
             {"params": [potential.descriptor.beta], "lr": config.embedding_rate},
@@ -82,70 +160,53 @@ def fit(
         ],
         fused=True,
     )
-    n_batches = -(-len(training_set) // config.batch_size)
-    n_epochs = min(config.epochs, max(1, config.max_steps // n_batches))
-    n_steps = n_epochs * n_batches
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1.0 - step / n_steps)
-    order = np.random.default_rng(config.seed)
-    start = time.perf_counter()
-    history: list[dict[str, float]] = []
-    best, best_state, best_epoch = float("inf"), None, 0
 
-    for epoch in range(1, n_epochs + 1):
-        shuffled = order.permutation(len(training_set))
-        weight = config.energy_weight * config.energy_ramp ** (epoch / n_epochs)
-        stage = config.model_copy(update={"energy_weight": weight})
-        for chosen in np.array_split(shuffled, n_batches):
-            mine = [training_set[k] for k in replicas.part(chosen.tolist())]
-            set_gradient(potential, mine, len(chosen), stage, device)
-            replicas.add_up([p.grad for p in potential.parameters()])
-            optimiser.step()
-            schedule.step()
-        last = epoch == n_epochs
-        if validation_set and (last or epoch % config.validate_every == 0):
-            energy_mae, forces_mae, geometric = _validate(
-                potential, validation_set, device, replicas
-            )
-            score = geometric if config.checkpoint == "geometric" else energy_mae + forces_mae
-            seconds = time.perf_counter() - start
-            history.append(
-                {
-                    "epoch": epoch,
-                    "energy_mae": energy_mae,
-                    "forces_mae": forces_mae,
-                    "score": score,
-                    "seconds": seconds,
-                }
-            )
-            if score < best:
-                best, best_state = score, copy.deepcopy(potential.state_dict())
-                best_epoch = epoch
-            last = last or bool(config.patience and epoch - best_epoch >= config.patience)
-        if progress is not None:
-            progress(epoch, n_epochs, history[-1]["forces_mae"] if history else float("nan"))
-        if last:
-            break
+    def step() -> None:
+        optimiser.step()
+        schedule.step()
 
-    if best_state is not None:
-        potential.load_state_dict(best_state)
-    potential.to("cpu")
-    potential.descriptor.fused = fused
-    return history
+    return step
+
+
+def _ramped(config: TrainingConfig, progress: float) -> TrainingConfig:
+    """The settings with the weight of energies at a fraction `progress` of the training."""
+    weight = config.energy_weight * config.energy_ramp**progress
+    return config.model_copy(update={"energy_weight": weight})
+
+
+def _train_epoch(
+    potential: Potential,
+    training_set: Sequence[Sample],
+    batches: Sequence[NDArray[np.int64]],
+    config: TrainingConfig,
+    replicas: Replicas,
+    step: Callable[[], None],
+) -> None:
+    """Take one optimiser step for each batch, given as indices in the training set."""
+    for batch in batches:
+        share = [training_set[k] for k in replicas.part(batch.tolist())]
+        set_gradient(potential, share, len(batch), config)
+        replicas.add_up([p.grad for p in potential.parameters()])
+        step()
 
 
 def set_gradient(
-    potential: Potential,
-    samples: Sequence[Sample],
-    n_structures: int,
-    config: TrainingConfig,
-    device: torch.device,
+    potential: Potential, samples: Sequence[Sample], n_structures: int, config: TrainingConfig
 ) -> None:
-    """Into the ``grad`` of each parameter: what some of the structures of a batch add to it."""
+    """Store this rank's share of the batch gradient in `.grad` of each parameter.
+
+    Args:
+        potential: on the device that computes.
+        samples: this rank's share of the batch; may be empty.
+        n_structures: number of structures in the whole batch.
+        config: the weights of the loss.
+    """
     if not samples:
         for parameter in potential.parameters():
             parameter.grad = torch.zeros_like(parameter)
         return
-    batch = to_device(collate(samples), device)
+    batch = to_device(collate(samples), potential.shift.device)
     if potential.descriptor.fused:
         gradients = loss_gradient(potential, batch, config, n_structures)
         for name, parameter in potential.named_parameters():
@@ -155,46 +216,52 @@ def set_gradient(
         batch_loss(potential, batch, config, n_structures).backward()
 
 
-def to_device(batch: Batch, device: torch.device) -> Batch:
-    if device.type == "cpu":
-        return batch
-    move = {name: getattr(batch.graph, name).to(device) for name in vars(batch.graph)}
-    return Batch(
-        graph=type(batch.graph)(**move),
-        energies=batch.energies.to(device),
-        forces=batch.forces.to(device),
-        strain_gradients=batch.strain_gradients.to(device),
-    )
-
-
 def _validate(
-    potential: Potential, samples: Sequence[Sample], device: torch.device, replicas: Replicas
+    potential: Potential, samples: Sequence[Sample], config: TrainingConfig, replicas: Replicas
 ) -> tuple[float, float, float]:
-    """Mean absolute errors of energies (eV/atom) and forces (eV/Å), and the geometric mean over
-    structures of the sum of both."""
-    sums = torch.zeros(5, dtype=torch.float64, device=device)
-    mine = replicas.part(range(len(samples)))
-    for first in range(0, len(mine), EVALUATION_BATCH):
-        chosen = [samples[k] for k in mine[first : first + EVALUATION_BATCH]]
-        batch = to_device(collate(chosen), device)
-        energies, forces, _ = predict(potential, batch, create_graph=False)
-        n_atoms = batch.graph.atoms_per_structure
-        owner = torch.repeat_interleave(torch.arange(len(chosen), device=device), n_atoms)
-        known = ~batch.forces.isnan()
-        of_atoms = (forces - batch.forces).abs().nan_to_num(0.0).sum(1).detach()
-        of_energies = ((energies - batch.energies) / n_atoms).abs().detach()
-        of_forces = torch.zeros_like(of_energies).index_add(0, owner, of_atoms)
-        n_known = torch.zeros_like(of_energies).index_add(0, owner, known.sum(1).to(of_atoms))
-        together = of_energies + of_forces / n_known.clamp(min=1.0)
-        sums[0] += of_energies.sum()
-        sums[1] += len(chosen)
-        sums[2] += of_forces.sum()
-        sums[3] += n_known.sum()
-        sums[4] += together.clamp(min=1e-12).log().sum()
+    """Errors on the validation set, which the ranks share.
+
+    Returns:
+        the mean absolute errors of energies (eV/atom) and of forces (eV/Å), and the score: their
+        sum, or the geometric mean over structures of the sum of both errors of a structure.
+    """
+    sums = torch.zeros(5, dtype=torch.float64, device=potential.shift.device)
+    share = replicas.part(range(len(samples)))
+    for first in range(0, len(share), EVALUATION_BATCH):
+        chosen = [samples[k] for k in share[first : first + EVALUATION_BATCH]]
+        sums += _error_sums(potential, to_device(collate(chosen), sums.device))
     replicas.add_up([sums])
-    energy, n_energies, force, n_forces, logs = sums.tolist()
-    return (
-        energy / n_energies,
-        force / n_forces if n_forces else 0.0,
-        math.exp(logs / n_energies),
+    n_structures, energies, n_components, forces, logarithms = sums.tolist()
+    energy_mae = energies / n_structures
+    forces_mae = forces / n_components if n_components else 0.0
+    if config.checkpoint == "geometric":
+        return energy_mae, forces_mae, math.exp(logarithms / n_structures)
+    return energy_mae, forces_mae, energy_mae + forces_mae
+
+
+def _error_sums(potential: Potential, batch: Batch) -> Tensor:
+    """Sums over the structures of a batch, (5,) f64.
+
+    Returns:
+        number of structures; absolute energy errors per atom; number of labelled force components;
+        absolute errors of these; logarithm of energy error plus mean force error.
+    """
+    energies, forces, _ = predict(potential, batch, create_graph=False)
+    n_atoms = batch.graph.atoms_per_structure
+    structure = batch.graph.structure
+    energy_errors = ((energies - batch.energies) / n_atoms).abs().detach()
+    of_atoms = (forces - batch.forces).abs().nan_to_num(0.0).sum(1).detach()
+    force_errors = torch.zeros_like(energy_errors).index_add(0, structure, of_atoms)
+    labelled = (~batch.forces.isnan()).sum(1).to(of_atoms)
+    n_components = torch.zeros_like(energy_errors).index_add(0, structure, labelled)
+    together = energy_errors + force_errors / n_components.clamp(min=1.0)
+    return torch.stack(
+        [
+            torch.full_like(energy_errors, 1.0).sum(),
+            energy_errors.sum(),
+            n_components.sum(),
+            force_errors.sum(),
+            # errors of zero would make the geometric mean zero
+            together.clamp(min=1e-12).log().sum(),
+        ]
     )

@@ -1,4 +1,4 @@
-"""TorchScript modules that meet the model contract, around trained potentials."""
+"""Modules around trained potentials that TorchScript compiles and that meet the contract."""
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,11 @@ __all__ = ["ExportedEnsemble", "ExportedFused", "ExportedPortable"]
 
 
 class WithHead(nn.Module):
-    """The methods of the contract that are functions of features."""
+    """The uncertainties of the contract, computed by a head.
+
+    Args:
+        head: a fitted head of `pyubias.model.heads`.
+    """
 
     def __init__(self, head: nn.Module) -> None:
         super().__init__()
@@ -27,7 +31,7 @@ class WithHead(nn.Module):
 
 
 class ExportedPortable(WithHead):
-    """One potential with gradient features, in PyTorch operators only."""
+    """The contract for one potential with gradient features, in PyTorch operators only."""
 
     def __init__(self, potential: nn.Module, feature_map: nn.Module, head: nn.Module) -> None:
         super().__init__(head)
@@ -51,11 +55,14 @@ class ExportedPortable(WithHead):
 
 
 class ExportedFused(WithHead):
-    """The same in compiled operators, for the CPU, with the methods that do without autograd.
+    """The contract for one potential in compiled operators, with the methods without autograd.
 
-    The operators take the weights and sketches of a layer side by side (see
-    lammps_plugin/kernels/layers): M_l = [W_lᵀ/√d | U_l/√p] with the bias slot as the last row, and
-    N_l = [W_l/√d | V_l]. U_0 stands apart, because it is sparse.
+    It runs on the CPU only. Each layer has two matrices, which join weights and sketches (see
+    lammps_plugin/kernels/layers)::
+
+        M_l = [W_lᵀ/√d | U_l/√p],   N_l = [W_l/√d | V_l]
+
+    The last row of M_l belongs to the bias slot. U_0 is a tensor of its own, because it is sparse.
     """
 
     def __init__(self, potential: Potential, feature_map: nn.Module, head: nn.Module) -> None:
@@ -67,10 +74,11 @@ class ExportedFused(WithHead):
         self.n_sketches = int(feature_map.n_features) if sketched else 0
         scale, shift = potential.scale.double(), potential.shift.double()
         beta = potential.descriptor.beta
-        slope = potential.energy_scale * scale
-        offset = potential.atomic_reference + potential.energy_scale * shift
+        # E_i = output_shift_Z + output_scale_Z NN(G_i), equation (8)
+        output_scale = potential.energy_scale * scale
+        output_shift = potential.atomic_reference + potential.energy_scale * shift
         first_sketch = beta.new_empty(0)
-        layers: list[Tensor] = []
+        matrices: list[Tensor] = []
         for k, layer in enumerate(potential.network.layers):
             weight = layer.scale * layer.weight
             forward_matrix = torch.cat([weight.t(), layer.bias_scale * layer.bias[None]])
@@ -83,11 +91,11 @@ class ExportedFused(WithHead):
                 else:
                     forward_matrix = torch.cat([forward_matrix, sketch], dim=1)
                 backward_matrix = torch.cat([weight, feature_map.sensitivity_sketches[k]], dim=1)
-            layers += [forward_matrix, backward_matrix]
+            matrices += [forward_matrix, backward_matrix]
         self.parameters_of_operator = nn.ParameterList(
             [
                 nn.Parameter(x.detach().contiguous(), requires_grad=False)
-                for x in (beta, slope, offset, first_sketch, *layers)
+                for x in (beta, output_scale, output_shift, first_sketch, *matrices)
             ]
         )
 
@@ -169,14 +177,21 @@ class ExportedFused(WithHead):
 
 
 def _without_zeros(sketch: Tensor) -> Tensor:
-    """The sketch of the descriptor (d + 1, p) as rows of its groups: (d + groups, p/groups)."""
+    """The nonzero entries of the sketch of the descriptor.
+
+    Args:
+        sketch: (d + 1, p); each of the first d rows is zero outside its group, the last is dense.
+
+    Returns:
+        (d + groups, p/groups); the last `groups` rows are the dense row.
+    """
     by_group = sketch.view(len(sketch), SKETCH_GROUPS, -1)
     inputs = torch.arange(len(sketch) - 1)
     return torch.cat([by_group[inputs, inputs % SKETCH_GROUPS], by_group[-1]])
 
 
 class ExportedEnsemble(WithHead):
-    """The contract around several potentials: mean energies; the features are the members'."""
+    """The contract for an ensemble: the mean of the members' energies, which are the features."""
 
     def __init__(self, members: list[nn.Module], head: nn.Module) -> None:
         super().__init__(head)

@@ -1,4 +1,4 @@
-"""What each labelled structure is for: training, validation or calibration."""
+"""Assignment of labelled structures to training, validation and calibration."""
 
 import numpy as np
 
@@ -12,9 +12,15 @@ def split_frames(
 ) -> list[str]:
     """Assign each of n new frames to ``train``, ``validation`` or ``calibration``.
 
-    A campaign calls this once for each batch of labels, and what a frame is assigned to never
-    changes. Which frames of the batch leave the training set is random; how many follows from
-    the fractions of all frames so far, `n_before` of them before this batch.
+    A campaign calls this once for each batch of labels, and the assignment of a frame never
+    changes. The number of frames of each split follows from the fractions of all frames so far,
+    `n_before` of which came before this batch. The choice of frames is random.
+
+    Args:
+        n: number of new frames.
+        validation, calibration: fractions of all frames.
+        seed: seed of the choice.
+        n_before: number of frames in earlier batches.
     """
     before = _held_out(n_before, validation, calibration)
     after = _held_out(n_before + n, validation, calibration)
@@ -28,9 +34,10 @@ def split_frames(
 
 
 def _held_out(n: int, validation: float, calibration: float) -> tuple[int, int]:
-    """Frames of the first n that validate and that calibrate.
+    """Number of validation and calibration frames among the first n.
 
-    Neither number falls as n grows, and together they grow by one per frame at most.
+    Neither number falls as n grows, and their sum grows by one per frame at most. Without this a
+    batch could need a negative number of frames.
     """
     fraction = validation + calibration
     both = int(n * fraction + 1e-9)

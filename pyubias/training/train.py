@@ -1,6 +1,7 @@
-"""Training: from labelled structures to a potential with a fitted, calibrated uncertainty."""
+"""Training of a potential with a fitted, calibrated uncertainty on labelled structures."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from ase import Atoms
@@ -19,6 +20,9 @@ from pyubias.training.splits import SPLITS, split_frames
 
 __all__ = ["train"]
 
+# a potential and its history
+Fitted = tuple[Potential, list[dict[str, float]]]
+
 
 def train(
     frames: Sequence[Atoms],
@@ -34,18 +38,19 @@ def train(
     """Train a potential (or an ensemble), fit its uncertainty and calibrate it.
 
     Args:
-        frames: structures with labels as `pyubias.read_frames` returns them.
-        model, training, uncertainty: settings; defaults where None.
-        elements: type order; default: alphabetical.
+        frames: labelled structures, as `pyubias.read_frames` returns them.
+        model, training, uncertainty: settings; None stands for the defaults.
+        elements: chemical symbols in type order; default: alphabetical.
         splits: ``train``, ``validation`` or ``calibration`` for each frame; default: drawn with
-            the seed and fractions of `training`. Calibration frames are used for nothing but
-            the two conformal factors.
-        progress: called with (epoch, epochs, forces MAE in eV/Å on the validation split).
-        ranks: all of which call this with the same arguments and get the same result. They
+            the seed and fractions of `training`. Calibration frames serve the two conformal
+            factors only.
+        progress: called after each epoch with (epoch, number of epochs, forces MAE in eV/Å on the
+            validation split).
+        ranks: ranks that all call this with the same arguments and get the same result. They
             share each batch, or the members of an ensemble. Default: this rank alone.
 
     Raises:
-        UserError: too few frames, or a frame without energy.
+        UserError: no frame is left for training, or a frame has no energy.
     """
     model = model or ModelConfig()
     training = training or TrainingConfig()
@@ -53,39 +58,24 @@ def train(
     elements = list(elements or sorted({s for a in frames for s in a.get_chemical_symbols()}))
     if splits is None:
         splits = split_frames(len(frames), training.validation, training.calibration, training.seed)
-    chosen = {
-        name: [a for a, split in zip(frames, splits, strict=True) if split == name]
-        for name in SPLITS
-    }
-    if not chosen["train"]:
-        raise UserError(f"no frame is left to train on: got {len(frames)} frames in all")
+    chosen = _by_split(frames, splits)
     samples = {
         name: [make_sample(a, model.cutoff, elements) for a in part]
         for name, part in chosen.items()
     }
 
-    def fit_member(k: int, replicas: Replicas | None) -> tuple[Potential, list[dict[str, float]]]:
+    def fit_member(k: int, replicas: Replicas | None) -> Fitted:
         member = new_potential(elements, model, training.seed + k)
         set_reference(member, chosen["train"])
         history = fit(member, samples["train"], samples["validation"], training, progress, replicas)
         return member, history
 
-    previous_threads = torch.get_num_threads()
-    torch.set_num_threads(training.threads)
-    try:
-        if ranks is None:
-            fitted = [fit_member(k, None) for k in range(uncertainty.n_members)]
-        elif uncertainty.n_members > 1:
-            fitted = ranks.share_out(lambda k: fit_member(k, None), uncertainty.n_members)
-        else:
-            with ranks.replicas(training.device) as replicas:
-                fitted = [fit_member(0, replicas)]
+    with _threads(training.threads):
+        fitted = _fit_members(fit_member, uncertainty.n_members, training.device, ranks)
         members, histories = zip(*fitted, strict=True)
         potential = UncertainPotential(members, model, uncertainty)
         potential.fit_head([sample.graph for sample in samples["train"]])
         attainable = calibrate(potential, samples["calibration"], uncertainty.alpha)
-    finally:
-        torch.set_num_threads(previous_threads)
 
     return Trained(
         potential=potential,
@@ -98,3 +88,44 @@ def train(
         n_calibration=len(chosen["calibration"]),
         attainable=attainable,
     )
+
+
+def _by_split(frames: Sequence[Atoms], splits: Sequence[str]) -> dict[str, list[Atoms]]:
+    """The frames of each split.
+
+    Raises:
+        UserError: no frame is left for training.
+    """
+    chosen = {
+        name: [a for a, split in zip(frames, splits, strict=True) if split == name]
+        for name in SPLITS
+    }
+    if not chosen["train"]:
+        raise UserError(f"no frame is left to train on: got {len(frames)} frames in all")
+    return chosen
+
+
+def _fit_members(
+    fit_member: Callable[[int, Replicas | None], Fitted],
+    n_members: int,
+    device: str,
+    ranks: Ranks | None,
+) -> list[Fitted]:
+    """Members in order, on all ranks, which share either the members or the batches of one."""
+    if ranks is None:
+        return [fit_member(k, None) for k in range(n_members)]
+    if n_members > 1:
+        return ranks.share_out(lambda k: fit_member(k, None), n_members)
+    with ranks.replicas(device) as replicas:
+        return [fit_member(0, replicas)]
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    """Let torch use n threads, and restore the number of the caller afterwards."""
+    previous = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(previous)

@@ -1,3 +1,5 @@
+"""Graphs have the edges that ASE finds, and their gradients add up to forces and strain."""
+
 import numpy as np
 import pytest
 import torch
@@ -21,8 +23,8 @@ def slab():
     return atoms
 
 
-def sorted_edges(centres, neighbours, vectors):
-    rows = np.column_stack([centres, neighbours, np.round(vectors, 9) + 0.0])
+def sorted_edges(centres, neighbors, vectors):
+    rows = np.column_stack([centres, neighbors, np.round(vectors, 9) + 0.0])
     return rows[np.lexsort(rows.T)]
 
 
@@ -71,8 +73,8 @@ def test_concatenated_graphs_do_not_touch():
     whole = concatenate(parts)
     assert whole.n_structures == 3
     assert whole.atoms_per_structure.tolist() == [7, 3, 1]
-    centres, neighbours = whole.edge_index
-    assert torch.equal(whole.structure[centres], whole.structure[neighbours])
+    centres, neighbors = whole.edge_index
+    assert torch.equal(whole.structure[centres], whole.structure[neighbors])
     for k, (part, first) in enumerate(zip(parts, [0, 7, 10], strict=True)):
         mine = whole.structure[centres] == k
         assert torch.equal(whole.edge_index[:, mine] - first, part.edge_index)

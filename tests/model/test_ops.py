@@ -1,3 +1,5 @@
+"""The compiled operators agree with PyTorch, on any number of threads."""
+
 import os
 import subprocess
 import sys
@@ -20,7 +22,7 @@ every_dtype = pytest.mark.parametrize("dtype", [torch.float64, torch.float32], i
 
 
 def two_paths(n_radial, dtype):
-    """The compiled operator and the PyTorch one, with the same parameters."""
+    """The descriptor with the compiled operator and with PyTorch, with the same parameters."""
     torch.manual_seed(n_radial)
     fused = GaussianMoments(len(ELEMENTS), CUTOFF, n_radial, n_basis=6).to(dtype)
     portable = GaussianMoments(len(ELEMENTS), CUTOFF, n_radial, n_basis=6).to(dtype)
@@ -47,7 +49,7 @@ def cotangents(like, seed=0):
 
 
 def assert_equal_to_rounding(found, wanted):
-    """Relative to the largest number: small ones are sums in which large ones cancel."""
+    """Compare relative to the largest number: in small ones, large terms cancel."""
     assert found.shape == wanted.shape
     found, wanted = found.detach(), wanted.detach()
     scale = wanted.abs().max()
@@ -209,9 +211,7 @@ def test_arguments_that_do_not_fit_are_refused(name, value, message):
 
 
 @pytest.mark.parametrize("content", [None, b"not a library"])
-def test_operators_that_are_not_there_or_of_another_torch_are_no_error(
-    tmp_path, monkeypatch, content
-):
+def test_missing_operators_or_those_of_another_torch_are_no_error(tmp_path, monkeypatch, content):
     if content is not None:
         (tmp_path / "libubias_ops.so").write_bytes(content)
     monkeypatch.setattr(kernels, "plugin_file", lambda: tmp_path / "ubiasplugin.so")

@@ -1,3 +1,5 @@
+"""Conformal factors are the order statistics that guarantee a coverage."""
+
 import numpy as np
 import pytest
 
@@ -9,8 +11,8 @@ def random_scores(n, seed=0):
     return generator.normal(0, 2, n), generator.uniform(0.1, 3, n)
 
 
-# (n+1)α is not an integer here: crepes' floor of (1-confidence)(n+1) loses a rank when rounding
-# puts an integer just below itself; those are left to the order statistic below
+# (n + 1)α is no integer here. For integers, crepes loses a rank when rounding lowers its product;
+# the test of the order statistic covers them
 @pytest.mark.parametrize(("n", "alpha"), [(20, 0.05), (57, 0.05), (101, 0.12), (333, 0.31)])
 def test_factor_is_that_of_crepes(n, alpha):
     crepes = pytest.importorskip("crepes")
@@ -39,7 +41,7 @@ def test_factor_is_the_order_statistic_of_rank_n_plus_1_times_1_minus_alpha(n, a
 
 
 @pytest.mark.parametrize("n", [1, 5, 18])
-def test_too_few_scores_give_the_largest_one_and_promise_n_in_n_plus_1(n):
+def test_too_few_scores_give_the_largest_one_and_guarantee_n_in_n_plus_1(n):
     residuals, uncertainties = random_scores(n)
     largest = np.max(np.abs(residuals) / uncertainties)
     assert conformal_factor(residuals, uncertainties, 0.05) == pytest.approx(largest)
@@ -47,14 +49,14 @@ def test_too_few_scores_give_the_largest_one_and_promise_n_in_n_plus_1(n):
 
 
 @pytest.mark.parametrize("n", [19, 20, 50, 99, 1000])
-def test_enough_scores_promise_at_least_1_minus_alpha_and_little_more(n):
+def test_enough_scores_guarantee_at_least_1_minus_alpha_and_little_more(n):
     assert attainable_coverage(n, 0.05) + 1e-12 >= 0.95
     assert attainable_coverage(n, 0.05) < 0.95 + 1 / (n + 1)
 
 
 @pytest.mark.parametrize("n", [9, 19, 30, 75])
 def test_coverage_of_exchangeable_data_is_the_attainable_one(n):
-    """Over many calibrations, a new residual is covered as often as promised."""
+    """Over many calibrations, new residuals are covered as often as is attainable."""
     repetitions = 4000
     generator = np.random.default_rng(n)
     covered = 0
@@ -63,9 +65,9 @@ def test_coverage_of_exchangeable_data_is_the_attainable_one(n):
         residuals = uncertainties * generator.standard_t(3, n + 1)
         factor = conformal_factor(residuals[:n], uncertainties[:n], 0.05)
         covered += abs(residuals[n]) <= factor * uncertainties[n]
-    promised = attainable_coverage(n, 0.05)
-    band = 4 * np.sqrt(promised * (1 - promised) / repetitions)
-    assert covered / repetitions == pytest.approx(promised, abs=band)
+    wanted = attainable_coverage(n, 0.05)
+    four_standard_errors = 4 * np.sqrt(wanted * (1 - wanted) / repetitions)
+    assert covered / repetitions == pytest.approx(wanted, abs=four_standard_errors)
 
 
 def test_factor_scales_with_the_residuals_and_against_the_uncertainties():
@@ -95,6 +97,6 @@ def test_coverage_is_the_fraction_covered():
         ([1.0], [np.inf], 0.05, "not finite"),
     ],
 )
-def test_data_that_cannot_calibrate_are_refused(residuals, uncertainties, alpha, message):
+def test_unusable_data_are_refused(residuals, uncertainties, alpha, message):
     with pytest.raises(ValueError, match=message):
         conformal_factor(residuals, uncertainties, alpha)

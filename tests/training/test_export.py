@@ -1,3 +1,5 @@
+"""Exported files predict the same as the trained potential, compiled or portable."""
+
 import numpy as np
 import pytest
 import torch
@@ -18,7 +20,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def in_memory(trained, atoms):
-    """Energy, forces, total and atomic uncertainty from the parts of `trained`, in float64."""
+    """Energy, forces, total and atomic uncertainty from the parts of `trained` in float64."""
     exact = trained.potential.to(torch.float64)
     sample = make_sample(atoms, trained.cutoff, trained.elements)
     results = [predict(m, collate([sample]), create_graph=False) for m in exact.members]
@@ -43,7 +45,7 @@ def assert_same(found, wanted, tolerance):
 
 
 @every_kind
-def test_the_file_predicts_what_the_potential_in_memory_does(
+def test_a_model_file_predicts_the_same_as_the_potential_in_memory(
     trained, model_files, ala2_frames, kind
 ):
     (prediction,) = Model(model_files[kind]).predict(ala2_frames[:1])
@@ -115,7 +117,7 @@ def test_exports_in_float32_meet_the_contract(trained, tmp_path, kind, portable)
 
 
 @every_kind
-def test_metadata_say_what_was_trained(trained, model_files, kind):
+def test_metadata_describe_the_trained_potential(trained, model_files, kind):
     metadata, potential = Model(model_files[kind]).metadata, trained[kind]
     assert metadata.elements == ["C", "H", "N", "O"]
     assert metadata.cutoff == 4.0
@@ -138,8 +140,8 @@ def test_export_leaves_the_potential_as_it_was(trained, tmp_path):
     assert all(p.requires_grad for p in potential.potential.members[0].parameters())
 
 
-def test_an_exported_fit_knows_its_training_set(tmp_path):
-    """The whole way from labels to a file: what was learned comes out again."""
+def test_an_exported_potential_reproduces_its_training_set(tmp_path):
+    """Errors on the training set are small, and a stretched cell is far more uncertain than it."""
     frames = copper(4)
     sizes = ModelConfig(cutoff=4.0, n_radial=2, n_basis=6, hidden=[16])
     trained = train(
@@ -165,7 +167,7 @@ def test_an_exported_fit_knows_its_training_set(tmp_path):
 def test_energies_alone_equal_those_of_forward(model_files, ala2_frames, kind):
     model = Model(model_files[kind])
     if not hasattr(model.module, "atomic_energies"):
-        pytest.skip("an ensemble's features are its energies")
+        pytest.skip("the features of an ensemble are energies, so forward is as cheap")
     graph = model.graph(ala2_frames[0])
     arguments = (graph.edge_vectors, graph.edge_index, graph.types, graph.n_atoms)
     torch.testing.assert_close(
@@ -193,7 +195,7 @@ def test_gradients_of_the_compiled_operators_are_those_of_pytorch(
 
 
 def test_results_are_not_overwritten_by_later_ones(model_files, ala2_frames):
-    """The compiled operators use memory again: only what nobody holds any more."""
+    """The compiled operators reuse memory, but only that of results which are gone."""
     model = Model(model_files["posterior"])
     graphs = [model.graph(atoms) for atoms in ala2_frames[:3]]
     calls = [(g.edge_vectors, g.edge_index, g.types, g.n_atoms) for g in graphs]

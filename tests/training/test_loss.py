@@ -18,7 +18,7 @@ def copper_potential(hidden=(16,), fused=True, seed=3):
 
 
 def literal_loss(potential, frames):
-    """Σ ΔE² + 4 Σ|ΔF|² + 0.01 Σ|ΔW|², W = -Vσ, as in the design, section 4."""
+    """Σ ΔE² + 4 Σ|ΔF|² + 0.01 Σ|ΔW|², W = -V σ: S times equation (9) with the default weights."""
     loss = 0.0
     for atoms in frames:
         energy, forces, strain_gradient = predictions(potential, atoms)
@@ -50,9 +50,6 @@ def test_predictions_of_a_batch_are_those_of_its_structures():
     np.testing.assert_allclose(energies.detach(), [e for e, _, _ in each], rtol=1e-12)
     np.testing.assert_allclose(forces.detach(), np.concatenate([f for _, f, _ in each]), atol=1e-10)
     np.testing.assert_allclose(strain_gradients.detach(), [w for _, _, w in each], atol=1e-10)
-
-
-# --- gradient ------------------------------------------------------------------------------
 
 
 def gradient_by_autograd(potential, batch, config):

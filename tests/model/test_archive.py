@@ -1,0 +1,116 @@
+"""Model files hold what was saved, and damaged or foreign files are refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from toys import LennardJones, Toy, save_toy
+
+from pyubias.model.archive import METADATA_FILE, ContractError, Metadata, load, save
+
+METADATA = Metadata(elements=["Ar", "Ne"], cutoff=4.0, n_features=2)
+
+
+def test_a_loaded_model_has_the_saved_metadata_and_results(tmp_path):
+    written = {"uncertainty": "toy", "alpha": 0.1, "total_factor": 2.5, "training_hash": "abc"}
+    module, metadata = load(save_toy(tmp_path / "toy.pt", **written))
+    assert metadata.elements == ["Ar", "Ne"]
+    assert metadata.model_dump().items() >= written.items()
+    edges = torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, -2.0]], dtype=torch.float64)
+    arguments = (edges, torch.tensor([[0, 1], [1, 0]]), torch.tensor([0, 1]), 2)
+    for name, value in Toy()(*arguments).items():
+        assert torch.equal(module(*arguments)[name], value)
+
+
+def test_metadata_hold_the_versions_that_wrote_them():
+    assert METADATA.contract_version == 1
+    assert METADATA.torch_version == torch.__version__
+    assert METADATA.pyubias_version
+
+
+def test_further_metadata_fields_are_kept(tmp_path):
+    _, metadata = load(save_toy(tmp_path / "toy.pt", author="somebody"))
+    assert metadata.model_extra == {"author": "somebody"}
+
+
+def test_a_file_appears_only_when_it_is_complete(tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        Path(arguments[1]).write_bytes(b"half")
+        raise OSError("disk full")
+
+    save_toy(tmp_path / "good.pt")
+    assert [p.name for p in tmp_path.iterdir()] == ["good.pt"]
+    monkeypatch.setattr(torch.jit, "save", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save_toy(tmp_path / "bad.pt")
+    assert not (tmp_path / "bad.pt").exists()
+
+
+def test_a_module_that_is_not_scripted_is_refused(tmp_path):
+    with pytest.raises(ContractError, match=r"got Toy; pass it through torch.jit.script first"):
+        save(Toy(), tmp_path / "toy.pt", METADATA)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(ContractError, match=r"model file '.*none.pt' does not exist"):
+        load(tmp_path / "none.pt")
+
+
+@pytest.mark.parametrize("part", [0.0, 0.5, 0.99])
+def test_a_truncated_file_is_refused(tmp_path, part):
+    path = save_toy(tmp_path / "toy.pt")
+    content = path.read_bytes()
+    path.write_bytes(content[: int(part * len(content))])
+    with pytest.raises(ContractError, match=r"toy.pt' is not a readable TorchScript archive"):
+        load(path)
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path):
+    path = tmp_path / "model.pt"
+    torch.save({"weights": torch.zeros(3)}, path)
+    with pytest.raises(ContractError, match=r"model.pt' is not a readable TorchScript archive"):
+        load(path)
+
+
+def save_with_text(path, text):
+    """A model file with `text` as its metadata, or without metadata."""
+    extra_files = {} if text is None else {METADATA_FILE: text}
+    torch.jit.save(torch.jit.script(Toy()), str(path), _extra_files=extra_files)
+    return path
+
+
+def fields(**changes):
+    return json.dumps({**METADATA.model_dump(), **changes})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "carries no pyubias metadata; write it with pyubias.contract.save"),
+        ("{", "metadata are not JSON"),
+        (fields(contract_version=2), "has contract version 2, this pyubias reads version 1"),
+        (fields(contract_version=None), "has contract version None, this pyubias reads version 1"),
+        ("{}", "has contract version None"),
+        ("[1]", "metadata are not a JSON object, got list"),
+        (fields(cutoff=-1.0), "metadata field 'cutoff': .* greater than 0, got -1.0"),
+        (fields(elements=[]), "metadata field 'elements': .* at least 1 item"),
+        (fields(dtype="float16"), "metadata field 'dtype': .*, got 'float16'"),
+    ],
+)
+def test_invalid_metadata_are_refused(tmp_path, text, message):
+    with pytest.raises(ContractError, match=message):
+        load(save_with_text(tmp_path / "toy.pt", text))
+
+
+def test_the_hash_of_a_model_depends_on_its_numbers_and_its_code_only(tmp_path):
+    def hash_of(name: str, toy: Toy) -> str:
+        return load(save_toy(tmp_path / name, toy))[1].model_hash
+
+    first = hash_of("first.pt", Toy())
+    assert len(first) == 12
+    assert hash_of("again.pt", Toy()) == first
+    assert hash_of("code.pt", LennardJones()) != first
+    shifted = Toy()
+    shifted.register_buffer("shift", torch.ones(1))
+    assert hash_of("number.pt", shifted) != first
