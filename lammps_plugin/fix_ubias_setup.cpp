@@ -43,7 +43,7 @@ void FixUbias::read_keywords(int narg, char **arg)
     if (keyword == "tau") {
       tau = non_negative(1);
       strength_given = true;
-    } else if (keyword == "stress") {
+    } else if (keyword == "tau_stress" || keyword == "stress") {
       tau_stress = non_negative(1);
       strength_given = true;
     } else if (keyword == "max_force") {
@@ -70,13 +70,13 @@ void FixUbias::read_keywords(int narg, char **arg)
       uncertainty_kind = kind == "total" ? PairUbias::TOTAL : PairUbias::ATOMIC;
     } else {
       error->all(FLERR, iarg,
-                 "fix ubias: unknown keyword '{}', wanted tau, stress, window, weight, "
+                 "fix ubias: unknown keyword '{}', wanted tau, tau_stress, window, weight, "
                  "uncertainty, max_force, max_stress or max_rate",
                  keyword);
     }
     iarg += nargs;
   }
-  if (!strength_given) error->all(FLERR, "fix ubias: give 'tau' or 'stress' or both");
+  if (!strength_given) error->all(FLERR, "fix ubias: give 'tau' or 'tau_stress' or both");
 }
 
 void FixUbias::init()

@@ -58,10 +58,10 @@ def test_long_bias_forces_are_shortened_and_short_ones_are_not(folder, ranks):
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_the_bias_stress_is_scaled_down_as_a_whole(folder, ranks):
-    _, whole = run(folder, f"stress-{ranks}", ranks, "fix b all ubias stress 4.0 window 0")
+    _, whole = run(folder, f"stress-{ranks}", ranks, "fix b all ubias tau_stress 4.0 window 0")
     norm = np.sqrt(np.square(whole[:3]).sum() + 2 * np.square(whole[3:]).sum())
     for name, cap, factor in (("small", 0.25 * norm, 0.25), ("large", 4.0 * norm, 1.0)):
-        fix = f"fix b all ubias stress 4.0 window 0 max_stress {cap:.17g}"
+        fix = f"fix b all ubias tau_stress 4.0 window 0 max_stress {cap:.17g}"
         _, capped = run(folder, f"stress-{name}-{ranks}", ranks, fix)
         np.testing.assert_allclose(capped, factor * whole, rtol=1e-5, atol=1e-8 * norm)
 
@@ -76,7 +76,7 @@ pair_coeff * * ../toy.pt Ar Ne
 """
 DEFORM = """
 timestep {time_step}
-fix b all ubias stress 4.0 window 0 {cap}
+fix b all ubias tau_stress 4.0 window 0 {cap}
 fix deform all deform 1 {strain} flip yes remap v
 fix move all nve
 compute bias all pressure NULL fix

@@ -136,7 +136,7 @@ MISTAKES = {
     ),
     "unknown keyword of the fix": (
         {"fix": "fix b all ubias tua 0.25"},
-        "fix ubias: unknown keyword 'tua', wanted tau, stress, window, weight, ",
+        "fix ubias: unknown keyword 'tua', wanted tau, tau_stress, window, weight, ",
     ),
     "keyword of the fix without value": (
         {"fix": "fix b all ubias tau"},
@@ -154,29 +154,29 @@ MISTAKES = {
         {"fix": "fix b all ubias tau -0.25"},
         "fix ubias: tau must not be negative, got -0.25",
     ),
-    "negative stress": (
-        {"fix": "fix b all ubias stress -1.0"},
-        "fix ubias: stress must not be negative, got -1.0",
+    "negative tau_stress": (
+        {"fix": "fix b all ubias tau_stress -1.0"},
+        "fix ubias: tau_stress must not be negative, got -1.0",
     ),
     "negative rate": (
-        {"fix": "fix b all ubias stress 0.1 max_rate -2.0"},
+        {"fix": "fix b all ubias tau_stress 0.1 max_rate -2.0"},
         "fix ubias: max_rate must not be negative, got -2.0",
     ),
     "no rate at all": (
-        {"fix": "fix b all ubias stress 0.1 max_rate 0"},
+        {"fix": "fix b all ubias tau_stress 0.1 max_rate 0"},
         "fix ubias: max_rate must be positive, got 0",
     ),
     "rate without number": (
-        {"fix": "fix b all ubias stress 0.1 max_rate"},
+        {"fix": "fix b all ubias tau_stress 0.1 max_rate"},
         "fix ubias: keyword 'max_rate' has no value",
     ),
     "negative window": (
         {"fix": "fix b all ubias tau 0.1 window -1"},
         "fix ubias: window must not be negative, got -1",
     ),
-    "neither tau nor stress": (
+    "neither tau nor tau_stress": (
         {"fix": "fix b all ubias window 10"},
-        "fix ubias: give 'tau' or 'stress' or both",
+        "fix ubias: give 'tau' or 'tau_stress' or both",
     ),
     "unknown kind of uncertainty": (
         {"fix": "fix b all ubias tau 0.1 uncertainty partial"},

@@ -22,7 +22,7 @@ def rest(window: int) -> str:
     """What a restart file does not hold."""
     return f"""
 timestep 0.002
-fix b all ubias tau 0.3 stress 0.2 window {window} weight Ne 0.5
+fix b all ubias tau 0.3 tau_stress 0.2 window {window} weight Ne 0.5
 fix move all nve
 dump d all custom 1 d.dump id xu yu zu vx vy vz fx fy fz
 dump_modify d sort id format float %.17g
