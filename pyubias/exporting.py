@@ -9,13 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from pyubias.contract import Metadata, save
+from pyubias.kernels import MAX_LAYERS
 from pyubias.potential import BIAS_SCALE, Potential
 from pyubias.training import Trained
 from pyubias.uncertainty import SKETCH_GROUPS, SketchedFeatures
 
 __all__ = ["export"]
-
-MAX_FUSED_LAYERS = 8  # of the compiled kernels
 
 
 class PortablePotential(nn.Module):
@@ -238,7 +237,7 @@ def export(
     """
     precision = torch.float64 if dtype == "float64" else torch.float32
     members = [copy.deepcopy(m).set_dtype(precision) for m in trained.members]
-    few_layers = len(members[0].network.layers) <= MAX_FUSED_LAYERS
+    few_layers = len(members[0].network.layers) <= MAX_LAYERS
     fused = members[0].descriptor.fused and few_layers and not portable
     for member in members:
         member.descriptor.fused = fused

@@ -79,7 +79,7 @@ def loss_gradient(
         per_type = unit * potential.scale
         slope = per_type[graph.types][:, None]
         of_invariants = slope * network.input_gradient
-        edge_gradient = descriptor.pull_back(of_invariants)
+        edge_gradient = descriptor.vjp(of_invariants)
         energies = graph.sum_over_atoms(potential.atomic_energies(network.output, graph.types))
 
         # α of every atom, λ of every edge
@@ -89,7 +89,7 @@ def loss_gradient(
         tangents = factor * _edge_tangents(batch, edge_gradient, config)
 
         # the pass along λ, and back
-        network.push_forward(descriptor.push_forward(tangents))
+        network.jvp(descriptor.jvp(tangents))
         gradients, of_output = network.gradients(alpha * slope, slope)
         scale_gradient = alpha[:, 0] * network.output + network.output_tangent
         zeros = torch.zeros_like(potential.shift)
@@ -136,7 +136,7 @@ class NetworkPass:
     Attributes:
         output: y (n,).
         input_gradient: ∂y/∂x (n, d_0).
-        output_tangent: ẏ (n,), after `push_forward`.
+        output_tangent: ẏ (n,), after `jvp`.
     """
 
     def __init__(self, network: AtomicNetwork, x: Tensor) -> None:
@@ -164,7 +164,7 @@ class NetworkPass:
     def _times_weight(self, x: Tensor, layer: int) -> Tensor:
         return torch.mm(x, self.layers[layer].weight).mul_(self.layers[layer].scale)
 
-    def push_forward(self, x: Tensor) -> None:
+    def jvp(self, x: Tensor) -> None:
         """Along the tangent ẋ (n, d_0)."""
         self.input_tangents, self.tangents = [x], []
         for k, layer in enumerate(self.layers):

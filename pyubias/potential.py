@@ -10,13 +10,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-from pyubias.kernels import load_kernels
+from pyubias.kernels import MAX_RADIAL, R_MIN, load_kernels
 
 __all__ = ["AtomicNetwork", "GaussianMoments", "Potential", "n_invariants"]
 
-R_MIN = 0.5  # Å, centre of the first radial Gaussian
 SILU_GAIN = 1.6765  # keeps the second moment of a standard normal input
-MAX_FUSED_RADIAL = 16  # of the compiled kernels
 BIAS_SCALE = 0.1  # NTK parametrisation: z = W x/√d + 0.1 b
 
 
@@ -54,7 +52,7 @@ class GaussianMoments(nn.Module):
 
     def __init__(self, n_elements: int, cutoff: float, n_radial: int, n_basis: int) -> None:
         super().__init__()
-        self.fused = load_kernels() and n_radial <= MAX_FUSED_RADIAL
+        self.fused = load_kernels() and n_radial <= MAX_RADIAL
         self.n_elements = n_elements
         self.cutoff = cutoff
         self.n_radial = n_radial

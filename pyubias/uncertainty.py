@@ -16,6 +16,8 @@ import itertools
 import torch
 from torch import Tensor, nn
 
+from pyubias.kernels import SKETCH_GROUPS
+
 __all__ = [
     "SKETCH_GROUPS",
     "DistanceHead",
@@ -24,8 +26,6 @@ __all__ = [
     "PosteriorHead",
     "SketchedFeatures",
 ]
-
-SKETCH_GROUPS = 8  # as GROUPS in lammps_plugin/kernels/gaussian_moments.h
 
 
 class LastLayerFeatures(nn.Module):
