@@ -3,6 +3,12 @@
    Vectors of fixed length made of the registers of one instruction set, and elementary
    functions without branches.
 
+   With xsimd 8.1 or Highway 1.0.3 in place of Pack, exponential() and cosine_and_sine(), an
+   evaluation with gradients took 0.96 to 0.98 (xsimd) and 0.96 to 0.97 (Highway) of the time in
+   float64, and 1.00 to 1.04 and 1.04 to 1.14 in float32 (AVX2, g++ 12; medians of 400 alternating
+   pairs, plain and biased, 22 and 500 atoms). That gain does not justify a library that pip cannot
+   install.
+
    This header and contractions.h, edges.h and layers.h define everything in an anonymous
    namespace, because gaussian_moments_kernel.cpp is compiled once for each instruction set: no
    function of one set may be linked into another. For the same reason they use no standard
