@@ -1,11 +1,11 @@
 /* -*- c++ -*- SPDX-License-Identifier: GPL-2.0-only
 
-   fix ubias: bias forces w tau rho_F du/dx and a bias stress -tau_s rho_s (1/V) du/d(strain),
-   with the uncertainty u and its gradients from pair_style ubias.
+   fix ubias adds the bias forces w tau rho_F du/dx and the bias stress
+   -tau_s rho_s (1/V) du/d(strain). The uncertainty u and its gradients come from
+   pair_style ubias.
 
    rho makes the bias tau times as large as the physical forces, in the root mean square over
-   the last `window` completed steps. Norms of this step enter with the next one: they then
-   travel in the collective that the pair style needs anyway, and a step keeps only one.
+   the last `window` completed steps.
 */
 
 #include "fix_ubias.h"
@@ -26,12 +26,10 @@
 using namespace LAMMPS_NS;
 using namespace FixConst;
 
-/* ---------------------------------------------------------------------- */
-
 FixUbias::FixUbias(LAMMPS *lmp, int narg, char **arg) :
     Fix(lmp, narg, arg), pair(nullptr), tau(0.0), tau_stress(0.0), max_force(INFINITY),
     max_stress(INFINITY), max_rate(INFINITY), window(100), uncertainty_kind(PairUbias::TOTAL),
-    rho_force(0.0), rho_stress(0.0), pending_step(-1)
+    rho_force(0.0), rho_stress(0.0), latest(), latest_step(-1)
 {
   scalar_flag = 1;
   vector_flag = 1;
@@ -80,43 +78,21 @@ void FixUbias::min_post_force(int vflag)
   post_force(vflag);
 }
 
-/* ---------------------------------------------------------------------- */
-
 void FixUbias::post_force(int vflag)
 {
   v_init(vflag);
   comm->reverse_comm(this);
-  complete_pending_step();
   follow_cell();
+  complete_latest_step();
   rescale();
-  sum_norms();
+  latest = norms_of_step();
+  latest_step = update->ntimestep;
 
-  double **f = atom->f;
-  double **gradient = pair->uncertainty_gradient;
-  const double scale = tau * rho_force;
-  for (int i = 0; i < atom->nlocal; i++) {
-    if (!(atom->mask[i] & groupbit)) continue;
-    const double *g = gradient[i];
-    double w = scale * weight_of_type[atom->type[i]];
-    const double size = w * std::sqrt(g[0] * g[0] + g[1] * g[1] + g[2] * g[2]);
-    if (size > max_force) w *= max_force / size;
-    for (int a = 0; a < 3; a++) f[i][a] += w * g[a];
-  }
-
+  add_bias_forces();
   if (vflag_global) {
-    const double factor = stress_scale();
-    for (int a = 0; a < 6; a++) virial[a] = factor * pair->uncertainty_strain_gradient[a];
+    const double scale = stress_scale();
+    for (int a = 0; a < 6; a++) virial[a] = scale * pair->uncertainty_strain_gradient[a];
   }
-}
-
-// The norm of a sum over ranks is known for the step before: that step decides about the cap.
-
-double FixUbias::stress_scale() const
-{
-  const double scale = tau_stress * rho_stress;
-  const double size = scale * std::sqrt(norms_of(pair->global_sums).stress_bias2) * force->nktv2p;
-  const double slow = std::max(0.0, 1.0 - cell.rate / max_rate);
-  return slow * (size > max_stress ? scale * max_stress / size : scale);
 }
 
 void FixUbias::follow_cell()
@@ -127,15 +103,13 @@ void FixUbias::follow_cell()
     cell.follow(domain->h, update->ntimestep, update->dt);
 }
 
-// The pair style has summed the norms of the step before over the ranks. A step that is
-// evaluated again (a new run starts with the last step of the old one) replaces itself.
+// A new run evaluates the last step of the old run again: the step then replaces itself.
 
-void FixUbias::complete_pending_step()
+void FixUbias::complete_latest_step()
 {
-  if (pending_step < 0 || pending_step == update->ntimestep) return;
-  history.push_back(norms_of(pair->global_sums));
+  if (latest_step < 0 || latest_step == update->ntimestep) return;
+  history.push_back(latest);
   while ((int) history.size() > window) history.pop_front();
-  pending_step = -1;
 }
 
 void FixUbias::rescale()
@@ -151,41 +125,7 @@ void FixUbias::rescale()
   if (sum.stress_bias2 > 0.0) rho_stress = std::sqrt(sum.stress2 / sum.stress_bias2);
 }
 
-// This rank's part: squares of vectors can be summed over ranks, tensors must be summed first.
-
-void FixUbias::sum_norms()
-{
-  double *sums = pair->local_sums;
-  std::fill_n(sums, (int) PairUbias::NSUMS, 0.0);
-  for (int i = 0; i < atom->nlocal; i++) {
-    if (!(atom->mask[i] & groupbit)) continue;
-    const double *f = atom->f[i];
-    const double *g = pair->uncertainty_gradient[i];
-    const double w = weight_of_type[atom->type[i]];
-    const double g2 = g[0] * g[0] + g[1] * g[1] + g[2] * g[2];
-    sums[PairUbias::FORCE2] += f[0] * f[0] + f[1] * f[1] + f[2] * f[2];
-    sums[PairUbias::GRADIENT2] += g2;
-    sums[PairUbias::WEIGHTED2] += w * w * g2;
-  }
-  const double volume = domain->xprd * domain->yprd * domain->zprd;
-  for (int a = 0; a < 6; a++) {
-    sums[PairUbias::STRESS + a] = pair->energy_strain_gradient[a] / volume;
-    sums[PairUbias::STRESS_BIAS + a] = pair->uncertainty_strain_gradient[a] / volume;
-  }
-  if (window > 0) pending_step = update->ntimestep;
-}
-
-FixUbias::Norms FixUbias::norms_of(const double *sums) const
-{
-  auto frobenius2 = [](const double *t) {
-    return t[0] * t[0] + t[1] * t[1] + t[2] * t[2] +
-        2.0 * (t[3] * t[3] + t[4] * t[4] + t[5] * t[5]);
-  };
-  return {sums[PairUbias::FORCE2], sums[PairUbias::GRADIENT2], sums[PairUbias::WEIGHTED2],
-          frobenius2(&sums[PairUbias::STRESS]), frobenius2(&sums[PairUbias::STRESS_BIAS])};
-}
-
-FixUbias::Norms FixUbias::window_norms()
+FixUbias::Norms FixUbias::window_norms() const
 {
   Norms sum = {0.0, 0.0, 0.0, 0.0, 0.0};
   for (const auto &step : history) {
@@ -198,7 +138,68 @@ FixUbias::Norms FixUbias::window_norms()
   return sum;
 }
 
-/* ---------------------------------------------------------------------- */
+// Norms of the forces before the bias is added to them. The sum over ranks also counts the ranks
+// whose gradients failed, because only such a rank itself holds the message.
+
+FixUbias::Norms FixUbias::norms_of_step() const
+{
+  // tensors are summed before they are squared
+
+  struct Sums {
+    double failed, force2, gradient2, weighted2, stress[6], stress_bias[6];
+  };
+  Sums local = {}, total;
+  local.failed = pair->gradient_failure.empty() ? 0.0 : 1.0;
+  for (int i = 0; i < atom->nlocal; i++) {
+    if (!(atom->mask[i] & groupbit)) continue;
+    const double *f = atom->f[i];
+    const double *g = pair->uncertainty_gradient[i];
+    const double w = weight_of_type[atom->type[i]];
+    const double g2 = g[0] * g[0] + g[1] * g[1] + g[2] * g[2];
+    local.force2 += f[0] * f[0] + f[1] * f[1] + f[2] * f[2];
+    local.gradient2 += g2;
+    local.weighted2 += w * w * g2;
+  }
+  const double volume = domain->xprd * domain->yprd * domain->zprd;
+  for (int a = 0; a < 6; a++) {
+    local.stress[a] = pair->energy_strain_gradient[a] / volume;
+    local.stress_bias[a] = pair->uncertainty_strain_gradient[a] / volume;
+  }
+
+  MPI_Allreduce(&local, &total, sizeof(Sums) / sizeof(double), MPI_DOUBLE, MPI_SUM, world);
+  if (total.failed != 0.0) pair->stop_together(pair->gradient_failure);
+
+  auto frobenius2 = [](const double *t) {
+    return t[0] * t[0] + t[1] * t[1] + t[2] * t[2] +
+        2.0 * (t[3] * t[3] + t[4] * t[4] + t[5] * t[5]);
+  };
+  return {total.force2, total.gradient2, total.weighted2, frobenius2(total.stress),
+          frobenius2(total.stress_bias)};
+}
+
+void FixUbias::add_bias_forces()
+{
+  double **f = atom->f;
+  const double scale = tau * rho_force;
+  for (int i = 0; i < atom->nlocal; i++) {
+    if (!(atom->mask[i] & groupbit)) continue;
+    const double *g = pair->uncertainty_gradient[i];
+    double w = scale * weight_of_type[atom->type[i]];
+    const double size = w * std::sqrt(g[0] * g[0] + g[1] * g[1] + g[2] * g[2]);
+    if (size > max_force) w *= max_force / size;
+    for (int a = 0; a < 3; a++) f[i][a] += w * g[a];
+  }
+}
+
+// the factor on du/d(strain) in the virial, after the caps
+
+double FixUbias::stress_scale() const
+{
+  const double scale = tau_stress * rho_stress;
+  const double size = scale * std::sqrt(latest.stress_bias2) * force->nktv2p;
+  const double slow = std::max(0.0, 1.0 - cell.rate / max_rate);
+  return slow * (size > max_stress ? scale * max_stress / size : scale);
+}
 
 int FixUbias::pack_reverse_comm(int n, int first, double *buf)
 {
@@ -215,14 +216,14 @@ void FixUbias::unpack_reverse_comm(int n, int *list, double *buf)
     for (int a = 0; a < 3; a++) pair->uncertainty_gradient[list[i]][a] += buf[m++];
 }
 
-/* ----------------------------------------------------------------------
-   output: bias energy, and u, rho_F, rho_s, rms force, rms bias force
-------------------------------------------------------------------------- */
+// bias energy
 
 double FixUbias::compute_scalar()
 {
   return pair_is_there() ? -tau * rho_force * pair->uncertainty : 0.0;
 }
+
+// u, rho_F, rho_s, root mean squares of force and bias force
 
 double FixUbias::compute_vector(int n)
 {
@@ -231,35 +232,25 @@ double FixUbias::compute_vector(int n)
   if (n == 1) return rho_force;
   if (n == 2) return rho_stress;
 
-  // window 0 keeps no history, so that the norms are those of this step
-
-  Norms sum = window_norms();
-  double steps = history.size();
-  if (window == 0) {
-    double total[PairUbias::NSUMS];
-    MPI_Allreduce(pair->local_sums, total, PairUbias::NSUMS, MPI_DOUBLE, MPI_SUM, world);
-    sum = norms_of(total);
-    steps = 1.0;
-  }
-  const double count = 3.0 * group->count(igroup) * steps;
+  const Norms sum = window > 0 ? window_norms() : latest;
+  const double count = 3.0 * group->count(igroup) * (window > 0 ? history.size() : 1);
   if (count == 0.0) return 0.0;
   if (n == 3) return std::sqrt(sum.force2 / count);
   return tau * rho_force * std::sqrt(sum.weighted2 / count);
 }
 
-/* ----------------------------------------------------------------------
-   the window goes into restart files, so that a continued run is the same run
-------------------------------------------------------------------------- */
+// The first number of the state in restart files. It is negative because the state of the first
+// version, which had no such number, begins with the window.
+
+static constexpr int RESTART_FORMAT = -2;
+
+// The window and the cell go into restart files, so that the continued run is the same run. The
+// latest step does not: the continued run evaluates it again.
 
 void FixUbias::write_restart(FILE *fp)
 {
-  double total[PairUbias::NSUMS] = {};
-  if (pending_step >= 0 && pair_is_there())
-    MPI_Allreduce(pair->local_sums, total, PairUbias::NSUMS, MPI_DOUBLE, MPI_SUM, world);
   if (comm->me != 0) return;
-
-  std::vector<double> state = {(double) window, (double) pending_step, (double) history.size()};
-  state.insert(state.end(), total, total + PairUbias::NSUMS);
+  std::vector<double> state = {(double) RESTART_FORMAT, (double) window, (double) history.size()};
   for (const auto &step : history)
     state.insert(state.end(),
                  {step.force2, step.gradient2, step.weighted2, step.stress2, step.stress_bias2});
@@ -273,13 +264,15 @@ void FixUbias::write_restart(FILE *fp)
 void FixUbias::restart(char *buf)
 {
   const auto *state = (const double *) buf;
-  if ((int) state[0] != window)
+  if (state[0] != RESTART_FORMAT)
+    error->all(FLERR,
+               "fix ubias: another version of pyubias wrote the restart file; give the fix another "
+               "ID to start anew");
+  if ((int) state[1] != window)
     error->all(FLERR, "fix ubias: the restart file was written with window {}, this fix has {}",
-               (int) state[0], window);
-  pending_step = (bigint) state[1];
+               (int) state[1], window);
   const int n = (int) state[2];
-  restored_sums.assign(state + 3, state + 3 + PairUbias::NSUMS);
-  const double *step = state + 3 + PairUbias::NSUMS;
+  const double *step = state + 3;
   history.clear();
   for (int i = 0; i < n; i++, step += 5)
     history.push_back({step[0], step[1], step[2], step[3], step[4]});

@@ -31,7 +31,7 @@ class FixUbias : public Fix {
   void restart(char *) override;
 
  protected:
-  // one completed step: squared norms over the atoms of the group and over all ranks
+  // squared norms of one step, over the atoms of the group on all ranks
 
   struct Norms {
     double force2, gradient2, weighted2, stress2, stress_bias2;
@@ -39,8 +39,8 @@ class FixUbias : public Fix {
 
   class PairUbias *pair;
   double tau, tau_stress;
-  double max_force, max_stress;    // caps, force and pressure units; infinite without
-  double max_rate;                 // cap, 1/time units; infinite without
+  double max_force, max_stress;    // caps, force and pressure units; infinite by default
+  double max_rate;                 // cap, 1/time units; infinite by default
   int window;
   int uncertainty_kind;
   std::map<std::string, double> weight_of_element;
@@ -48,21 +48,21 @@ class FixUbias : public Fix {
 
   double rho_force, rho_stress;    // re-scaling factors of this step
   std::deque<Norms> history;       // the last completed steps, at most `window` of them
-  bigint pending_step;             // step whose sums wait for the next collective, or -1 for none
-  std::vector<double> restored_sums;    // those sums, read from a restart file
+  Norms latest;                    // the step evaluated last; the next step completes it
+  bigint latest_step;              // its number, or -1 before the first step
 
   StrainRate cell;
 
   void read_keywords(int, char **);
   bool pair_is_there() const;
   void check_fix_order();
-  void complete_pending_step();
   void follow_cell();
+  void complete_latest_step();
   void rescale();
-  void sum_norms();
+  Norms norms_of_step() const;
+  Norms window_norms() const;
+  void add_bias_forces();
   double stress_scale() const;
-  Norms norms_of(const double *) const;
-  Norms window_norms();
 };
 
 }    // namespace LAMMPS_NS

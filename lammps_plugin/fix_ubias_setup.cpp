@@ -1,7 +1,7 @@
 /* -*- c++ -*- SPDX-License-Identifier: GPL-2.0-only
 
-   fix ubias before the first step: its keywords, the pair style it reads, weights of elements,
-   and where it must stand among other fixes. The steps are in fix_ubias.cpp.
+   fix ubias before the first step: keywords, the pair style, weights of elements, and the order of
+   fixes. fix_ubias.cpp computes the steps.
 */
 
 #include "fix_ubias.h"
@@ -9,7 +9,6 @@
 #include "pair_ubias.h"
 
 #include "atom.h"
-#include "comm.h"
 #include "error.h"
 #include "force.h"
 #include "modify.h"
@@ -43,7 +42,7 @@ void FixUbias::read_keywords(int narg, char **arg)
     if (keyword == "tau") {
       tau = non_negative(1);
       strength_given = true;
-    } else if (keyword == "stress") {
+    } else if (keyword == "tau_stress" || keyword == "stress") {
       tau_stress = non_negative(1);
       strength_given = true;
     } else if (keyword == "max_force") {
@@ -70,13 +69,13 @@ void FixUbias::read_keywords(int narg, char **arg)
       uncertainty_kind = kind == "total" ? PairUbias::TOTAL : PairUbias::ATOMIC;
     } else {
       error->all(FLERR, iarg,
-                 "fix ubias: unknown keyword '{}', wanted tau, stress, window, weight, "
+                 "fix ubias: unknown keyword '{}', wanted tau, tau_stress, window, weight, "
                  "uncertainty, max_force, max_stress or max_rate",
                  keyword);
     }
     iarg += nargs;
   }
-  if (!strength_given) error->all(FLERR, "fix ubias: give 'tau' or 'stress' or both");
+  if (!strength_given) error->all(FLERR, "fix ubias: give 'tau' or 'tau_stress' or both");
 }
 
 void FixUbias::init()
@@ -100,19 +99,13 @@ void FixUbias::init()
                  entry.first);
   }
   pair->bias_uncertainty = uncertainty_kind;
-
-  // the sums of a restart file are over all ranks already: one rank brings them back
-
-  if (!restored_sums.empty() && comm->me == 0)
-    std::copy(restored_sums.begin(), restored_sums.end(), pair->local_sums);
-  restored_sums.clear();
 }
 
-// Noise must not count as a physical force, and a barostat must see the bias stress.
+// Noise must not count as a physical force, and a barostat needs the bias stress.
 
 void FixUbias::check_fix_order()
 {
-  // starts of style names; LAMMPS' patterns know no alternatives
+  // a list, because the patterns of LAMMPS have no alternatives
 
   const std::vector<std::string> stochastic = {"langevin", "brownian",  "gjf",      "gle",
                                                "gld",      "ttm",       "qtb",      "ffl",

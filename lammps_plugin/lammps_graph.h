@@ -1,7 +1,7 @@
 /* -*- c++ -*- SPDX-License-Identifier: GPL-2.0-only
 
-   The graph of one rank, from LAMMPS' neighbor list: pairs within cutoff + skin are listed when
-   the neighbor list is rebuilt, edges within the cutoff are picked from them on every step.
+   The graph of one rank, from LAMMPS' neighbor list. Pairs within cutoff + skin are listed when
+   the neighbor list is rebuilt; every step takes the edges within the cutoff from these pairs.
 */
 
 #ifndef UBIAS_LAMMPS_GRAPH_H
@@ -17,16 +17,16 @@ class LammpsGraph : public UbiasGraph {
  public:
   std::vector<int> lammps_index;    // graph index -> index in atom arrays
 
-  // atoms whose type maps to less than zero are in no graph
+  // atoms whose type maps to a negative number do not belong to the graph
 
   void rebuild_pairs(const class NeighList &, const int *type, const int *map, int nall);
   void pack_edges(const double *const *x, double cutoff);
   double memory_usage() const;
 
  private:
-  std::vector<int> graph_index;                    // and back, -1 for atoms of no graph
-  std::vector<int> pair_centre, pair_neighbour;    // graph indices
-  std::vector<int> edge_pair;                      // edge of this step -> pair
+  std::vector<int> graph_index;                   // the inverse, -1 for atoms outside the graph
+  std::vector<int> pair_center, pair_neighbor;    // graph indices
+  std::vector<int> edge_pair;                     // edge of this step -> pair
 };
 
 }    // namespace LAMMPS_NS

@@ -13,7 +13,7 @@ using namespace LAMMPS_NS;
 
 namespace {
 
-const char anchor = 0;    // has an address in this plugin
+const char anchor = 0;    // its address is in this plugin
 
 UbiasModelLoader *open_library()
 {
@@ -22,7 +22,7 @@ UbiasModelLoader *open_library()
   std::string path = here.dli_fname;
   path = path.substr(0, path.rfind('/') + 1) + "libubias_model.so";
 
-  // LAMMPS exports a plain dgemm_ of its own; torch must prefer its tuned one
+  // LAMMPS exports a plain dgemm_. With RTLD_DEEPBIND, torch uses its own, which is faster.
 
   void *library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
   if (!library)

@@ -7,8 +7,9 @@
 
 namespace LAMMPS_NS {
 
-// Reads a model file with the library that holds torch. It lies beside this plugin and is opened
-// when the first model is read. Throws std::runtime_error with a one-line message.
+// Reads a model file with libubias_model.so, the library beside this plugin that needs torch, and
+// opens that library when it reads the first model. Throws std::runtime_error with a one-line
+// message.
 
 class UbiasModel *open_model(const std::string &path, const std::string &device, int node_rank,
                              int n_threads);

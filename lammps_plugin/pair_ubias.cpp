@@ -1,8 +1,8 @@
 /* -*- c++ -*- SPDX-License-Identifier: GPL-2.0-only
 
-   pair_style ubias: energies, forces and virial of a TorchScript potential, and the
-   uncertainty of its prediction. The equations and signs are those of lammps_plugin/README.md;
-   what happens before the first step is in pair_ubias_setup.cpp.
+   pair_style ubias computes energies, forces and virial of a TorchScript potential, and the
+   uncertainty of its prediction. Equations and signs are those of lammps_plugin/README.md;
+   pair_ubias_setup.cpp prepares the first step.
 */
 
 #include "pair_ubias.h"
@@ -23,12 +23,10 @@
 
 using namespace LAMMPS_NS;
 
-/* ---------------------------------------------------------------------- */
-
 PairUbias::PairUbias(LAMMPS *lmp) :
-    Pair(lmp), bias_uncertainty(NONE), uncertainty(0.0), n_centres(0),
-    uncertainty_gradient(nullptr), device("cpu"), n_threads(1), model(nullptr), energy_unit(1.0),
-    uncertainty_flag(0), atomic_uncertainty(nullptr), nmax(0)
+    Pair(lmp), bias_uncertainty(NONE), uncertainty(0.0), uncertainty_gradient(nullptr),
+    device("cpu"), n_threads(1), model(nullptr), energy_unit(1.0), uncertainty_flag(0),
+    atomic_uncertainty(nullptr), nmax(0)
 {
   single_enable = 0;
   restartinfo = 0;
@@ -42,8 +40,6 @@ PairUbias::PairUbias(LAMMPS *lmp) :
   pvector = new double[nextra];
   pvector[0] = 0.0;
 
-  std::fill_n(local_sums, NSUMS, 0.0);
-  std::fill_n(global_sums, NSUMS, 0.0);
   std::fill_n(energy_strain_gradient, 6, 0.0);
   std::fill_n(uncertainty_strain_gradient, 6, 0.0);
   grow_atom_arrays();
@@ -61,10 +57,6 @@ PairUbias::~PairUbias()
   }
 }
 
-/* ----------------------------------------------------------------------
-   one step
-------------------------------------------------------------------------- */
-
 void PairUbias::compute(int eflag, int vflag)
 {
   ev_init(eflag, vflag);
@@ -74,18 +66,24 @@ void PairUbias::compute(int eflag, int vflag)
 
   const bool want_total = bias_uncertainty == TOTAL || eflag_global;
   const bool want_atomic = bias_uncertainty == ATOMIC || uncertainty_flag;
+  local_sums.assign(FEATURES + (want_total ? model->metadata().n_features : 0), 0.0);
 
-  std::string message = std::move(failure);
-  failure.clear();
-  if (message.empty()) try {
-      model->forward(graph, want_total || want_atomic);
-      check_energies();
-      if (bias_uncertainty == NONE) check_forces();
-    } catch (const std::exception &e) {
-      message = e.what();
-    }
+  gradient_failure.clear();
+  std::string message;
+  try {
+    model->forward(graph, want_total || want_atomic);
+    check_energies();
+    if (bias_uncertainty == NONE) check_forces();
+    if (want_total) sum_features();
+    if (want_atomic) sum_atomic_uncertainties();
+  } catch (const std::exception &e) {
+    message = e.what();
+  }
+  reduce(message);
 
-  compute_uncertainty(want_total, want_atomic, message);
+  uncertainty = 0.0;
+  if (want_total) compute_total_uncertainty();
+  if (bias_uncertainty != NONE) compute_uncertainty_gradient();
   tally_energy_and_forces();
 }
 
@@ -144,18 +142,18 @@ void PairUbias::tally_energy_and_forces()
         vatom[j][a] -= 0.5 * v[a];
       }
 
-    // the force on j that comes from the energy of i acts at r_e from i
+    // the force -g on j comes from the energy of i, at distance r from i
 
     if (cvflag_atom) {
-      const int row[9] = {0, 1, 2, 0, 0, 1, 1, 2, 2}, column[9] = {0, 1, 2, 1, 2, 2, 0, 0, 1};
-      for (int a = 0; a < 9; a++) cvatom[j][a] -= r[row[a]] * g[column[a]];
+      const int first[9] = {0, 1, 2, 0, 0, 1, 1, 2, 2}, second[9] = {0, 1, 2, 1, 2, 2, 0, 0, 1};
+      for (int a = 0; a < 9; a++) cvatom[j][a] -= r[first[a]] * g[second[a]];
     }
   }
   if (vflag_global)
     for (int a = 0; a < 6; a++) virial[a] -= energy_strain_gradient[a];
 }
 
-// symmetrised r x g in the order xx yy zz xy xz yz
+// symmetrized r x g in the order xx yy zz xy xz yz
 
 void PairUbias::strain_gradient(const double *r, const double *g, double *v)
 {
@@ -167,96 +165,77 @@ void PairUbias::strain_gradient(const double *r, const double *g, double *v)
   v[5] = 0.5 * (r[1] * g[2] + r[2] * g[1]);
 }
 
-/* ----------------------------------------------------------------------
-   the uncertainty of this step, with the one collective of the step: every rank gets
-   here, whatever happened to it before, and the sum carries a count of the ranks that failed
-
-   The total uncertainty is a function of the feature sum of all atoms. All ranks
-   compute it from the same sum, so c = du/d(feature sum) is the same on all, and the gradient
-   of sum_i c . phi_i over the edges of one rank is that rank's part of du/dx.
-------------------------------------------------------------------------- */
-
-void PairUbias::compute_uncertainty(bool want_total, bool want_atomic, std::string message)
+void PairUbias::sum_features()
 {
-  const int n_features = want_total ? model->metadata().n_features : 0;
-  enum { FAILED, CENTRES, ATOMIC_SUM, SUMS, FEATURES = SUMS + NSUMS };
-  send_buffer.assign(FEATURES + n_features, 0.0);
-  recv_buffer.resize(send_buffer.size());
+  std::copy_n(model->feature_sum(), model->metadata().n_features, &local_sums[FEATURES]);
+}
 
-  const bool failed_before = !message.empty();
-  if (!failed_before) try {
-      if (want_atomic) {
-        const double *u = model->atomic_uncertainty();
-        std::fill_n(atomic_uncertainty, atom->nlocal, 0.0);
-        for (int64_t k = 0; k < graph.n_local; k++) {
-          if (!std::isfinite(u[k]))
-            throw std::runtime_error(fmt::format("uncertainty of atom {} is {} at step {}",
-                                                 atom->tag[graph.lammps_index[k]], u[k],
-                                                 update->ntimestep));
-          atomic_uncertainty[graph.lammps_index[k]] = u[k] * energy_unit;
-          send_buffer[ATOMIC_SUM] += u[k];
-        }
-      }
-      if (want_total) std::copy_n(model->feature_sum(), n_features, &send_buffer[FEATURES]);
-    } catch (const std::exception &e) {
-      message = e.what();
-    }
-  send_buffer[FAILED] = message.empty() ? 0.0 : 1.0;
-  send_buffer[CENTRES] = graph.n_local;
-  std::copy_n(local_sums, (int) NSUMS, &send_buffer[SUMS]);
+void PairUbias::sum_atomic_uncertainties()
+{
+  const double *u = model->atomic_uncertainty();
+  std::fill_n(atomic_uncertainty, atom->nlocal, 0.0);
+  for (int64_t k = 0; k < graph.n_local; k++) {
+    if (!std::isfinite(u[k]))
+      throw std::runtime_error(fmt::format("uncertainty of atom {} is {} at step {}",
+                                           atom->tag[graph.lammps_index[k]], u[k],
+                                           update->ntimestep));
+    atomic_uncertainty[graph.lammps_index[k]] = u[k] * energy_unit;
+    local_sums[ATOMIC_UNCERTAINTY] += u[k];
+  }
+}
 
-  MPI_Allreduce(send_buffer.data(), recv_buffer.data(), send_buffer.size(), MPI_DOUBLE, MPI_SUM,
+// The only collective of this style in a step. Every rank calls it, also one whose model failed:
+// the sum counts the ranks that have an error message, and one of them ends the run.
+
+void PairUbias::reduce(const std::string &message)
+{
+  local_sums[FAILED] = message.empty() ? 0.0 : 1.0;
+  local_sums[CENTERS] = graph.n_local;
+  global_sums.resize(local_sums.size());
+  MPI_Allreduce(local_sums.data(), global_sums.data(), local_sums.size(), MPI_DOUBLE, MPI_SUM,
                 world);
+  if (global_sums[FAILED] != 0.0) stop_together(message);
+}
 
-  if (recv_buffer[FAILED] != 0.0) stop_together(message);
-  n_centres = recv_buffer[CENTRES];
-  std::copy_n(&recv_buffer[SUMS], (int) NSUMS, global_sums);
+// The total uncertainty is a function of the feature sum of all atoms. All ranks hold the same
+// sum, so they compute the same u, and fail together.
 
-  // all ranks hold the same numbers from here on, and the same failures but for the gradient's
-
-  uncertainty = 0.0;
+void PairUbias::compute_total_uncertainty()
+{
+  const int64_t n_centers = global_sums[CENTERS];
   try {
-    if (want_total && n_centres > 0)
-      uncertainty = model->total_uncertainty(&recv_buffer[FEATURES], n_centres) * energy_unit;
+    if (n_centers > 0)
+      uncertainty = model->total_uncertainty(&global_sums[FEATURES], n_centers) * energy_unit;
     if (!std::isfinite(uncertainty)) throw std::runtime_error("not finite");
   } catch (const std::exception &e) {
-    message = fmt::format("total uncertainty at step {}: {}", update->ntimestep, e.what());
+    error->all(FLERR, "pair_style ubias: total uncertainty at step {}: {}", update->ntimestep,
+               e.what());
   }
-  if (!message.empty()) error->all(FLERR, "pair_style ubias: " + message);
-  if (want_total) pvector[0] = comm->me == 0 ? uncertainty : 0.0;
+  pvector[0] = comm->me == 0 ? uncertainty : 0.0;
+}
 
+// All ranks have the same c = du/d(feature sum). The gradient of sum_i c . phi_i over the edges of
+// this rank is this rank's part of du/dx. A failure is noted, because other ranks do not see it:
+// fix ubias then ends the run in its own collective.
+
+void PairUbias::compute_uncertainty_gradient()
+{
   try {
-    if (bias_uncertainty == NONE) return;
-    if (bias_uncertainty == ATOMIC && n_centres > 0)
-      uncertainty = recv_buffer[ATOMIC_SUM] / n_centres * energy_unit;
-    if (graph.n_edges == 0) {
+    const double n_centers = global_sums[CENTERS];
+    if (bias_uncertainty == ATOMIC && n_centers > 0)
+      uncertainty = global_sums[ATOMIC_UNCERTAINTY] / n_centers * energy_unit;
+    if (graph.n_edges == 0)
       tally_uncertainty_gradient(nullptr, 0.0);
-    } else if (bias_uncertainty == TOTAL) {
+    else if (bias_uncertainty == TOTAL)
       tally_uncertainty_gradient(model->total_uncertainty_gradient(), energy_unit);
-    } else {
-      tally_uncertainty_gradient(model->atomic_uncertainty_gradient(), energy_unit / n_centres);
-    }
-    check_forces();    // now, because both gradients together cost less
+    else
+      tally_uncertainty_gradient(model->atomic_uncertainty_gradient(), energy_unit / n_centers);
+    check_forces();    // not earlier: a model may compute both gradients in one pass
   } catch (const std::exception &e) {
-    give_up_gradients(e.what());
+    gradient_failure = e.what();
+    graph.n_edges = 0;
+    tally_uncertainty_gradient(nullptr, 0.0);
   }
-}
-
-// This rank alone knows that its gradients failed, and no collective is left in this step: the
-// next one tells all ranks, or finish() if the run ends here. Until then, a step without forces.
-
-void PairUbias::give_up_gradients(const std::string &message)
-{
-  failure = message;
-  graph.n_edges = 0;
-  tally_uncertainty_gradient(nullptr, 0.0);
-}
-
-void PairUbias::finish()
-{
-  const std::string message = std::move(failure);
-  failure.clear();
-  stop_together(message.empty() ? message : "pair_style ubias: " + message);
 }
 
 void PairUbias::tally_uncertainty_gradient(const double *gradient, double scale)
@@ -285,10 +264,8 @@ void PairUbias::tally_uncertainty_gradient(const double *gradient, double scale)
   }
 }
 
-/* ----------------------------------------------------------------------
-   ends the run on all ranks with the message of the lowest rank that has one;
-   returns if none has. All ranks must call it.
-------------------------------------------------------------------------- */
+// Ends the run on all ranks with the message of the lowest rank that has one, and returns if all
+// messages are empty. All ranks must call it.
 
 void PairUbias::stop_together(const std::string &message)
 {
@@ -303,10 +280,6 @@ void PairUbias::stop_together(const std::string &message)
   MPI_Bcast(&text[0], length, MPI_CHAR, first, world);
   error->all(FLERR, text);
 }
-
-/* ----------------------------------------------------------------------
-   what other styles read
-------------------------------------------------------------------------- */
 
 const char *PairUbias::element_of_type(int itype) const
 {

@@ -7,6 +7,9 @@
 #include "lammps_graph.h"
 #include "ubias_model.h"
 
+#include <string>
+#include <vector>
+
 namespace LAMMPS_NS {
 
 class PairUbias : public Pair {
@@ -20,23 +23,20 @@ class PairUbias : public Pair {
   double init_one(int, int) override;
   void *extract(const char *, int &) override;
   void *extract_peratom(const char *, int &) override;
-  void finish() override;
   double memory_usage() override;
 
-  // what fix ubias asks for, and what it finds after compute()
+  // fix ubias sets bias_uncertainty, and reads the members below it after compute()
 
   enum { NONE, TOTAL, ATOMIC };
-  int bias_uncertainty;    // whose gradient is wanted on every step, or NONE
-  enum { FORCE2, GRADIENT2, WEIGHTED2, STRESS, STRESS_BIAS = STRESS + 6, NSUMS = STRESS_BIAS + 6 };
-  double local_sums[NSUMS];     // set by the fix, summed over ranks with the next feature sum
-  double global_sums[NSUMS];    // the result
+  int bias_uncertainty;    // the uncertainty whose gradient is computed on every step, or NONE
 
   double uncertainty;                       // u of the whole system, LAMMPS units
-  bigint n_centres;                         // atoms that belong to the model, all ranks
   double **uncertainty_gradient;            // du/dx of owned and ghost atoms, not yet folded
   double energy_strain_gradient[6];         // dE/d(strain), this rank: xx yy zz xy xz yz
   double uncertainty_strain_gradient[6];    // du/d(strain), this rank
+  std::string gradient_failure;             // why the gradients of this rank failed, or empty
 
+  void stop_together(const std::string &message);
   const char *element_of_type(int itype) const;
 
  protected:
@@ -44,13 +44,16 @@ class PairUbias : public Pair {
   int n_threads;
   UbiasModel *model;
   LammpsGraph graph;
-  std::string failure;    // of this rank's gradients, until the next collective
-  double energy_unit;     // LAMMPS energy units per eV
+  double energy_unit;    // LAMMPS energy units per eV
 
-  int uncertainty_flag;    // raised by fix pair on the steps on which it reads u_i
+  int uncertainty_flag;    // set by fix pair on the steps on which it reads u_i
   double *atomic_uncertainty;
   int nmax;
-  std::vector<double> send_buffer, recv_buffer;
+
+  // the sums over atoms of one step: FEATURES is the first of the features, if they are wanted
+
+  enum { FAILED, CENTERS, ATOMIC_UNCERTAINTY, FEATURES };
+  std::vector<double> local_sums, global_sums;
 
   void allocate();
   void load_model(const std::string &path);
@@ -58,11 +61,13 @@ class PairUbias : public Pair {
   void grow_atom_arrays();
   void check_energies();
   void check_forces();
-  void give_up_gradients(const std::string &);
-  void tally_energy_and_forces();
-  void compute_uncertainty(bool want_total, bool want_atomic, std::string message);
+  void sum_features();
+  void sum_atomic_uncertainties();
+  void reduce(const std::string &message);
+  void compute_total_uncertainty();
+  void compute_uncertainty_gradient();
   void tally_uncertainty_gradient(const double *gradient, double scale);
-  void stop_together(const std::string &message);
+  void tally_energy_and_forces();
   static void strain_gradient(const double *r, const double *g, double *v);
 };
 

@@ -1,7 +1,7 @@
 /* -*- c++ -*- SPDX-License-Identifier: GPL-2.0-only
 
-   pair_style ubias before the first step: its keywords, the model of pair_coeff, and what LAMMPS
-   must have set for it. The steps are in pair_ubias.cpp.
+   pair_style ubias before the first step: keywords, the model of pair_coeff, and the settings of
+   LAMMPS that the style needs. pair_ubias.cpp computes the steps.
 */
 
 #include "pair_ubias.h"
@@ -74,7 +74,7 @@ void PairUbias::coeff(int narg, char **arg)
   load_model(arg[2]);
   map_element2type(narg - 3, arg + 3);
 
-  // from here on, map goes from LAMMPS types to positions in the model's own list of elements
+  // from here on, map leads from LAMMPS types to positions in the model's list of elements
 
   const auto &known = model->metadata().elements;
   for (int itype = 1; itype <= atom->ntypes; itype++) {
@@ -98,7 +98,8 @@ void PairUbias::load_model(const std::string &path)
                "doctor'",
                UBIAS_LAMMPS_VERSION, lmp->version);
 
-  // a collective, so before anything that may fail on some ranks only
+  // This is a collective, so it must come before the reading of the file, which may fail on some
+  // ranks only.
 
   MPI_Comm node;
   int node_rank;
@@ -146,7 +147,7 @@ void PairUbias::init_style()
                "pair_style ubias cannot run with run_style respa: the model has no inner "
                "and outer forces; use run_style verlet");
 
-  // a pair with special factor zero never enters the neighbor list
+  // LAMMPS leaves pairs with both special factors zero out of the neighbor list
 
   for (int i = 1; i < 4; i++)
     if (atom->molecular != Atom::ATOMIC && force->special_lj[i] == 0.0 &&

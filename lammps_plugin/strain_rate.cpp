@@ -9,8 +9,8 @@ using namespace LAMMPS_NS;
 
 namespace {
 
-// Frobenius norm of the strain between two upper triangular cells (xx, yy, zz, yz, xz, xy). A flip
-// of the cell, which adds edge vectors to others, is no strain.
+// Frobenius norm of the strain between two upper triangular cells (xx, yy, zz, yz, xz, xy). Flips
+// of the cell, which add edge vectors to others, are undone first, because they do not strain it.
 
 double strain_of(const double *before, const double *now)
 {

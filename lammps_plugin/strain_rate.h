@@ -1,7 +1,7 @@
 /* -*- c++ -*- SPDX-License-Identifier: GPL-2.0-only
 
-   How fast a cell strains: the Frobenius norm of (L + L^T)/2 with L = (dh/dt) h^-1, h the edge
-   vectors (xx, yy, zz, yz, xz, xy).
+   The strain rate of a cell: the Frobenius norm of (L + L^T)/2 with L = (dh/dt) h^-1 and h the
+   edge vectors (xx, yy, zz, yz, xz, xy).
 */
 
 #ifndef LMP_UBIAS_STRAIN_RATE_H
@@ -12,15 +12,15 @@
 namespace LAMMPS_NS {
 
 struct StrainRate {
-  double h[6] = {};     // on the latest step
+  double h[6] = {};     // at the latest step
   double rate = 0.0;    // from the step before to that one, 1/time units
-  bigint step = -1;     // the latest one, or -1 before the first
+  bigint step = -1;     // the latest step, or -1 before the first
 
-  // A step that is seen again keeps its rate.
+  // The next step of a trajectory. A step that is evaluated again keeps its rate.
 
   void follow(const double *cell, bigint now, double dt);
 
-  // A cell that is not the next one of a trajectory, such as a minimizer's.
+  // A cell that does not follow the one before in time, as in a minimization.
 
   void start_from(const double *cell, bigint now);
 };

@@ -1,6 +1,6 @@
 /* -*- c++ -*- SPDX-License-Identifier: GPL-2.0-only
 
-   The TorchScript side of UbiasModel; the only file that sees torch.
+   UbiasModel in TorchScript. No other file of the styles includes torch.
 */
 
 #include "ubias_model.h"
@@ -25,7 +25,7 @@ namespace {
 constexpr int CONTRACT_VERSION = 1;
 constexpr const char *METADATA_FILE = "pyubias.json";
 
-// the last line of a TorchScript error is the one that says what went wrong
+// The last line of a TorchScript error holds its reason.
 
 std::string last_line(const std::exception &e)
 {
@@ -37,7 +37,7 @@ std::string last_line(const std::exception &e)
   if (end == std::string::npos) return "unknown error";
   text.resize(end + 1);
 
-  // here it is not: it quotes a line of the model's code
+  // except for a missing operator: there the last line quotes the code of the model
 
   const std::string unknown = "Unknown builtin op: ";
   const auto name = text.find(unknown);
@@ -84,7 +84,7 @@ UbiasMetadata parse_metadata(const std::string &text, const std::string &path)
   return metadata;
 }
 
-// the version of the torch that is loaded, from the version.py beside its library
+// version of the torch that is loaded, from the version.py beside its library
 
 std::string loaded_torch_version()
 {
@@ -130,8 +130,8 @@ class TorchModel : public UbiasModel {
   {
     translate_errors("model evaluation failed", [&] {
       torch::jit::GraphOptimizerEnabledGuard no_recompilation(false);
-      // free the last step's autograd graph
 
+      // free the autograd graph of the step before
       features = edge_vectors = energy = state = energy_gradient_host = uncertainty_gradient_host =
           torch::Tensor();
       n_local = graph.n_local;
@@ -213,7 +213,7 @@ class TorchModel : public UbiasModel {
     });
   }
 
-  // vector-Jacobian product of sum_i c . phi_i with c = du/d(feature sum), the same on all ranks
+  // the gradient of sum_i c . phi_i with c = du/d(feature sum), which is the same on all ranks
 
   const double *total_uncertainty_gradient() override
   {
@@ -257,11 +257,11 @@ class TorchModel : public UbiasModel {
   }
   torch::jit::Module module;
   std::optional<torch::jit::Method> energies_only, evaluate, gradients,
-      total_gradient;    // a model may have them
+      total_gradient;    // optional methods of the contract
   UbiasMetadata info;
   int64_t n_local = 0;
 
-  // of the graph evaluated last; energy and features keep the autograd graph alive
+  // results for the graph of the last forward(); energy and features keep its autograd graph alive
 
   torch::Tensor edge_vectors, edge_index, types, energy, features, feature_gradient, state;
   torch::Tensor energies_host, energy_gradient_host, feature_sum_host, atomic_host,
@@ -286,7 +286,7 @@ class TorchModel : public UbiasModel {
     return t.to(torch::kCPU, torch::kFloat64).contiguous();
   }
 
-  // in one pass, by the model itself
+  // both gradients in one pass of the model's own method
 
   void both_gradients(const c10::IValue &of_features)
   {
@@ -299,7 +299,7 @@ class TorchModel : public UbiasModel {
       check_shape("gradients[1]", uncertainty_gradient_host, edge_vectors.sizes());
   }
 
-  // a rank without edges, or a term that does not depend on them, has gradient zero
+  // zero for a rank without edges, and for a term that does not depend on them
 
   torch::Tensor gradient_of(const torch::Tensor &scalar, bool keep_graph) const
   {

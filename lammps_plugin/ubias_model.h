@@ -1,10 +1,10 @@
 /* -*- c++ -*- SPDX-License-Identifier: GPL-2.0-only
 
-   A potential that meets the model contract (pyubias/contract.py), seen from LAMMPS.
+   A potential that meets the model contract (pyubias/contract.py), as LAMMPS styles use it.
 
-   Torch stays behind this interface: the styles include this header only, and the
-   implementation lives in a library of its own that is opened when the first model
-   is read. A LAMMPS run that uses no model never loads torch.
+   The styles include this header, which does not need torch. The implementation is a library of
+   its own, opened when the first model is read, so that LAMMPS runs without a model never load
+   torch.
 
    Units are eV and Angstrom, whatever the LAMMPS units are.
    Every member function may throw std::runtime_error with a one-line message.
@@ -20,14 +20,14 @@
 
 namespace LAMMPS_NS {
 
-// the atoms and directed edges of one rank: r_e = r_j - r_i, centre i -> neighbour j
+// the atoms and directed edges of one rank: r_e = r_j - r_i, center i -> neighbor j
 
 struct UbiasGraph {
   std::vector<double> edge_vectors;    // (n_edges, 3)
-  std::vector<int64_t> edge_index;     // (2, n_edges): all centres, then all neighbours
+  std::vector<int64_t> edge_index;     // (2, n_edges): all centers, then all neighbors
   std::vector<int64_t> types;          // (n_all): positions in the model's list of elements
   int64_t n_edges = 0;
-  int64_t n_local = 0;    // atoms 0 ... n_local-1 are centres, the others are ghosts
+  int64_t n_local = 0;    // atoms 0 ... n_local-1 are centers, the others are ghosts
   int64_t n_all = 0;
 };
 
@@ -45,22 +45,22 @@ class UbiasModel {
 
   virtual const UbiasMetadata &metadata() const = 0;
 
-  // evaluates a graph, which the functions below are about; keep_features says whether any
-  // of those of uncertainties will be called
+  // Run the model. The getters below refer to this graph. Pass true for keep_features if a getter
+  // of features or uncertainties follows.
 
   virtual void forward(const UbiasGraph &graph, bool keep_features) = 0;
 
-  // energies (n_local) and d(sum of energies)/d(edge vectors) (n_edges, 3); the gradient costs
-  // less when that of an uncertainty was asked for before
+  // energies (n_local) and d(sum of energies)/d(edge vectors) (n_edges, 3). If the gradient of an
+  // uncertainty is needed too, get that one first: both may come from one pass.
 
   virtual const double *energies() const = 0;
   virtual const double *energy_gradient() = 0;
 
-  // sum of the features of this rank's centres (n_features)
+  // sum of the features of this rank's centers (n_features)
 
   virtual const double *feature_sum() = 0;
 
-  // u_i of this rank's centres (n_local)
+  // u_i of this rank's centers (n_local)
 
   virtual const double *atomic_uncertainty() = 0;
 
@@ -68,22 +68,22 @@ class UbiasModel {
 
   virtual double total_uncertainty(const double *feature_sum, int64_t n_atoms) = 0;
 
-  // du/d(edge vectors) (n_edges, 3) of the u returned last by total_uncertainty(), or of the
-  // sum of this rank's u_i returned last by atomic_uncertainty()
+  // du/d(edge vectors) (n_edges, 3), of the last result of total_uncertainty() or of the sum of
+  // this rank's u_i
 
   virtual const double *total_uncertainty_gradient() = 0;
   virtual const double *atomic_uncertainty_gradient() = 0;
 };
 
-// device is "cpu", "cuda:N", or "cuda": then the device follows from the rank on this node;
-// n_threads is process-wide
+// device is "cpu", "cuda:N" or "cuda". With "cuda", rank k on a node takes GPU k modulo the number
+// of GPUs. n_threads holds for the whole process.
 
 using UbiasModelLoader = UbiasModel *(const char *path, const char *device, int node_rank,
                                       int n_threads);
 
 }    // namespace LAMMPS_NS
 
-// the one symbol of the library that sees torch
+// the only symbol that libubias_model.so exports
 
 extern "C" LAMMPS_NS::UbiasModelLoader ubias_load_model;
 

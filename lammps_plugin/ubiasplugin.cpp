@@ -1,6 +1,6 @@
 /* -*- c++ -*- SPDX-License-Identifier: GPL-2.0-only
 
-   Registers pair_style ubias and fix ubias with the LAMMPS that loads this file.
+   Registers pair_style ubias and fix ubias with the LAMMPS that loads this plugin.
 */
 
 #include "fix_ubias.h"

@@ -1,10 +1,19 @@
 /* -*- c++ -*- SPDX-License-Identifier: GPL-2.0-only
 
-   Contractions of the moments to invariants, and back. The numbers X are packs with one lane
-   per atom, or dual numbers of packs: a dual number carries a tangent, so that the same code
-   gives the invariants and their tangents, the pull-back and its tangent. Included by
-   gaussian_moments_kernel.cpp only.
+   Contractions of the moments to invariants, and their vector-Jacobian product. The numbers X
+   are packs with one lane per atom, or dual numbers of packs. A dual number carries a tangent, so
+   that the same code computes the invariants and their tangents, and the vjp and its tangent.
 */
+
+#ifndef UBIAS_CONTRACTIONS_H
+#define UBIAS_CONTRACTIONS_H
+
+#include "gaussian_moments.h"
+#include "simd.h"
+
+namespace gaussian_moments {
+namespace UBIAS_ISA {
+namespace {
 
 template <typename V> struct Dual {
   V v, d;
@@ -39,7 +48,7 @@ template <typename X> inline void add(X &a, const X &b)
   a = a + b;
 }
 
-// positions of the components in a moment, and how often each occurs in the full tensor
+// positions of the components in a moment, and how many components of the full tensor equal each
 
 constexpr int I1[3] = {1, 2, 3};
 constexpr int I2[3][3] = {{4, 5, 6}, {5, 7, 8}, {6, 8, 9}};
@@ -64,7 +73,7 @@ struct Offsets {
   }
 };
 
-// symmetric matrices with two free indices bc that s and t are joined to
+// contractions of s and t to symmetric matrices with the free indices bc, for the three families
 
 template <typename X> inline void join(const X *s, const X *t, X *j222, X *j112, X *j332)
 {
@@ -82,8 +91,8 @@ template <typename X> inline void join(const X *s, const X *t, X *j222, X *j112,
 }
 
 template <typename X>
-inline void join_back(const X *s, const X *t, const X *j222, const X *j112, const X *j332, X *ds,
-                      X *dt)
+inline void join_vjp(const X *s, const X *t, const X *j222, const X *j112, const X *j332, X *ds,
+                     X *dt)
 {
   for (int k = 0; k < 6; k++) {
     const int b = U2[k][0], c = U2[k][1];
@@ -161,9 +170,9 @@ template <typename X> void contract(int n, const X *psi, X *g)
     }
 }
 
-// d = a.dG/dPsi; with dual numbers, d and its tangent
+// d = a.dG/dPsi; with dual numbers also its tangent
 
-template <typename X> void contract_back(int n, const X *psi, const X *a, X *d)
+template <typename X> void contract_vjp(int n, const X *psi, const X *a, X *d)
 {
   const Offsets at(n);
   const int n_pairs = n * (n + 1) / 2;
@@ -221,7 +230,7 @@ template <typename X> void contract_back(int n, const X *psi, const X *a, X *d)
           add(du[4 + c], scaled(joined, M2[c]));
         }
       }
-      join_back(ps, pt, d222, d112, d332, ds, dt);
+      join_vjp(ps, pt, d222, d112, d332, ds, dt);
     }
   }
 
@@ -252,3 +261,9 @@ template <typename X> void contract_back(int n, const X *psi, const X *a, X *d)
         }
     }
 }
+
+}    // namespace
+}    // namespace UBIAS_ISA
+}    // namespace gaussian_moments
+
+#endif

@@ -7,7 +7,7 @@
 
 namespace descriptor {
 
-constexpr int64_t GRAIN = 16;    // atoms that are worth a thread
+constexpr int64_t GRAIN = 16;    // least number of atoms for a thread
 
 void check(const Tensor &edge_vectors, const Tensor &edge_index, const Tensor &types,
            const Tensor &beta)
@@ -46,8 +46,8 @@ std::pair<Tensor, Tensor> invariants(const Graph &graph, const Tensor &edge_vect
   return {moments, result};
 }
 
-// Calls function(problem, begin, end, d_beta) on slabs of atoms with a d_beta of each slab's own,
-// and sums these in order: the result does not depend on the number of threads.
+// Calls function(problem, begin, end, d_beta) on slabs of atoms, each with its own d_beta, and sums
+// these in the order of the slabs. The result does not depend on the number of threads.
 
 template <typename T, typename Function>
 Tensor sum_over_slabs(const Graph &graph, const Tensor &edge_vectors, const Tensor &beta,
@@ -68,15 +68,15 @@ Tensor sum_over_slabs(const Graph &graph, const Tensor &edge_vectors, const Tens
   return parts.sum(0).view(beta.sizes());
 }
 
-std::pair<Tensor, Tensor> pull_back(const Graph &graph, const Tensor &edge_vectors,
-                                    const Tensor &beta, const Tensor &moments,
-                                    const Tensor &cotangents, bool want_vectors, bool want_beta)
+std::pair<Tensor, Tensor> vjp(const Graph &graph, const Tensor &edge_vectors, const Tensor &beta,
+                              const Tensor &moments, const Tensor &cotangents, bool want_vectors,
+                              bool want_beta)
 {
   Tensor d_vectors, d_beta;
   if (want_vectors) d_vectors = at::empty_like(edge_vectors);
-  AT_DISPATCH_FLOATING_TYPES(edge_vectors.scalar_type(), "gaussian_moments_pull_back", [&] {
+  AT_DISPATCH_FLOATING_TYPES(edge_vectors.scalar_type(), "gaussian_moments_vjp", [&] {
     auto slab = [&](const auto &problem, int64_t begin, int64_t end, scalar_t *of_beta) {
-      gaussian_moments::functions<scalar_t>().pull_back(
+      gaussian_moments::functions<scalar_t>().vjp(
           problem, begin, end, moments.const_data_ptr<scalar_t>(),
           cotangents.const_data_ptr<scalar_t>(),
           want_vectors ? d_vectors.mutable_data_ptr<scalar_t>() : nullptr, of_beta);
@@ -92,17 +92,16 @@ std::pair<Tensor, Tensor> pull_back(const Graph &graph, const Tensor &edge_vecto
   return {d_vectors, d_beta};
 }
 
-std::pair<Tensor, Tensor> push_forward(const Graph &graph, const Tensor &edge_vectors,
-                                       const Tensor &beta, const Tensor &moments,
-                                       const Tensor &tangents)
+std::pair<Tensor, Tensor> jvp(const Graph &graph, const Tensor &edge_vectors, const Tensor &beta,
+                              const Tensor &moments, const Tensor &tangents)
 {
   Tensor moment_tangents = at::empty_like(moments);
   Tensor result =
       at::empty({graph.n_local, gaussian_moments::n_invariants(beta.size(2))}, moments.options());
-  AT_DISPATCH_FLOATING_TYPES(edge_vectors.scalar_type(), "gaussian_moments_push_forward", [&] {
+  AT_DISPATCH_FLOATING_TYPES(edge_vectors.scalar_type(), "gaussian_moments_jvp", [&] {
     for_atoms<scalar_t>(
         graph, edge_vectors, beta, GRAIN, [&](const auto &problem, int64_t begin, int64_t end) {
-          gaussian_moments::functions<scalar_t>().push_forward(
+          gaussian_moments::functions<scalar_t>().jvp(
               problem, begin, end, moments.const_data_ptr<scalar_t>(),
               tangents.const_data_ptr<scalar_t>(), moment_tangents.mutable_data_ptr<scalar_t>(),
               result.mutable_data_ptr<scalar_t>());
@@ -111,21 +110,22 @@ std::pair<Tensor, Tensor> push_forward(const Graph &graph, const Tensor &edge_ve
   return {moment_tangents, result};
 }
 
-Tensor pull_back_tangent(const Graph &graph, const Tensor &edge_vectors, const Tensor &beta,
-                         const Tensor &moments, const Tensor &moment_tangents,
-                         const Tensor &tangents, const Tensor &a, const Tensor &b)
+Tensor embedding_gradient(const Graph &graph, const Tensor &edge_vectors, const Tensor &beta,
+                          const Tensor &moments, const Tensor &moment_tangents,
+                          const Tensor &tangents, const Tensor &a, const Tensor &b)
 {
   Tensor d_beta;
-  AT_DISPATCH_FLOATING_TYPES(edge_vectors.scalar_type(), "gaussian_moments_pull_back_tangent", [&] {
-    d_beta = sum_over_slabs<scalar_t>(
-        graph, edge_vectors, beta,
-        [&](const auto &problem, int64_t begin, int64_t end, scalar_t *of_beta) {
-          gaussian_moments::functions<scalar_t>().pull_back_tangent(
-              problem, begin, end, moments.const_data_ptr<scalar_t>(),
-              moment_tangents.const_data_ptr<scalar_t>(), tangents.const_data_ptr<scalar_t>(),
-              a.const_data_ptr<scalar_t>(), b.const_data_ptr<scalar_t>(), of_beta);
-        });
-  });
+  AT_DISPATCH_FLOATING_TYPES(
+      edge_vectors.scalar_type(), "gaussian_moments_embedding_gradient", [&] {
+        d_beta = sum_over_slabs<scalar_t>(
+            graph, edge_vectors, beta,
+            [&](const auto &problem, int64_t begin, int64_t end, scalar_t *of_beta) {
+              gaussian_moments::functions<scalar_t>().embedding_gradient(
+                  problem, begin, end, moments.const_data_ptr<scalar_t>(),
+                  moment_tangents.const_data_ptr<scalar_t>(), tangents.const_data_ptr<scalar_t>(),
+                  a.const_data_ptr<scalar_t>(), b.const_data_ptr<scalar_t>(), of_beta);
+            });
+      });
   return d_beta;
 }
 

@@ -1,6 +1,6 @@
 /* -*- c++ -*- SPDX-License-Identifier: GPL-2.0-only
 
-   The descriptor of gaussian_moments.h on tensors, threaded over atoms.
+   The descriptor of gaussian_moments.h on tensors, with atoms shared between threads.
 */
 
 #ifndef UBIAS_DESCRIPTOR_H
@@ -20,23 +20,23 @@ void check(const Tensor &edge_vectors, const Tensor &edge_index, const Tensor &t
 std::pair<Tensor, Tensor> invariants(const Graph &graph, const Tensor &edge_vectors,
                                      const Tensor &beta);
 
-// d_vectors and d_beta, undefined where not wanted
+// gradients of cotangents . invariants by the edge vectors and by beta, each undefined if not
+// wanted
 
-std::pair<Tensor, Tensor> pull_back(const Graph &graph, const Tensor &edge_vectors,
-                                    const Tensor &beta, const Tensor &moments,
-                                    const Tensor &cotangents, bool want_vectors, bool want_beta);
+std::pair<Tensor, Tensor> vjp(const Graph &graph, const Tensor &edge_vectors, const Tensor &beta,
+                              const Tensor &moments, const Tensor &cotangents, bool want_vectors,
+                              bool want_beta);
 
 // tangents of the moments and of the invariants along tangents of the edge vectors
 
-std::pair<Tensor, Tensor> push_forward(const Graph &graph, const Tensor &edge_vectors,
-                                       const Tensor &beta, const Tensor &moments,
-                                       const Tensor &tangents);
+std::pair<Tensor, Tensor> jvp(const Graph &graph, const Tensor &edge_vectors, const Tensor &beta,
+                              const Tensor &moments, const Tensor &tangents);
 
-// d/dbeta of a . (tangents of the invariants) + b . invariants
+// gradient by beta of a . (tangents of the invariants) + b . invariants
 
-Tensor pull_back_tangent(const Graph &graph, const Tensor &edge_vectors, const Tensor &beta,
-                         const Tensor &moments, const Tensor &moment_tangents,
-                         const Tensor &tangents, const Tensor &a, const Tensor &b);
+Tensor embedding_gradient(const Graph &graph, const Tensor &edge_vectors, const Tensor &beta,
+                          const Tensor &moments, const Tensor &moment_tangents,
+                          const Tensor &tangents, const Tensor &a, const Tensor &b);
 
 }    // namespace descriptor
 

@@ -1,11 +1,22 @@
 /* -*- c++ -*- SPDX-License-Identifier: GPL-2.0-only
 
-   What is done for each edge: radial functions, directions, moments and their derivatives.
-   Geometry is computed for eight edges at a time; then the lanes are the radial functions.
-   Included by gaussian_moments_kernel.cpp only.
+   Sums over the edges of one atom: radial functions, directions, moments and their derivatives.
+   The lanes are eight edges in the geometry, and the radial functions in all that follows.
 */
 
-constexpr int W = 8;
+#ifndef UBIAS_EDGES_H
+#define UBIAS_EDGES_H
+
+#include "gaussian_moments.h"
+#include "simd.h"
+
+#include <cmath>
+
+namespace gaussian_moments {
+namespace UBIAS_ISA {
+namespace {
+
+constexpr int W = 8;    // edges, and then basis functions, that are computed together
 
 template <typename T> struct Block {
   T n[3][W], inverse_r[W], r[W];
@@ -13,13 +24,14 @@ template <typename T> struct Block {
 };
 
 template <typename T>
-inline void geometry(const Problem<T> &p, int64_t first, int n_edges, T prefactor, Block<T> &block)
+inline void geometry(const Problem<T> &problem, int64_t first, int n_edges, T prefactor,
+                     Block<T> &block)
 {
   T x[3][W];
   for (int e = 0; e < W; e++)
     for (int a = 0; a < 3; a++)
-      x[a][e] = e < n_edges ? p.vectors[3 * p.position(first + e) + a] : T(1.0);
-  const T k = M_PI / p.cutoff;
+      x[a][e] = e < n_edges ? problem.vectors[3 * problem.position(first + e) + a] : T(1.0);
+  const T k = M_PI / problem.cutoff;
 #pragma GCC ivdep
   for (int e = 0; e < W; e++) {
     const T r = __builtin_sqrt(x[0][e] * x[0][e] + x[1][e] * x[1][e] + x[2][e] * x[2][e]);
@@ -36,15 +48,15 @@ inline void geometry(const Problem<T> &p, int64_t first, int n_edges, T prefacto
   }
 }
 
-// q_k = f_c Phi_k and, if wanted, dq_k/dr, for the Gaussians of one edge
+// q_k = f_c Phi_k and, with DERIVATIVE, dq_k/dr for the Gaussians of one edge
 
 template <typename T, bool DERIVATIVE>
-inline void radial_basis(const Problem<T> &p, const Block<T> &block, int e, T gamma,
+inline void radial_basis(const Problem<T> &problem, const Block<T> &block, int e, T gamma,
                          T *__restrict__ q, T *__restrict__ dq)
 {
-  const T spacing = (p.cutoff - p.r_min) / p.n_basis;
-  const T r = block.r[e] - T(p.r_min), f = block.cutoff[e], df = block.d_cutoff[e];
-  for (int first = 0; first < p.n_basis; first += W)
+  const T spacing = (problem.cutoff - R_MIN) / problem.n_basis;
+  const T r = block.r[e] - T(R_MIN), f = block.cutoff[e], df = block.d_cutoff[e];
+  for (int first = 0; first < problem.n_basis; first += W)
 #pragma GCC ivdep
     for (int k = first; k < first + W; k++) {
       const T d = r - T(k) * spacing;
@@ -54,7 +66,8 @@ inline void radial_basis(const Problem<T> &p, const Block<T> &block, int e, T ga
     }
 }
 
-// the monomials of n that are the unique components of n^(x)L, and their tangents along m
+// the monomials of n that are the unique components of its outer products n^(x)L, L = 0 ... 3, and
+// their tangents along m
 
 template <typename T> inline void monomials(const T *n, T *y)
 {
@@ -93,7 +106,7 @@ template <typename T> inline void monomial_tangents(const T *n, const T *m, T *d
   memcpy(dy, values, sizeof(values));
 }
 
-// sum_c a_c dY_c/dn for vectors a_c: three vectors
+// h_i = sum_c a_c dY_c/dn_i for the monomials Y_c
 
 template <typename T, typename V> inline void monomial_gradient(const T *n, const V *a, V *h)
 {
@@ -111,19 +124,20 @@ template <typename T, int S> class Edges {
   using V = Pack<T, S>;
 
   explicit Edges(const Problem<T> &problem) :
-      p(problem), gamma(p.n_basis * p.n_basis / (p.cutoff * p.cutoff)),
-      prefactor(std::pow(2.0 * gamma / M_PI, 0.25) / std::sqrt((double) p.n_basis)),
-      beta((size_t) p.n_elements * p.n_elements * p.n_basis * S), q((p.n_basis + W - 1) / W * W),
-      dq(q.size())
+      problem(problem),
+      gamma(problem.n_basis * problem.n_basis / (problem.cutoff * problem.cutoff)),
+      prefactor(std::pow(2.0 * gamma / M_PI, 0.25) / std::sqrt((double) problem.n_basis)),
+      beta((size_t) problem.n_elements * problem.n_elements * problem.n_basis * S),
+      q((problem.n_basis + W - 1) / W * W), dq(q.size())
   {
-    // beta with the radial functions innermost: [pair of elements][k][s]
+    // beta as [pair of elements][k][s]: the radial functions s are the lanes
 
-    const int n_pairs = p.n_elements * p.n_elements;
+    const int n_pairs = problem.n_elements * problem.n_elements;
     for (int pair = 0; pair < n_pairs; pair++)
-      for (int s = 0; s < p.n_radial; s++)
-        for (int k = 0; k < p.n_basis; k++)
-          beta.data()[((size_t) pair * p.n_basis + k) * S + s] =
-              p.beta[((size_t) pair * p.n_radial + s) * p.n_basis + k];
+      for (int s = 0; s < problem.n_radial; s++)
+        for (int k = 0; k < problem.n_basis; k++)
+          beta.data()[((size_t) pair * problem.n_basis + k) * S + s] =
+              problem.beta[((size_t) pair * problem.n_radial + s) * problem.n_basis + k];
   }
 
   void moments(int64_t i, T *result)
@@ -131,7 +145,7 @@ template <typename T, int S> class Edges {
     V total[N_COMPONENTS];
     for (int c = 0; c < N_COMPONENTS; c++) total[c] = V(T(0));
     for_edges(i, [&](int64_t, int64_t pair, const Block<T> &block, int e) {
-      radial_basis<T, false>(p, block, e, gamma, q.data(), nullptr);
+      radial_basis<T, false>(problem, block, e, gamma, q.data(), nullptr);
       const V radial = combine(pair, q.data());
       T n[3] = {block.n[0][e], block.n[1][e], block.n[2][e]}, y[N_COMPONENTS];
       monomials(n, y);
@@ -142,12 +156,12 @@ template <typename T, int S> class Edges {
 
   // tangents of the moments along tangents of the edge vectors
 
-  void moment_tangents(int64_t i, const T *tangents, T *result)
+  void jvp(int64_t i, const T *tangents, T *result)
   {
     V total[N_COMPONENTS];
     for (int c = 0; c < N_COMPONENTS; c++) total[c] = V(T(0));
     for_edges(i, [&](int64_t edge, int64_t pair, const Block<T> &block, int e) {
-      radial_basis<T, true>(p, block, e, gamma, q.data(), dq.data());
+      radial_basis<T, true>(problem, block, e, gamma, q.data(), dq.data());
       T n[3], m[3], y[N_COMPONENTS], dy[N_COMPONENTS];
       const T dr = tangent_of_direction(block, e, tangents + 3 * edge, n, m);
       const V radial = combine(pair, q.data()), d_radial = combine(pair, dq.data()) * dr;
@@ -158,30 +172,30 @@ template <typename T, int S> class Edges {
     for (int c = 0; c < N_COMPONENTS; c++) total[c].store(result + c * S);
   }
 
-  // from cotangents of the moments: d_beta [pair][k][s]
+  // from cotangents of the moments: the gradient by beta [pair][k][s], added to d_beta
 
-  void pull_back_beta(int64_t i, const T *cotangents, T *d_beta)
+  void vjp_beta(int64_t i, const T *cotangents, T *d_beta)
   {
     V a[N_COMPONENTS];
     for (int c = 0; c < N_COMPONENTS; c++) a[c] = V::load(cotangents + c * S);
     for_edges(i, [&](int64_t, int64_t pair, const Block<T> &block, int e) {
-      radial_basis<T, false>(p, block, e, gamma, q.data(), nullptr);
+      radial_basis<T, false>(problem, block, e, gamma, q.data(), nullptr);
       T n[3] = {block.n[0][e], block.n[1][e], block.n[2][e]}, y[N_COMPONENTS];
       monomials(n, y);
       V w = a[0];
       for (int c = 1; c < N_COMPONENTS; c++) w = w + a[c] * y[c];
-      T *row = d_beta + (size_t) pair * p.n_basis * S;
-      for (int k = 0; k < p.n_basis; k++)
-        (V::load(row + k * S) + w * q.data()[k]).store(row + k * S);
+      T *of_pair = d_beta + (size_t) pair * problem.n_basis * S;
+      for (int k = 0; k < problem.n_basis; k++)
+        (V::load(of_pair + k * S) + w * q.data()[k]).store(of_pair + k * S);
     });
   }
 
-  // from K sets of cotangents of the moments: the gradients by the edge vectors for each
+  // from each of K sets of cotangents of the moments: the gradient by the edge vectors
 
-  template <int K> void pull_back(int64_t i, const T *const *cotangents, T *const *d_vectors)
+  template <int K> void vjp_vectors(int64_t i, const T *const *cotangents, T *const *d_vectors)
   {
     for_edges(i, [&](int64_t edge, int64_t pair, const Block<T> &block, int e) {
-      radial_basis<T, true>(p, block, e, gamma, q.data(), dq.data());
+      radial_basis<T, true>(problem, block, e, gamma, q.data(), dq.data());
       T n[3] = {block.n[0][e], block.n[1][e], block.n[2][e]}, y[N_COMPONENTS];
       monomials(n, y);
       const V radial = combine(pair, q.data()), d_radial = combine(pair, dq.data());
@@ -202,18 +216,18 @@ template <typename T, int S> class Edges {
     });
   }
 
-  // d_beta of sum_c a'_c Psi_c + a_c (tangent of Psi_c)
+  // the gradient by beta of sum_c a_c (tangent of Psi_c) + b_c Psi_c, added to d_beta
 
-  void pull_back_tangent(int64_t i, const T *cotangents, const T *second, const T *tangents,
-                         T *d_beta)
+  void embedding_gradient(int64_t i, const T *of_tangents, const T *of_moments, const T *tangents,
+                          T *d_beta)
   {
     V a[N_COMPONENTS], b[N_COMPONENTS];
     for (int c = 0; c < N_COMPONENTS; c++) {
-      a[c] = V::load(cotangents + c * S);
-      b[c] = V::load(second + c * S);
+      a[c] = V::load(of_tangents + c * S);
+      b[c] = V::load(of_moments + c * S);
     }
     for_edges(i, [&](int64_t edge, int64_t pair, const Block<T> &block, int e) {
-      radial_basis<T, true>(p, block, e, gamma, q.data(), dq.data());
+      radial_basis<T, true>(problem, block, e, gamma, q.data(), dq.data());
       T n[3], m[3], y[N_COMPONENTS], dy[N_COMPONENTS];
       const T dr = tangent_of_direction(block, e, tangents + 3 * edge, n, m);
       monomials(n, y);
@@ -224,53 +238,56 @@ template <typename T, int S> class Edges {
         with_dq = with_dq + a[c] * y[c];
       }
       with_dq = with_dq * dr;
-      T *row = d_beta + (size_t) pair * p.n_basis * S;
-      for (int k = 0; k < p.n_basis; k++)
-        (V::load(row + k * S) + with_q * q.data()[k] + with_dq * dq.data()[k]).store(row + k * S);
+      T *of_pair = d_beta + (size_t) pair * problem.n_basis * S;
+      for (int k = 0; k < problem.n_basis; k++)
+        (V::load(of_pair + k * S) + with_q * q.data()[k] + with_dq * dq.data()[k])
+            .store(of_pair + k * S);
     });
   }
 
   size_t beta_size() const { return beta.size(); }
 
-  // adds [pair][k][s] to the layout of the parameter, [pair][s][k]
+  // adds d_beta [pair][k][s] to a result in the order of the parameter, [pair][s][k]
 
-  void return_beta(const T *d_beta, T *result) const
+  void add_beta(const T *d_beta, T *result) const
   {
-    const int n_pairs = p.n_elements * p.n_elements;
+    const int n_pairs = problem.n_elements * problem.n_elements;
     for (int pair = 0; pair < n_pairs; pair++)
-      for (int s = 0; s < p.n_radial; s++)
-        for (int k = 0; k < p.n_basis; k++)
-          result[((size_t) pair * p.n_radial + s) * p.n_basis + k] +=
-              d_beta[((size_t) pair * p.n_basis + k) * S + s];
+      for (int s = 0; s < problem.n_radial; s++)
+        for (int k = 0; k < problem.n_basis; k++)
+          result[((size_t) pair * problem.n_radial + s) * problem.n_basis + k] +=
+              d_beta[((size_t) pair * problem.n_basis + k) * S + s];
   }
 
  private:
-  const Problem<T> &p;
+  const Problem<T> &problem;
   const T gamma, prefactor;
   Buffer<T> beta, q, dq;
 
   template <typename Function> inline void for_edges(int64_t i, Function &&function)
   {
     Block<T> block;
-    for (int64_t first = p.first_edge[i]; first < p.first_edge[i + 1]; first += W) {
-      const int count = smaller(W, p.first_edge[i + 1] - first);
-      geometry(p, first, count, prefactor, block);
+    for (int64_t first = problem.first_edge[i]; first < problem.first_edge[i + 1]; first += W) {
+      const int count = smaller(W, problem.first_edge[i + 1] - first);
+      geometry(problem, first, count, prefactor, block);
       for (int e = 0; e < count; e++) {
-        const int64_t edge = p.position(first + e);
-        function(edge, p.types[i] * p.n_elements + p.types[p.neighbours[edge]], block, e);
+        const int64_t edge = problem.position(first + e);
+        function(edge,
+                 problem.types[i] * problem.n_elements + problem.types[problem.neighbors[edge]],
+                 block, e);
       }
     }
   }
 
   inline V combine(int64_t pair, const T *basis) const
   {
-    const T *row = beta.data() + (size_t) pair * p.n_basis * S;
-    V total = V::load(row) * basis[0];
-    for (int k = 1; k < p.n_basis; k++) total = total + V::load(row + k * S) * basis[k];
+    const T *of_pair = beta.data() + (size_t) pair * problem.n_basis * S;
+    V total = V::load(of_pair) * basis[0];
+    for (int k = 1; k < problem.n_basis; k++) total = total + V::load(of_pair + k * S) * basis[k];
     return total;
   }
 
-  // of r: returned; of n = r/|r|: m
+  // from the tangent t of an edge vector: n, its tangent m, and the tangent of |r|, returned
 
   static inline T tangent_of_direction(const Block<T> &block, int e, const T *t, T *n, T *m)
   {
@@ -280,3 +297,9 @@ template <typename T, int S> class Edges {
     return dr;
   }
 };
+
+}    // namespace
+}    // namespace UBIAS_ISA
+}    // namespace gaussian_moments
+
+#endif

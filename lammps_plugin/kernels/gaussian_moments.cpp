@@ -1,6 +1,7 @@
 /* -*- c++ -*- SPDX-License-Identifier: GPL-2.0-only
 
-   Chooses the kernels for the processor that this runs on. Compiled for the oldest one.
+   Chooses the kernels at run time. This file is compiled for every processor, so that the choice
+   itself runs on the oldest one.
 */
 
 #include "gaussian_moments.h"

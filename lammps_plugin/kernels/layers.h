@@ -1,171 +1,189 @@
 /* -*- c++ -*- SPDX-License-Identifier: GPL-2.0-only
 
-   The network of a Gaussian-moment potential, its gradient features, and the pull-back of both.
-   The equations are those of AtomicNetwork.layer_gradients in pyubias/potential.py and of the
-   features in pyubias/uncertainty.py, where the same is written in plain PyTorch.
+   The network of a Gaussian-moment potential, its gradient features, and the vector-Jacobian
+   products of both. The equations are those of AtomicNetwork.layer_gradients in
+   pyubias/model/network.py and of the features in pyubias/model/features.py, which evaluate them in
+   plain PyTorch.
 
    Layers l = 0 ... L-1, with h_0 = G the invariants:
 
-     [z_l | P_l] = [h_l, 1] M_l          h_{l+1} = gain silu(z_l), s_l and c_l its derivatives
-     [t_{l-1} | Q_l] = delta_l N_l       delta_l = dz_{L-1}/dz_l = t_l s_l, delta_{L-1} = 1
+     [z_l | P_l] = [h_l, 1] M_l          h_{l+1} = gain silu(z_l)
+     [t_{l-1} | Q_l] = delta_l N_l       delta_l = dz_{L-1}/dz_l = t_l * d_silu_l, delta_{L-1} = 1
 
+   d_silu_l and d2_silu_l are the derivatives of gain silu at z_l. The matrices
    M_l = [W_l^T/sqrt(d_l) | U_l] and N_l = [W_l/sqrt(d_l) | V_l] hold weights and sketches side by
-   side, so that each layer is one product. U_0 stands apart: row k of it has weights for the
-   projections of group k mod GROUPS only. Features of an atom with unit k = dE/dz_{L-1}:
+   side, so that each layer is one product. U_0 stands apart because it is sparse: its row k has
+   weights for the projections of group k mod SKETCH_GROUPS only. The features of an atom with
+   scale dE/dz_{L-1} are
 
-     sketched     k sum_l P_l * Q_l
-     last layer   k [h_{L-1}/sqrt(d_{L-1}), bias scale]
+     sketched     scale sum_l P_l * Q_l
+     last layer   scale [h_{L-1}/sqrt(d_{L-1}), bias scale]
 
-   Numbers of A atoms, one register, lie side by side: [row][atom]. What belongs to A atoms is a
-   column of rows of its own; products work on three columns at a time, so that each
-   weight is loaded once for all of them. Included by gaussian_moments_kernel.cpp only.
+   A batch is A atoms, as many as a register has lanes. It holds every quantity above as a list of
+   entries: entry k of h_l, say, is one register with h_l[k] of each atom. Products work on three
+   batches at a time, so that each weight is loaded once for all of them.
 */
 
-// Rows of numbers, every step-th, in columns that lie `stride` numbers apart
+#ifndef UBIAS_LAYERS_H
+#define UBIAS_LAYERS_H
 
-template <typename T> struct Span {
+#include "gaussian_moments.h"
+#include "simd.h"
+
+namespace gaussian_moments {
+namespace UBIAS_ISA {
+namespace {
+
+// Every step-th entry of batches that begin `stride` numbers apart
+
+template <typename T> struct Entries {
   T *data;
   size_t stride;
   int step = 1;
 };
 
-// y[m] = start[m] + sum_k b(m, k) x[k] in N columns; with `add`, what was there instead of start
+// y = start + x B, or start + x B^T with TRANSPOSED: N_OUT entries of y in N_BATCHES batches. Rows
+// of B begin `ld` numbers apart. With `add`, the product is added to y.
 
-template <typename T, int N, int M, bool ROWS>
-inline void tile(const T *b, int ld, int n_k, Span<const T> x, const T *start, bool add, Span<T> y,
-                 int first)
+template <typename T, int N_BATCHES, int N_OUT, bool TRANSPOSED>
+inline void tile(const T *B, int ld, int n_in, Entries<const T> x, const T *start, bool add,
+                 Entries<T> y, int first)
 {
   constexpr int A = atom_lanes<T>();
   using Register = typename Pack<T, A>::Register;
   using Memory = typename Pack<T, A>::Memory;
-  Register total[M][N];
+  Register total[N_OUT][N_BATCHES];
 #pragma GCC unroll 24
-  for (int m = 0; m < M; m++)
+  for (int j = 0; j < N_OUT; j++)
 #pragma GCC unroll 24
-    for (int c = 0; c < N; c++)
-      total[m][c] = add ? *(const Memory *) (y.data + c * y.stride + (first + m) * y.step * A)
-                        : Register{} + (start ? start[m] : T(0));
-  for (int k = 0; k < n_k; k++) {
-    Register in[N];
+    for (int n = 0; n < N_BATCHES; n++)
+      total[j][n] = add ? *(const Memory *) (y.data + n * y.stride + (first + j) * y.step * A)
+                        : Register{} + (start ? start[j] : T(0));
+  for (int k = 0; k < n_in; k++) {
+    Register in[N_BATCHES];
 #pragma GCC unroll 24
-    for (int c = 0; c < N; c++) in[c] = *(const Memory *) (x.data + c * x.stride + k * x.step * A);
+    for (int n = 0; n < N_BATCHES; n++)
+      in[n] = *(const Memory *) (x.data + n * x.stride + k * x.step * A);
 #pragma GCC unroll 24
-    for (int m = 0; m < M; m++) {
-      const T w = ROWS ? b[(size_t) m * ld + k] : b[(size_t) k * ld + m];
+    for (int j = 0; j < N_OUT; j++) {
+      const T weight = TRANSPOSED ? B[(size_t) j * ld + k] : B[(size_t) k * ld + j];
 #pragma GCC unroll 24
-      for (int c = 0; c < N; c++) total[m][c] += in[c] * w;
+      for (int n = 0; n < N_BATCHES; n++) total[j][n] += in[n] * weight;
     }
   }
 #pragma GCC unroll 24
-  for (int m = 0; m < M; m++)
+  for (int j = 0; j < N_OUT; j++)
 #pragma GCC unroll 24
-    for (int c = 0; c < N; c++)
-      *(Memory *) (y.data + c * y.stride + (first + m) * y.step * A) = total[m][c];
+    for (int n = 0; n < N_BATCHES; n++)
+      *(Memory *) (y.data + n * y.stride + (first + j) * y.step * A) = total[j][n];
 }
 
-constexpr int MAX_COLUMNS = 6;
+constexpr int MAX_BATCHES = 6;
 constexpr int ACCUMULATORS = REGISTER_BYTES == 64 ? 24 : 12;    // of 32 or 16 registers
-constexpr int CHUNK = 64;    // of k: what is read of b with strides stays in cache and TLB
+constexpr int CHUNK = 64;    // of sums over rows of B: a chunk of B stays in cache and TLB
 
-// rows m to m + M of y in all columns, three at a time; four are two and two
+// N_OUT entries of y in all batches, three batches at a time; four are two and two
 
-template <typename T, int M, bool ROWS>
-void tiles(int columns, const T *b, int ld, int n_k, Span<const T> x, const T *start, bool add,
-           Span<T> y, int m)
+template <typename T, int N_OUT, bool TRANSPOSED>
+void tiles(int n_batches, const T *B, int ld, int n_in, Entries<const T> x, const T *start,
+           bool add, Entries<T> y, int first)
 {
-  for (int c = 0; c < columns;) {
-    const int left = columns - c;
+  for (int n = 0; n < n_batches;) {
+    const int left = n_batches - n;
     if (left == 1)
-      tile<T, 1, M, ROWS>(b, ld, n_k, x, start, add, y, m);
+      tile<T, 1, N_OUT, TRANSPOSED>(B, ld, n_in, x, start, add, y, first);
     else if (left == 2 || left == 4)
-      tile<T, 2, M, ROWS>(b, ld, n_k, x, start, add, y, m);
+      tile<T, 2, N_OUT, TRANSPOSED>(B, ld, n_in, x, start, add, y, first);
     else
-      tile<T, 3, M, ROWS>(b, ld, n_k, x, start, add, y, m);
+      tile<T, 3, N_OUT, TRANSPOSED>(B, ld, n_in, x, start, add, y, first);
     const int done = left == 1 ? 1 : left == 2 || left == 4 ? 2 : 3;
-    c += done;
+    n += done;
     x.data += done * x.stride;
     y.data += done * y.stride;
   }
 }
 
-template <typename T, int M, bool ROWS>
-void multiply_by_tiles(int columns, const T *b, int ld, int n_m, int n_k, Span<const T> x,
-                       const T *start, bool add, Span<T> y)
+template <typename T, int N_OUT, bool TRANSPOSED>
+void multiply_by_tiles(int n_batches, const T *B, int ld, int n_out, int n_in, Entries<const T> x,
+                       const T *start, bool add, Entries<T> y)
 {
-  auto at = [&](int m) {
-    return b + (ROWS ? (size_t) m * ld : m);
+  auto from = [&](int j) {
+    return B + (TRANSPOSED ? (size_t) j * ld : j);
   };
-  int m = 0;
-  for (; m + M <= n_m; m += M)
-    tiles<T, M, ROWS>(columns, at(m), ld, n_k, x, start ? start + m : nullptr, add, y, m);
-  for (; m < n_m; m++)
-    tiles<T, 1, ROWS>(columns, at(m), ld, n_k, x, start ? start + m : nullptr, add, y, m);
+  int j = 0;
+  for (; j + N_OUT <= n_out; j += N_OUT)
+    tiles<T, N_OUT, TRANSPOSED>(n_batches, from(j), ld, n_in, x, start ? start + j : nullptr, add,
+                                y, j);
+  for (; j < n_out; j++)
+    tiles<T, 1, TRANSPOSED>(n_batches, from(j), ld, n_in, x, start ? start + j : nullptr, add, y,
+                            j);
 }
 
-// b(m, k) is b[m][k] with ROWS, else b[k][m]
+// y = start + x B, or start + x B^T with TRANSPOSED, for n_out entries of y and n_in of x
 
-template <typename T, bool ROWS>
-void multiply(int columns, const T *b, int ld, int n_m, int n_k, Span<const T> x, const T *start,
-              bool add, Span<T> y)
+template <typename T, bool TRANSPOSED>
+void multiply(int n_batches, const T *B, int ld, int n_out, int n_in, Entries<const T> x,
+              const T *start, bool add, Entries<T> y)
 {
   constexpr int A = atom_lanes<T>();
-  auto function = columns == 1 ? multiply_by_tiles<T, ACCUMULATORS, ROWS>
-                               : multiply_by_tiles<T, ACCUMULATORS / 3, ROWS>;
-  if (ROWS || n_k == 0) {
-    function(columns, b, ld, n_m, n_k, x, start, add, y);
+  auto function = n_batches == 1 ? multiply_by_tiles<T, ACCUMULATORS, TRANSPOSED>
+                                 : multiply_by_tiles<T, ACCUMULATORS / 3, TRANSPOSED>;
+  if (TRANSPOSED || n_in == 0) {
+    function(n_batches, B, ld, n_out, n_in, x, start, add, y);
     return;
   }
-  for (int k = 0; k < n_k; k += CHUNK) {
-    function(columns, b + (size_t) k * ld, ld, n_m, smaller(CHUNK, n_k - k), x,
+  for (int k = 0; k < n_in; k += CHUNK) {
+    function(n_batches, B + (size_t) k * ld, ld, n_out, smaller(CHUNK, n_in - k), x,
              k == 0 ? start : nullptr, add || k > 0, y);
     x.data += CHUNK * x.step * A;
   }
 }
 
-// where everything lies in a column, in rows
+// Where the entries of each quantity begin in a batch. The same layout holds their cotangents in
+// vector-Jacobian products.
 
-struct Rows {
-  int psi, invariants, h[MAX_LAYERS + 1], slope[MAX_LAYERS], curvature[MAX_LAYERS],
-      before_slope[MAX_LAYERS], delta[MAX_LAYERS], p[MAX_LAYERS], q[MAX_LAYERS], total;
+struct Layout {
+  int psi, h[MAX_LAYERS + 1], d_silu[MAX_LAYERS], d2_silu[MAX_LAYERS], t[MAX_LAYERS],
+      delta[MAX_LAYERS], P[MAX_LAYERS], Q[MAX_LAYERS], total;
 
-  template <typename T> Rows(const Network<T> &net, int n_radial, bool with_features)
+  template <typename T> Layout(const Network<T> &net, int n_radial, bool with_features)
   {
     int next = 0;
     auto take = [&next](int n) {
-      const int at = next;
+      const int first = next;
       next += n;
-      return at;
+      return first;
     };
     psi = take(n_radial * N_COMPONENTS);
-    invariants = h[0] = take(net.width[0]);
+    h[0] = take(net.width[0]);
     const int n_sketches = with_features ? net.n_sketches : 0;
     for (int l = 0; l < net.n_layers; l++) {
-      // z_l and P_l lie side by side, t_{l-1} and Q_l too, as the products leave them
+      // z_l and P_l are neighbors, and so are t_{l-1} and Q_l: each pair is one product
       h[l + 1] = take(net.width[l + 1]);
-      p[l] = take(n_sketches);
-      if (l > 0) before_slope[l - 1] = take(net.width[l]);
-      q[l] = take(n_sketches);
+      P[l] = take(n_sketches);
+      if (l > 0) t[l - 1] = take(net.width[l]);
+      Q[l] = take(n_sketches);
       if (l == net.n_layers - 1) break;
-      slope[l] = take(net.width[l + 1]);
-      curvature[l] = take(net.width[l + 1]);
+      d_silu[l] = take(net.width[l + 1]);
+      d2_silu[l] = take(net.width[l + 1]);
       delta[l] = take(net.width[l + 1]);
     }
     total = next;
   }
 };
 
-// z in place to gain silu(z); slope and curvature
+// From z: h = gain silu(z) in its place, and the first two derivatives of gain silu
 
 template <typename T>
-void activate(T gain, int n, T *__restrict__ z, T *__restrict__ slope, T *__restrict__ curvature)
+void activate(T gain, int n, T *__restrict__ z, T *__restrict__ d_silu, T *__restrict__ d2_silu)
 {
 #pragma GCC ivdep
   for (int k = 0; k < n; k++) {
     const T x = z[k], e = exponential(x < 0 ? x : -x), inverse = T(1.0) / (T(1.0) + e);
-    const T gate = x < 0 ? e * inverse : inverse, rest = gate * (T(1.0) - gate);
-    slope[k] = gain * (gate + x * rest);
-    curvature[k] = gain * rest * (T(2.0) + x * (T(1.0) - T(2.0) * gate));
-    z[k] = gain * x * gate;
+    const T sigmoid = x < 0 ? e * inverse : inverse, d_sigmoid = sigmoid * (T(1.0) - sigmoid);
+    d_silu[k] = gain * (sigmoid + x * d_sigmoid);
+    d2_silu[k] = gain * d_sigmoid * (T(2.0) + x * (T(1.0) - T(2.0) * sigmoid));
+    z[k] = gain * x * sigmoid;
   }
 }
 
@@ -173,192 +191,193 @@ template <typename T> class Layers {
  public:
   static constexpr int A = atom_lanes<T>();
 
-  Layers(const Network<T> &network, const Rows &rows, bool with_features) :
-      net(network), at(rows), last(net.n_layers - 1), p(with_features ? net.n_sketches : 0),
-      stride((size_t) at.total * A)
+  Layers(const Network<T> &network, const Layout &layout, bool with_features) :
+      net(network), at(layout), last(net.n_layers - 1),
+      n_sketches(with_features ? net.n_sketches : 0), stride((size_t) at.total * A)
   {
   }
 
-  // invariants to z_{L-1}, and what the features and the pull-backs need
+  // From h_0 of n batches to z_{L-1}, with all that the features and the gradients need
 
-  void evaluate(T *columns, int n) const
+  void evaluate(T *batches, int n) const
   {
     for (int l = 0; l <= last; l++) {
-      const T *m = net.inputs[l];
-      const int ld = net.columns_of_inputs(l);
-      multiply<T, false>(n, m, ld, net.width[l + 1] + (l > 0 ? p : 0), net.width[l],
-                         input(columns, at.h[l]), m + (size_t) net.width[l] * ld, false,
-                         span(columns, at.h[l + 1]));
+      const T *M = net.M[l];
+      const int ld = net.columns_of_M(l);
+      multiply<T, false>(n, M, ld, net.width[l + 1] + (l > 0 ? n_sketches : 0), net.width[l],
+                         input(batches, at.h[l]), M + (size_t) net.width[l] * ld, false,
+                         output(batches, at.h[l + 1]));
       if (l < last)
         for (int c = 0; c < n; c++) {
-          T *column = columns + c * stride;
-          activate(net.gain, net.width[l + 1] * A, row(column, at.h[l + 1]),
-                   row(column, at.slope[l]), row(column, at.curvature[l]));
+          T *batch = batches + c * stride;
+          activate(net.gain, net.width[l + 1] * A, entry(batch, at.h[l + 1]),
+                   entry(batch, at.d_silu[l]), entry(batch, at.d2_silu[l]));
         }
     }
 
-    if (p > 0)
-      for_groups([&](const T *u, int ld, int n_inputs, int group) {
-        multiply<T, false>(n, u, ld, p / GROUPS, n_inputs, input(columns, at.h[0] + group, GROUPS),
-                           net.first_sketch + (size_t) (net.width[0] + group) * (p / GROUPS), false,
-                           span(columns, at.p[0] + group * (p / GROUPS)));
+    if (n_sketches > 0)
+      for_groups([&](const T *U, int ld, int n_in, int group) {
+        multiply<T, false>(n, U, ld, group_size(), n_in,
+                           input(batches, at.h[0] + group, SKETCH_GROUPS), bias_of_U0(group), false,
+                           output(batches, at.P[0] + group * group_size()));
       });
 
-    // the sensitivities, from the last layer to the first
+    // delta_l, from the last layer to the first
 
     for (int c = 0; c < n; c++) {
-      T *column = columns + c * stride;
-      if (last > 0)
-        fill(row(column, at.before_slope[last - 1]), net.sensitivities[last], net.width[last]);
-      fill(row(column, at.q[last]), net.sensitivities[last] + net.width[last], p);
+      T *batch = batches + c * stride;
+      if (last > 0) fill(entry(batch, at.t[last - 1]), net.N[last], net.width[last]);
+      fill(entry(batch, at.Q[last]), net.N[last] + net.width[last], n_sketches);
     }
     for (int l = last - 1; l >= 0; l--) {
       for (int c = 0; c < n; c++) {
-        T *column = columns + c * stride;
-        product(net.width[l + 1], row(column, at.before_slope[l]), row(column, at.slope[l]),
-                row(column, at.delta[l]));
+        T *batch = batches + c * stride;
+        product(net.width[l + 1], entry(batch, at.t[l]), entry(batch, at.d_silu[l]),
+                entry(batch, at.delta[l]));
       }
-      const int skip = l > 0 ? 0 : net.width[0];    // dz/dG is the pull-back's
-      multiply<T, false>(n, net.sensitivities[l] + skip, net.width[l] + net.n_sketches,
-                         net.width[l] - skip + p, net.width[l + 1], input(columns, at.delta[l]),
-                         nullptr, false, span(columns, l > 0 ? at.before_slope[l - 1] : at.q[0]));
+      const int skip = l > 0 ? 0 : net.width[0];    // output_gradient() computes dz/dG
+      multiply<T, false>(n, net.N[l] + skip, net.columns_of_N(l), net.width[l] - skip + n_sketches,
+                         net.width[l + 1], input(batches, at.delta[l]), nullptr, false,
+                         output(batches, l > 0 ? at.t[l - 1] : at.Q[0]));
     }
   }
 
-  // features [row][atom] of one column, without their unit
+  // Features of one batch, [feature][atom], without their scale
 
-  void features(const T *column, T *result) const
+  void features(const T *batch, T *result) const
   {
     if (net.n_sketches == 0) {
-      const T *h = row(column, at.h[last]);
-      for (int k = 0; k < net.width[last] * A; k++) result[k] = h[k] * net.last_scale;
+      const T *h = entry(batch, at.h[last]);
+      for (int k = 0; k < net.width[last] * A; k++) result[k] = h[k] * net.ntk_scale;
       for (int a = 0; a < A; a++) result[net.width[last] * A + a] = net.bias_scale;
       return;
     }
-    for (int k = 0; k < p * A; k++) {
+    for (int k = 0; k < n_sketches * A; k++) {
       T total = 0;
-      for (int l = 0; l <= last; l++) total += row(column, at.p[l])[k] * row(column, at.q[l])[k];
+      for (int l = 0; l <= last; l++) total += entry(batch, at.P[l])[k] * entry(batch, at.Q[l])[k];
       result[k] = total;
     }
   }
 
-  // dz_{L-1}/dG of n columns, into the rows of G of n other columns
+  // dz_{L-1}/dG of n batches, into h_0 of `work`
 
-  void output_gradient(const T *columns, int n, T *work) const
+  void output_gradient(const T *batches, int n, T *work) const
   {
     if (last == 0)
-      for (int c = 0; c < n; c++)
-        fill(row(work, at.h[0]) + c * stride, net.sensitivities[0], net.width[0]);
+      for (int c = 0; c < n; c++) fill(entry(work, at.h[0]) + c * stride, net.N[0], net.width[0]);
     else
-      multiply<T, false>(n, net.sensitivities[0], net.width[0] + net.n_sketches, net.width[0],
-                         net.width[1], input(columns, at.delta[0]), nullptr, false,
-                         span(work, at.h[0]));
+      multiply<T, false>(n, net.N[0], net.columns_of_N(0), net.width[0], net.width[1],
+                         input(batches, at.delta[0]), nullptr, false, output(work, at.h[0]));
   }
 
-  // d(a . features)/dG, with a [row][atom] for each column, into the rows of G of n other columns
+  // d(a . features)/dG of n batches with a [feature][atom] for each, into h_0 of `work`
 
-  void features_gradient(const T *columns, int n, const T *a, T *work) const
+  void features_vjp(const T *batches, int n, const T *a, T *work) const
   {
     for (int c = 0; c < n; c++)
-      start_back(columns + c * stride, a + (size_t) c * net.n_features() * A, work + c * stride);
+      products_vjp(batches + c * stride, a + (size_t) c * net.n_features() * A, work + c * stride);
 
-    // the sensitivities were found from the last layer to the first; back again
+    // evaluate() found delta_l from the last layer to the first: its vjp goes the other way
 
     if (net.n_sketches > 0)
       for (int l = 0; l < last; l++) {
         const int skip = l > 0 ? 0 : net.width[0];
-        multiply<T, true>(n, net.sensitivities[l] + skip, net.width[l] + net.n_sketches,
-                          net.width[l + 1], net.width[l] - skip + p,
-                          input(work, l > 0 ? at.before_slope[l - 1] : at.q[0]), nullptr, false,
-                          span(work, at.delta[l]));
+        multiply<T, true>(n, net.N[l] + skip, net.columns_of_N(l), net.width[l + 1],
+                          net.width[l] - skip + n_sketches,
+                          input(work, l > 0 ? at.t[l - 1] : at.Q[0]), nullptr, false,
+                          output(work, at.delta[l]));
         for (int c = 0; c < n; c++) {
-          const T *column = columns + c * stride;
+          const T *batch = batches + c * stride;
           T *d = work + c * stride;
-          product(net.width[l + 1], row(d, at.delta[l]), row(column, at.slope[l]),
-                  row(d, at.before_slope[l]));
-          product(net.width[l + 1], row(d, at.delta[l]), row(column, at.before_slope[l]),
-                  row(d, at.slope[l]));
+          product(net.width[l + 1], entry(d, at.delta[l]), entry(batch, at.d_silu[l]),
+                  entry(d, at.t[l]));
+          product(net.width[l + 1], entry(d, at.delta[l]), entry(batch, at.t[l]),
+                  entry(d, at.d_silu[l]));
         }
       }
 
     for (int l = net.n_sketches > 0 ? last : last - 1; l >= 0; l--) {
       if (l < last)
         for (int c = 0; c < n; c++) {
-          const T *column = columns + c * stride;
+          const T *batch = batches + c * stride;
           T *d = work + c * stride;
-          bend(net.width[l + 1], row(column, at.slope[l]), row(column, at.curvature[l]),
-               row(d, at.slope[l]), row(d, at.h[l + 1]));
+          activate_vjp(net.width[l + 1], entry(batch, at.d_silu[l]), entry(batch, at.d2_silu[l]),
+                       entry(d, at.d_silu[l]), entry(d, at.h[l + 1]));
         }
-      multiply<T, true>(n, net.inputs[l], net.columns_of_inputs(l), net.width[l],
-                        net.width[l + 1] + (l > 0 ? p : 0), input(work, at.h[l + 1]), nullptr,
-                        false, span(work, at.h[l]));
+      multiply<T, true>(n, net.M[l], net.columns_of_M(l), net.width[l],
+                        net.width[l + 1] + (l > 0 ? n_sketches : 0), input(work, at.h[l + 1]),
+                        nullptr, false, output(work, at.h[l]));
     }
-    if (p > 0)
-      for_groups([&](const T *u, int ld, int n_inputs, int group) {
-        multiply<T, true>(n, u, ld, n_inputs, p / GROUPS,
-                          input(work, at.p[0] + group * (p / GROUPS)), nullptr, true,
-                          span(work, at.h[0] + group, GROUPS));
+    if (n_sketches > 0)
+      for_groups([&](const T *U, int ld, int n_in, int group) {
+        multiply<T, true>(n, U, ld, n_in, group_size(), input(work, at.P[0] + group * group_size()),
+                          nullptr, true, output(work, at.h[0] + group, SKETCH_GROUPS));
       });
   }
 
  private:
   const Network<T> &net;
-  const Rows &at;
-  const int last, p;
+  const Layout &at;
+  const int last, n_sketches;
   const size_t stride;
 
-  // cotangents of what the features are made of
+  // Cotangents of P_l and Q_l, or of h_{L-1}; zero for what else the loops of features_vjp() read
 
-  void start_back(const T *column, const T *a, T *d) const
+  void products_vjp(const T *batch, const T *a, T *d) const
   {
     if (net.n_sketches == 0) {
-      T *h = row(d, at.h[last]);
-      for (int k = 0; k < net.width[last] * A; k++) h[k] = a[k] * net.last_scale;
+      T *h = entry(d, at.h[last]);
+      for (int k = 0; k < net.width[last] * A; k++) h[k] = a[k] * net.ntk_scale;
       for (int l = 0; l < last; l++)
-        memset(row(d, at.slope[l]), 0, net.width[l + 1] * A * sizeof(T));
+        memset(entry(d, at.d_silu[l]), 0, net.width[l + 1] * A * sizeof(T));
       return;
     }
     for (int l = 0; l <= last; l++) {
-      product(p, a, row(column, at.q[l]), row(d, at.p[l]));
-      product(p, a, row(column, at.p[l]), row(d, at.q[l]));
+      product(n_sketches, a, entry(batch, at.Q[l]), entry(d, at.P[l]));
+      product(n_sketches, a, entry(batch, at.P[l]), entry(d, at.Q[l]));
     }
-    memset(row(d, at.h[net.n_layers]), 0, A * sizeof(T));
+    memset(entry(d, at.h[net.n_layers]), 0, A * sizeof(T));
   }
 
-  // dh in place to dz
+  // From the cotangents of h and of d_silu: that of z, in the place of h
 
-  static void bend(int n, const T *__restrict__ slope, const T *__restrict__ curvature,
-                   const T *__restrict__ d_slope, T *__restrict__ d)
+  static void activate_vjp(int n, const T *__restrict__ d_silu, const T *__restrict__ d2_silu,
+                           const T *__restrict__ of_d_silu, T *__restrict__ of_h)
   {
-    for (int k = 0; k < n * A; k++) d[k] = d[k] * slope[k] + d_slope[k] * curvature[k];
+    for (int k = 0; k < n * A; k++) of_h[k] = of_h[k] * d_silu[k] + of_d_silu[k] * d2_silu[k];
   }
 
-  // function(rows of U_0, how far they lie apart, how many, group)
+  // U_0 by groups: calls function(first row, distance of rows, number of rows, group)
 
   template <typename Function> void for_groups(Function &&function) const
   {
-    const int n = p / GROUPS;
-    for (int group = 0; group < GROUPS && group < net.width[0]; group++)
-      function(net.first_sketch + (size_t) group * n, GROUPS * n,
-               (net.width[0] - group + GROUPS - 1) / GROUPS, group);
+    for (int group = 0; group < SKETCH_GROUPS && group < net.width[0]; group++)
+      function(net.U0 + (size_t) group * group_size(), SKETCH_GROUPS * group_size(),
+               (net.width[0] - group + SKETCH_GROUPS - 1) / SKETCH_GROUPS, group);
   }
 
-  Span<T> span(T *columns, int k, int step = 1) const
+  int group_size() const { return n_sketches / SKETCH_GROUPS; }
+  const T *bias_of_U0(int group) const
   {
-    return {columns + (size_t) k * A, stride, step};
+    return net.U0 + (size_t) (net.width[0] + group) * group_size();
   }
-  Span<const T> input(const T *columns, int k, int step = 1) const
+
+  Entries<T> output(T *batches, int k, int step = 1) const
   {
-    return {columns + (size_t) k * A, stride, step};
+    return {entry(batches, k), stride, step};
+  }
+  Entries<const T> input(const T *batches, int k, int step = 1) const
+  {
+    return {entry(batches, k), stride, step};
   }
 
-  static T *row(T *column, int k) { return column + (size_t) k * A; }
-  static const T *row(const T *column, int k) { return column + (size_t) k * A; }
+  static T *entry(T *batch, int k) { return batch + (size_t) k * A; }
+  static const T *entry(const T *batch, int k) { return batch + (size_t) k * A; }
 
-  static void fill(T *rows, const T *values, int n)
+  static void fill(T *of_atoms, const T *values, int n)
   {
     for (int k = 0; k < n; k++)
-      for (int a = 0; a < A; a++) rows[k * A + a] = values[k];
+      for (int a = 0; a < A; a++) of_atoms[k * A + a] = values[k];
   }
 
   static void product(int n, const T *__restrict__ a, const T *__restrict__ b, T *__restrict__ c)
@@ -366,3 +385,9 @@ template <typename T> class Layers {
     for (int k = 0; k < n * A; k++) c[k] = a[k] * b[k];
   }
 };
+
+}    // namespace
+}    // namespace UBIAS_ISA
+}    // namespace gaussian_moments
+
+#endif

@@ -1,13 +1,13 @@
 /* -*- c++ -*- SPDX-License-Identifier: GPL-2.0-only
 
-   A whole Gaussian-moment potential as torch operators, what exported models call:
+   A whole Gaussian-moment potential as torch operators, which exported models call:
 
      torch.ops.pyubias.potential            energies and features; can be differentiated by the
                                             edge vectors, once
-     torch.ops.pyubias.potential_evaluate   the same without autograd, and a state for
-     torch.ops.pyubias.potential_gradients  both gradients in one pass
+     torch.ops.pyubias.potential_evaluate   the same without autograd, and a state
+     torch.ops.pyubias.potential_gradients  from that state: both gradients in one pass
 
-   `parameters` are beta, slope, offset and U_0, then M_l and N_l of each layer (see layers.h).
+   `parameters` are beta, scale, shift and U_0, then M_l and N_l of each layer (see layers.h).
 */
 
 #include "potential.h"
@@ -24,7 +24,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 using Tensors = std::vector<Tensor>;
 
-// a potential at a graph; prepared from the arguments that all three operators share
+// a potential and a graph, from the arguments that all three operators share
 
 struct Call : torch::CustomClassHolder {
   Graph graph;
@@ -37,7 +37,7 @@ struct Call : torch::CustomClassHolder {
       edge_vectors(edge_vectors)
   {
     TORCH_CHECK(tensors.size() >= 6 && tensors.size() % 2 == 0, "potential: got ", tensors.size(),
-                " parameters, wanted beta, slope, offset, U_0 and two for each layer");
+                " parameters, wanted beta, scale, shift, U_0 and two for each layer");
     parameters = {tensors[0].contiguous(),
                   tensors[1],
                   tensors[2],
@@ -48,8 +48,8 @@ struct Call : torch::CustomClassHolder {
                   gain,
                   bias_scale};
     for (size_t k = 4; k < tensors.size(); k += 2) {
-      parameters.inputs.push_back(tensors[k]);
-      parameters.sensitivities.push_back(tensors[k + 1]);
+      parameters.M.push_back(tensors[k]);
+      parameters.N.push_back(tensors[k + 1]);
     }
     potential::check(graph, edge_vectors, parameters);
   }
@@ -74,7 +74,7 @@ class Differentiable : public torch::autograd::Function<Differentiable> {
   static variable_list backward(AutogradContext *context, variable_list cotangents)
   {
     TORCH_CHECK(!at::GradMode::is_enabled(),
-                "potential: second derivatives are not there; export with portable=True");
+                "potential has no second derivatives; export with portable=True");
     at::AutoDispatchBelowAutograd no_autograd;
     const auto capsule = context->saved_data["call"].toCapsule();
     const auto *call = static_cast<const Call *>(capsule.get());
@@ -113,7 +113,8 @@ std::tuple<Tensor, Tensor> with_autograd(UBIAS_ARGUMENTS, bool with_features)
   return {result[0], result[1]};
 }
 
-// of the energy, and of of_features . (sum of features); empty without of_features
+// gradients of the energy and of of_features . (sum of features); without of_features, the second
+// one is empty
 
 std::tuple<Tensor, Tensor> gradients(UBIAS_ARGUMENTS, const Tensor &state,
                                      const std::optional<Tensor> &of_features)

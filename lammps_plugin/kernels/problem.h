@@ -1,6 +1,7 @@
 /* -*- c++ -*- SPDX-License-Identifier: GPL-2.0-only
 
-   From the tensors of a graph to a Problem of gaussian_moments.h, and its atoms to threads.
+   Makes a Problem of gaussian_moments.h from the tensors of a graph, and shares its atoms between
+   threads.
 */
 
 #ifndef UBIAS_PROBLEM_H
@@ -16,7 +17,7 @@
 
 using at::Tensor;
 
-// the arguments of the operators that have no gradient
+// the arguments of the operators that are not differentiated
 
 struct Graph {
   Tensor edge_index, types;
@@ -24,43 +25,42 @@ struct Graph {
   double cutoff;
 };
 
-// where the edges of each centre begin in `order`, which stays empty if they come in order
+// Where the edges of each center begin in `order`, a list of edges by center. `order` stays empty
+// if the edges are in that order already.
 
-inline std::vector<int64_t> group_by_centre(const Graph &graph, std::vector<int64_t> &order)
+inline std::vector<int64_t> group_by_center(const Graph &graph, std::vector<int64_t> &order)
 {
   const int64_t n_edges = graph.edge_index.size(1);
-  const int64_t *centres = graph.edge_index.const_data_ptr<int64_t>();
+  const int64_t *centers = graph.edge_index.const_data_ptr<int64_t>();
   std::vector<int64_t> first(graph.n_local + 1, 0);
   bool sorted = true;
   for (int64_t e = 0; e < n_edges; e++) {
-    TORCH_CHECK_INDEX(centres[e] >= 0 && centres[e] < graph.n_local, "edge ", e, " has centre ",
-                      centres[e], ", there are ", graph.n_local, " centres");
-    first[centres[e] + 1]++;
-    sorted = sorted && (e == 0 || centres[e] >= centres[e - 1]);
+    TORCH_CHECK_INDEX(centers[e] >= 0 && centers[e] < graph.n_local, "edge ", e, " has center ",
+                      centers[e], ", there are ", graph.n_local, " centers");
+    first[centers[e] + 1]++;
+    sorted = sorted && (e == 0 || centers[e] >= centers[e - 1]);
   }
   std::partial_sum(first.begin(), first.end(), first.begin());
   if (sorted) return first;
   std::vector<int64_t> next(first.begin(), first.end() - 1);
   order.resize(n_edges);
-  for (int64_t e = 0; e < n_edges; e++) order[next[centres[e]]++] = e;
+  for (int64_t e = 0; e < n_edges; e++) order[next[centers[e]]++] = e;
   return first;
 }
 
-// Calls function(problem, begin, end) on ranges of atoms, whole multiples of `grain`, one for
-// each thread.
+// Calls function(problem, begin, end) on ranges of atoms, one for each thread, which begin at
+// multiples of `grain`.
 
 template <typename T, typename Function>
 void for_atoms(const Graph &graph, const Tensor &edge_vectors, const Tensor &beta, int64_t grain,
                Function &&function)
 {
-  constexpr double R_MIN = 0.5;    // as in pyubias/potential.py
   std::vector<int64_t> order;
-  const auto first = group_by_centre(graph, order);
+  const auto first = group_by_center(graph, order);
   const gaussian_moments::Problem<T> problem = {(int) beta.size(0),
                                                 (int) beta.size(2),
                                                 (int) beta.size(3),
                                                 graph.cutoff,
-                                                R_MIN,
                                                 graph.n_local,
                                                 first.data(),
                                                 order.empty() ? nullptr : order.data(),

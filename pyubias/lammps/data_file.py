@@ -18,7 +18,8 @@ def write_structure(path: Path, atoms: Atoms, elements: list[str]) -> None:
     """
     atoms = atoms.copy()
     if not atoms.pbc.any():
-        atoms.positions += MARGIN - atoms.positions.min(0)
+        atoms.positions -= atoms.positions.min(0)
+        atoms.positions += MARGIN
         atoms.set_cell(atoms.positions.max(0) + MARGIN)
     write_lammps_data(
         str(path),

@@ -5,12 +5,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from pyubias.model.ops import load_kernels
+from pyubias.model.ops import MAX_RADIAL, R_MIN, load_kernels
 
 __all__ = ["GaussianMoments", "n_invariants"]
 
-R_MIN = 0.5  # Å, centre of the first radial Gaussian
-MAX_FUSED_RADIAL = 16  # of the compiled kernels
 
 
 def n_invariants(n_radial: int) -> int:
@@ -50,7 +48,7 @@ class GaussianMoments(nn.Module):
 
     def __init__(self, n_elements: int, cutoff: float, n_radial: int, n_basis: int) -> None:
         super().__init__()
-        self.fused = load_kernels() and n_radial <= MAX_FUSED_RADIAL
+        self.fused = load_kernels() and n_radial <= MAX_RADIAL
         self.n_elements = n_elements
         self.cutoff = cutoff
         self.n_radial = n_radial

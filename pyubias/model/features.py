@@ -5,9 +5,10 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-__all__ = ["SKETCH_GROUPS", "LastLayerFeatures", "SketchedFeatures"]
+from pyubias.model.ops import SKETCH_GROUPS
 
-SKETCH_GROUPS = 8  # as GROUPS in lammps_plugin/kernels/gaussian_moments.h
+__all__ = ["LastLayerFeatures", "SketchedFeatures"]
+
 
 
 class LastLayerFeatures(nn.Module):

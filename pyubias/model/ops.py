@@ -8,14 +8,26 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from pyubias.errors import UserError
 from pyubias.plugin import plugin_file
 
-__all__ = ["CompiledMoments", "load_kernels"]
+__all__ = ["MAX_LAYERS", "MAX_RADIAL", "R_MIN", "SKETCH_GROUPS", "CompiledMoments", "load_kernels"]
+
+# `load_kernels` compares these with the constants of the compiled operators.
+R_MIN = 0.5  # Å, centre of the first radial Gaussian
+SKETCH_GROUPS = 8  # of the sparse sketch of the invariants
+# the largest sizes that the compiled operators take
+MAX_RADIAL = 16
+MAX_LAYERS = 8
 
 
 @cache
 def load_kernels() -> bool:
-    """Register the operators with torch; False if they are not built for this environment."""
+    """Register the operators with torch; False if they are not built for this environment.
+
+    Raises:
+        UserError: the operators were built with other constants than those of this module.
+    """
     library = plugin_file().with_name("libubias_ops.so")
     if not library.is_file():
         return False
@@ -23,6 +35,19 @@ def load_kernels() -> bool:
         torch.ops.load_library(library)
     except OSError:  # built for another torch: `pyubias doctor` reports it
         return False
+    wanted = {
+        "r_min": R_MIN,
+        "sketch_groups": SKETCH_GROUPS,
+        "max_radial": MAX_RADIAL,
+        "max_layers": MAX_LAYERS,
+    }
+    operators = torch.ops.pyubias
+    got = operators.constants() if hasattr(operators, "constants") else None
+    if got != wanted:
+        raise UserError(
+            f"{library} was built with the constants {got}, pyubias wants {wanted}: install pyubias "
+            "again"
+        )
     return True
 
 
@@ -48,20 +73,20 @@ class CompiledMoments:
         self._graph = (*tensors, len(types), cutoff)
         self._moments, self.invariants = torch.ops.pyubias.gaussian_moments_evaluate(*self._graph)
 
-    def pull_back(self, a: Tensor) -> Tensor:
+    def vjp(self, a: Tensor) -> Tensor:
         """a·∂G/∂r for a (n, length): (E, 3)."""
-        return torch.ops.pyubias.gaussian_moments_pull_back(*self._graph, self._moments, a)
+        return torch.ops.pyubias.gaussian_moments_vjp(*self._graph, self._moments, a)
 
-    def push_forward(self, tangents: Tensor) -> Tensor:
+    def jvp(self, tangents: Tensor) -> Tensor:
         """∂G/∂r·t for t (E, 3): (n, length). `embedding_gradient` uses the t given last."""
         self._tangents = tangents
-        self._moment_tangents, result = torch.ops.pyubias.gaussian_moments_push_forward(
+        self._moment_tangents, result = torch.ops.pyubias.gaussian_moments_jvp(
             *self._graph, self._moments, tangents
         )
         return result
 
     def embedding_gradient(self, a: Tensor, b: Tensor) -> Tensor:
         """∂/∂β of a·(∂G/∂r·t) + b·G for a, b (n, length): like β."""
-        return torch.ops.pyubias.gaussian_moments_pull_back_tangent(
+        return torch.ops.pyubias.gaussian_moments_embedding_gradient(
             *self._graph, self._moments, self._moment_tangents, self._tangents, a, b
         )

@@ -8,13 +8,13 @@ from typing import Literal
 import torch
 from torch import nn
 
+from pyubias.model.ops import MAX_LAYERS
 from pyubias.model.archive import Metadata, save
 from pyubias.training.checkpoint import Trained
 from pyubias.training.scripted import ExportedEnsemble, ExportedFused, ExportedPortable
 
 __all__ = ["export"]
 
-MAX_FUSED_LAYERS = 8  # of the compiled kernels
 
 
 def export(
@@ -40,7 +40,7 @@ def export(
     precision = torch.float64 if dtype == "float64" else torch.float32
     potential = trained.potential.to(precision)
     members = potential.members
-    few_layers = len(members[0].network.layers) <= MAX_FUSED_LAYERS
+    few_layers = len(members[0].network.layers) <= MAX_LAYERS
     fused = members[0].descriptor.fused and few_layers and not portable
     for member in members:
         member.descriptor.fused = fused

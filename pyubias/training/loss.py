@@ -98,7 +98,7 @@ def loss_gradient(
         per_type = unit * potential.scale
         of_output = per_type[graph.types][:, None]
         energy_gradient = of_output * network.input_gradient
-        edge_gradient = descriptor.pull_back(energy_gradient)
+        edge_gradient = descriptor.vjp(energy_gradient)
         energies = graph.sum_over_atoms(potential.atomic_energies(network.output, graph.types))
 
         # α of every atom, λ of every edge
@@ -108,7 +108,7 @@ def loss_gradient(
         tangents = factor * _edge_tangents(batch, edge_gradient, config)
 
         # Ė along λ, and the gradient of α E + Ė
-        network.jvp(descriptor.push_forward(tangents))
+        network.jvp(descriptor.jvp(tangents))
         gradients, of_invariants = network.vjp(alpha * of_output, of_output)
         scale_gradient = alpha[:, 0] * network.output + network.output_tangent
         zeros = torch.zeros_like(potential.shift)

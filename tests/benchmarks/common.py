@@ -92,8 +92,15 @@ def lammps_seconds_per_step(
         capture_output=True,
         text=True,
     )
-    found = re.findall(r"Loop time of (\S+) on \d+ procs for (\d+) steps", done.stdout)
-    if done.returncode != 0 or not found:
+    if done.returncode != 0:
         raise SystemExit(done.stdout + done.stderr)
+    return loop_seconds_per_step(done.stdout)
+
+
+def loop_seconds_per_step(text: str) -> float:
+    """Of the last run in what LAMMPS printed."""
+    found = re.findall(r"Loop time of (\S+) on \d+ procs for (\d+) steps", text)
+    if not found:
+        raise SystemExit(text)
     seconds, steps = found[-1]
     return float(seconds) / int(steps)

@@ -27,7 +27,7 @@ from pyubias import (
     train,
 )
 from pyubias.model.descriptor import n_invariants
-from pyubias.model.features import SKETCH_GROUPS
+from pyubias.model.ops import SKETCH_GROUPS
 from pyubias.model.prediction import Model
 
 ELEMENTS = ["C", "H", "N", "O"]
@@ -47,7 +47,7 @@ def seconds_of(function: Callable[[], object], repeats: int = 300) -> float:
 
 
 def network_operations(widths: list[int], p: int) -> dict[str, int]:
-    """Per atom: weights forward, sensitivities, both pull-backs; p projections (0: none)."""
+    """Per atom: the network forward, ∂z_L/∂z_l, both gradients; p projections (0: none)."""
     weights = sum(2 * a * b for a, b in itertools.pairwise(widths))
     hidden = weights - 2 * widths[0] * widths[1]
     sketches = 2 * p * sum(widths[1:-1]) * 2 + 2 * p * widths[0] // SKETCH_GROUPS
@@ -58,7 +58,7 @@ def network_operations(widths: list[int], p: int) -> dict[str, int]:
 
 
 def contraction_operations(n: int) -> int:
-    """Per atom, of the invariants; the pull-back takes about three times as many."""
+    """Per atom, of the invariants; their gradient takes about three times as many."""
     pairs = n * (n + 1) // 2
     joins = pairs * 6 * (4 * 3 + 4 + 6 * 5)
     products = 12 * (n * (n + 1) * (n + 2) // 6 + 2 * n * pairs)

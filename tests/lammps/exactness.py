@@ -181,7 +181,7 @@ read_data {folder}/{slug(name)}.data
 {PAIR.format(model=folder / case.model, elements=" ".join(case.elements))}
 neighbor 0.5 bin
 fix physical all store/force
-fix b all ubias tau 1.0 stress 1.0 window 0 uncertainty {case.uncertainty}
+fix b all ubias tau 1.0 tau_stress 1.0 window 0 uncertainty {case.uncertainty}
 fix u all pair 1 ubias uncertainty 1
 compute u all pair ubias
 compute e all pe/atom

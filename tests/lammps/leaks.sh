@@ -61,7 +61,7 @@ pair_style ubias
 pair_coeff * * $model.pt Ar Ne
 velocity all create 100 1
 timestep 0.0005
-fix b all ubias tau 0.2 stress 0.1 window 3 uncertainty $kind weight Ne 0.5
+fix b all ubias tau 0.2 tau_stress 0.1 window 3 uncertainty $kind weight Ne 0.5
 fix u all pair 1 ubias uncertainty 1
 fix move all nve
 compute s all centroid/stress/atom NULL virial

@@ -42,7 +42,7 @@ pair_style ubias
 pair_coeff * * ../toy.pt Ar Ne
 velocity all create 100 1 dist gaussian loop geom
 timestep 0.002
-fix b all ubias tau 0.0 stress {stress} window 0
+fix b all ubias tau 0.0 tau_stress {stress} window 0
 {extra}
 fix move all {barostat}
 compute physical all pressure thermo_temp ke pair
@@ -88,6 +88,27 @@ def test_bias_stress_is_in_the_pressure_that_barostats_see(folder, barostat):
     assert uncertainties[0] > uncertainties[1]
 
 
+def test_the_old_name_of_tau_stress_has_the_same_meaning(folder):
+    script = f"""
+units metal
+atom_style atomic
+read_data ../tilted.data
+pair_style ubias
+pair_coeff * * ../toy.pt Ar Ne
+fix b all ubias KEYWORD 1.5 window 0
+compute bias all pressure NULL fix
+thermo_style custom step c_bias[*]
+{FULL_PRECISION}
+run 0
+"""
+    new, old = (
+        lmp(script.replace("KEYWORD", keyword), folder / keyword).thermo()[0]
+        for keyword in ("tau_stress", "stress")
+    )
+    for k in range(1, 7):
+        assert new[f"c_bias[{k}]"] == old[f"c_bias[{k}]"] != 0.0
+
+
 def final_uncertainty(folder: Path, run: Run) -> float:
     (frame,) = run.dump("end.dump")
     (a, b, c, xy, xz, yz) = (run.last(k) for k in ("Lx", "Ly", "Lz", "Xy", "Xz", "Yz"))
@@ -111,7 +132,7 @@ atom_style atomic
 read_data ../tilted.data
 pair_style ubias
 pair_coeff * * ../toy.pt Ar Ne
-fix b all ubias tau 1.0 stress 1.0 window 0
+fix b all ubias tau 1.0 tau_stress 1.0 window 0
 fix_modify b energy yes
 fix box all box/relax aniso 10000.0 vmax 0.002
 compute physical all pressure NULL pair

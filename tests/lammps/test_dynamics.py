@@ -74,7 +74,7 @@ def test_npt_conserves_the_enthalpy_that_includes_the_bias(folder, coupling):
 {"change_box all triclinic" if coupling == "tri" else ""}
 velocity all create 200 1 dist gaussian loop geom
 timestep {timestep}
-fix b all ubias tau 3.0 stress {stress} window 0
+fix b all ubias tau 3.0 tau_stress {stress} window 0
 fix_modify b energy yes
 fix move all npt temp 200 200 0.1 {coupling} 20000 20000 0.2
 thermo 1
@@ -103,7 +103,7 @@ def windowed(folder, request) -> Run:
 velocity all create 200 1 dist gaussian loop geom
 timestep 0.002
 fix physical all store/force
-fix b all ubias tau {TAU} stress {TAU_STRESS} window {WINDOW} weight Ne 0.5
+fix b all ubias tau {TAU} tau_stress {TAU_STRESS} window {WINDOW} weight Ne 0.5
 fix move all nve
 compute p all pressure NULL pair
 compute q all pressure NULL pair fix

@@ -1,4 +1,7 @@
-"""The table of error messages in lammps_plugin/README.md is that of the sources."""
+"""The table of error messages in lammps_plugin/README.md is that of the sources.
+
+Messages that contain their remedy need no row.
+"""
 
 import re
 from pathlib import Path
@@ -10,7 +13,7 @@ PLUGIN = Path(__file__).parents[2] / "lammps_plugin"
 SOURCES = {
     "pair_ubias.cpp": 3,
     "pair_ubias_setup.cpp": 9,
-    "fix_ubias.cpp": 1,
+    "fix_ubias.cpp": 2,
     "fix_ubias_setup.cpp": 10,
     "ubias_model.cpp": 11,
     "open_model.cpp": 2,
@@ -18,6 +21,12 @@ SOURCES = {
 LAMMPS_OWN = "Unrecognized pair style 'ubias'"
 # one is put before the other where the program runs
 PREFIXES = r"^(pair_style ubias|pair_coeff for ubias): "
+# a message that has one of these says what is wanted
+REMEDIES = (
+    r"wanted |must (not )?be |has no value|needs 'newton on'|needs all pairs of bonded atoms: add"
+    r"|use run_style verlet|one element per |name one element |it has \{\}|to no type|give 'tau'"
+    r"|write it with|export the model again"
+)
 STRING = r'"(?:[^"\\\n]|\\.)*"'
 
 
@@ -43,11 +52,12 @@ def literals(source: str) -> list[str]:
     return ["".join(text[1:-1] for text in re.findall(STRING, group)) for group in groups]
 
 
-def errors(source: str) -> list[str]:
-    """Literals of the statements that end a run."""
+def errors(source: str) -> list[list[str]]:
+    """Literals of each statement that ends a run."""
     start = r"error->(?:all|one)\(|runtime_error\(|TORCH_CHECK\(|message = |translate_errors\("
     statements = re.findall(rf"(?:{start})((?:{STRING}|[^;\"])*)[;{{]", source)
-    return [text for statement in statements for text in literals(statement) if fixed_parts(text)]
+    found = [[text for text in literals(s) if fixed_parts(text)] for s in statements]
+    return [texts for texts in found if texts]
 
 
 @pytest.mark.parametrize("message", table())
@@ -58,10 +68,13 @@ def test_message_of_the_table_is_in_the_sources(message):
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_every_error_of_the_sources_is_in_the_table(source):
+def test_every_error_of_the_sources_is_in_the_table_or_contains_its_remedy(source):
     known = [part for message in table() for part in fixed_parts(message)]
     found = errors((PLUGIN / source).read_text())
-    assert len(found) >= SOURCES[source]
-    for message in found:
-        longest = max(fixed_parts(message), key=len)
-        assert any(part in longest or longest in part for part in known), message
+    assert sum(map(len, found)) >= SOURCES[source]
+    for messages in found:
+        if re.search(REMEDIES, "".join(messages)):
+            continue
+        for message in messages:
+            longest = max(fixed_parts(message), key=len)
+            assert any(part in longest or longest in part for part in known), message

@@ -26,7 +26,7 @@ pair_style ubias
 pair_coeff * * {model} {elements}
 neighbor 0.5 bin
 fix physical all store/force
-fix b all ubias tau {tau} stress {tau} window 0 uncertainty {kind}
+fix b all ubias tau {tau} tau_stress {tau} window 0 uncertainty {kind}
 compute p all pressure NULL pair
 compute q all pressure NULL pair fix
 dump d all custom 1 {name}.dump id f_physical[*] fx fy fz

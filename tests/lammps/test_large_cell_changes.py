@@ -40,7 +40,7 @@ pair_style ubias
 pair_coeff * * ../toy.pt Ar Ne
 velocity all create 50 1 dist gaussian loop geom
 timestep 0.001
-fix b all ubias tau 0.1 stress 0.1
+fix b all ubias tau 0.1 tau_stress 0.1
 fix move all nve/limit 0.05
 fix cell all {DEFORMATIONS[deformation]}
 compute physical all pressure NULL pair

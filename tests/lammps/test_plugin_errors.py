@@ -15,8 +15,8 @@ import torch
 import toys
 from harness import PLUGIN, Run, lmp, random_atoms, write_data
 
+from pyubias.contract import CONTRACT_VERSION, Metadata
 from pyubias.lammps.library import LammpsError, open_lammps
-from pyubias.model.archive import Metadata
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ MISTAKES = {
     ),
     "unknown keyword of the fix": (
         {"fix": "fix b all ubias tua 0.25"},
-        "fix ubias: unknown keyword 'tua', wanted tau, stress, window, weight, ",
+        "fix ubias: unknown keyword 'tua', wanted tau, tau_stress, window, weight, ",
     ),
     "keyword of the fix without value": (
         {"fix": "fix b all ubias tau"},
@@ -154,29 +154,29 @@ MISTAKES = {
         {"fix": "fix b all ubias tau -0.25"},
         "fix ubias: tau must not be negative, got -0.25",
     ),
-    "negative stress": (
-        {"fix": "fix b all ubias stress -1.0"},
-        "fix ubias: stress must not be negative, got -1.0",
+    "negative tau_stress": (
+        {"fix": "fix b all ubias tau_stress -1.0"},
+        "fix ubias: tau_stress must not be negative, got -1.0",
     ),
     "negative rate": (
-        {"fix": "fix b all ubias stress 0.1 max_rate -2.0"},
+        {"fix": "fix b all ubias tau_stress 0.1 max_rate -2.0"},
         "fix ubias: max_rate must not be negative, got -2.0",
     ),
     "no rate at all": (
-        {"fix": "fix b all ubias stress 0.1 max_rate 0"},
+        {"fix": "fix b all ubias tau_stress 0.1 max_rate 0"},
         "fix ubias: max_rate must be positive, got 0",
     ),
     "rate without number": (
-        {"fix": "fix b all ubias stress 0.1 max_rate"},
+        {"fix": "fix b all ubias tau_stress 0.1 max_rate"},
         "fix ubias: keyword 'max_rate' has no value",
     ),
     "negative window": (
         {"fix": "fix b all ubias tau 0.1 window -1"},
         "fix ubias: window must not be negative, got -1",
     ),
-    "neither tau nor stress": (
+    "neither tau nor tau_stress": (
         {"fix": "fix b all ubias window 10"},
-        "fix ubias: give 'tau' or 'stress' or both",
+        "fix ubias: give 'tau' or 'tau_stress' or both",
     ),
     "unknown kind of uncertainty": (
         {"fix": "fix b all ubias tau 0.1 uncertainty partial"},
@@ -324,9 +324,12 @@ def _with_metadata(folder: Path, name: str, **changes: object) -> None:
 
 
 def test_model_of_another_contract_version_is_refused(folder, error_with):
-    _with_metadata(folder, "future.pt", contract_version=2)
+    other = CONTRACT_VERSION + 1
+    _with_metadata(folder, "future.pt", contract_version=other)
     error = error_with(pair_coeff="pair_coeff * * ../future.pt Ar Ne")
-    assert "'../future.pt' has contract version 2, this plugin reads version 1" in error
+    # the plugin's own constant must be that of pyubias.contract
+    wanted = f"has contract version {other}, this plugin reads version {CONTRACT_VERSION};"
+    assert f"'../future.pt' {wanted}" in error
 
 
 def test_model_whose_features_disagree_with_its_metadata_is_refused(folder, error_with):
@@ -427,7 +430,7 @@ def test_exception_on_one_rank_ends_all_ranks_with_one_message(folder, ranks):
 @pytest.mark.parametrize("steps", [0, 3])
 @pytest.mark.parametrize("ranks", [1, 2, 4])
 def test_force_that_is_not_finite_ends_all_ranks_with_one_message(folder, ranks, steps, fix):
-    """A biased step knows its forces after its collective: the next one, or the end, tells all."""
+    """Forces of a biased step follow its first collective: the second one ends the run."""
     atoms = random_atoms("Ar", [9.0, 9.0, 9.0], 16, seed=1)
     atoms.symbols[5] = "Ne"
     write_data(folder / "one.data", atoms, ["Ar", "Ne"])

@@ -1,5 +1,6 @@
 """10 steps, a restart and 10 more are the same run as 20 steps: the bias window travels along."""
 
+import struct
 from functools import cache
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def rest(window: int) -> str:
     """What a restart file does not hold."""
     return f"""
 timestep 0.002
-fix b all ubias tau 0.3 stress 0.2 window {window} weight Ne 0.5
+fix b all ubias tau 0.3 tau_stress 0.2 window {window} weight Ne 0.5
 fix move all nve
 dump d all custom 1 d.dump id xu yu zu vx vy vz fx fy fz
 dump_modify d sort id format float %.17g
@@ -102,3 +103,15 @@ def test_restart_with_another_window_is_refused(folder, whole):
     script = f"read_restart ../{whole(4, 2).folder.name}/written\n{MODEL}{rest(6)}run 5\n"
     run = lmp(script, folder / "six", fails=True)
     assert "the restart file was written with window 4, this fix has 6" in run.error()
+
+
+def test_restart_file_of_another_version_is_refused(folder, whole):
+    """The first version wrote window, step and number of norms; a number of the format came later."""
+    content = (whole(4, 2).folder / "written").read_bytes()
+    state = struct.pack("<3d", -2.0, 4.0, 4.0)
+    assert content.count(state) == 1
+    for name, other in (("first", (4.0, 10.0, 4.0)), ("future", (-3.0, 4.0, 4.0))):
+        (folder / name).write_bytes(content.replace(state, struct.pack("<3d", *other)))
+        script = f"read_restart ../{name}\n{MODEL}{rest(4)}run 5\n"
+        run = lmp(script, folder / f"from-{name}", fails=True)
+        assert "another version of pyubias wrote the restart file" in run.error()

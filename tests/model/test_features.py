@@ -5,7 +5,8 @@ import torch
 from structures import ELEMENTS, graph_arguments, molecule
 
 from pyubias.model.descriptor import n_invariants
-from pyubias.model.features import SKETCH_GROUPS, LastLayerFeatures, SketchedFeatures
+from pyubias.model.features import LastLayerFeatures, SketchedFeatures
+from pyubias.model.ops import SKETCH_GROUPS
 from pyubias.model.potential import Potential
 
 WIDTHS = [n_invariants(2), 16, 8, 1]

@@ -99,8 +99,8 @@ def test_compiled_derivatives_are_those_of_pytorch(n_radial, dtype):
 
     moments = compiled(fused, dtype)
     assert_equal_to_rounding(moments.invariants, result.detach())
-    assert_equal_to_rounding(moments.pull_back(a.detach()), gradient.detach())
-    assert_equal_to_rounding(moments.push_forward(t), tangent)
+    assert_equal_to_rounding(moments.vjp(a.detach()), gradient.detach())
+    assert_equal_to_rounding(moments.jvp(t), tangent)
     assert_equal_to_rounding(moments.embedding_gradient(a.detach(), b), of_beta)
 
 
@@ -120,9 +120,9 @@ def test_results_are_the_same_to_the_bit_on_any_number_of_threads(set_threads, d
         set_threads(n_threads)
         moments = compiled(descriptor, dtype)
         a, b = cotangents(moments.invariants), cotangents(moments.invariants, seed=2)
-        t = moments.push_forward(cotangents(moments.pull_back(a), seed=1))
+        t = moments.jvp(cotangents(moments.vjp(a), seed=1))
         by_autograd = first_derivatives(descriptor, dtype)
-        return [moments.pull_back(a), t, moments.embedding_gradient(a, b), *by_autograd]
+        return [moments.vjp(a), t, moments.embedding_gradient(a, b), *by_autograd]
 
     for one, three in zip(results(1), results(3), strict=True):
         assert one.any()
@@ -159,7 +159,7 @@ def test_atoms_are_shared_between_threads():
 def test_second_derivatives_are_refused_not_wrong():
     fused, _ = two_paths(2, torch.float64)
     vectors, result = evaluate(fused, torch.float64)
-    with pytest.raises(RuntimeError, match="second derivatives are not there"):
+    with pytest.raises(RuntimeError, match="has no second derivatives"):
         torch.autograd.grad(result.sum(), vectors, create_graph=True)
 
 
@@ -216,3 +216,11 @@ def test_missing_operators_or_those_of_another_torch_are_no_error(tmp_path, monk
         (tmp_path / "libubias_ops.so").write_bytes(content)
     monkeypatch.setattr(kernels, "plugin_file", lambda: tmp_path / "ubiasplugin.so")
     assert kernels.load_kernels.__wrapped__() is False
+
+
+@built
+@pytest.mark.parametrize("name", ["R_MIN", "SKETCH_GROUPS", "MAX_RADIAL", "MAX_LAYERS"])
+def test_operators_with_other_constants_are_refused(monkeypatch, name):
+    monkeypatch.setattr(kernels, name, getattr(kernels, name) + 1)
+    with pytest.raises(UserError, match=f"constants {{.*'{name.lower()}'.*}}, pyubias wants"):
+        kernels.load_kernels.__wrapped__()
