@@ -46,8 +46,9 @@ def table(page: str, heading: str) -> str:
 def row(page: str, heading: str, key: str) -> list[str]:
     """The cells behind a key: its type, default and meaning."""
     lines = [line for line in table(page, heading).splitlines() if f"| `{key}`" in line]
-    (line,) = lines or [line for line in page.splitlines() if f"| [`{key}`](" in line]
-    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[2:5]]
+    lines = lines or [line for line in page.splitlines() if f"| [`{key}`](" in line]
+    assert len(lines) == 1, f"the page has no key {key} under '{heading}'"
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", lines[0])[2:5]]
 
 
 def test_the_page_of_the_repository_is_what_the_command_prints() -> None:
