@@ -1,9 +1,11 @@
 """Links and paths in the pages lead to files that exist."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -33,3 +35,10 @@ def test_contributing_names_the_checks_of_ci() -> None:
     checks = re.findall(r"^(?:ruff|mypy|clang-format).*$", script, flags=re.MULTILINE)
     assert len(checks) == 4
     assert [check for check in checks if f"\n{check}\n" not in text] == []
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert citation["version"] == project["version"]
+    assert len(citation["references"]) == 2
