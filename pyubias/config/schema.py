@@ -324,7 +324,7 @@ class SelectionConfig(Section):
     balance: Annotated[float, Field(ge=0.0, le=1.0)] | None = Field(
         None,
         description="weight of new molecules against new geometries of known ones, from 0 "
-        "(geometries only) to 1 (molecules only); null does not tell them apart",
+        "(geometries only) to 1 (molecules only); null treats both alike",
     )
     per_molecule: PositiveInt | None = Field(
         None, description="largest number of labels of one molecule per iteration"
@@ -392,7 +392,10 @@ class EvaluationConfig(Section):
 
 
 class CampaignConfig(Section):
-    """One campaign: everything that `pyubias run FILE.yaml` needs."""
+    """One campaign: everything that `pyubias run FILE.yaml` needs.
+
+    `pyubias train --config FILE.yaml` reads the sections model, training and uncertainty.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = Field(
         description="name of the run folder: letters, digits, dots, hyphens and underscores"
