@@ -1,9 +1,9 @@
 """Makes ala2.data and c7eq.xyz: alanine dipeptide (ACE-ALA-NME, L, 22 atoms) in vacuum.
 
-The force field is AMBER ff14SB (Maier et al., J. Chem. Theory Comput. 2015, 11, 3696), as
-OpenMM's amber14-all.xml has it. The geometry is the C7eq minimum of that force field.
+The force field is AMBER ff14SB (Maier et al., J. Chem. Theory Comput. 2015, 11, 3696) of OpenMM's
+amber14-all.xml. The geometry is its C7eq minimum.
 
-Needs openmm; run it from any directory, it writes beside itself:
+The script needs openmm, and writes into its own folder:
 
     python make_ala2_data.py
 """
@@ -23,7 +23,7 @@ STYLES = {"Bond": "harmonic", "Angle": "harmonic", "Dihedral": "fourier", "Impro
 PHI, PSI = -83.0, 70.0  # where the minimisation starts
 
 # residue, name (the force field's), element, (bonded to, angle with, torsion with), bond/A,
-# angle/deg, torsion/deg; the reference atoms are 0-based. Only a start for the minimisation.
+# angle/deg, torsion/deg; the reference atoms are 0-based. The minimisation starts from these.
 ATOMS = [
     ("ACE", "HH31", "H", (1, 4, 6), 1.09, 109.5, 60.0),
     ("ACE", "CH3", "C", (), 0.0, 0.0, 0.0),
@@ -54,7 +54,7 @@ BONDS = sorted(tuple(sorted((i, atom[3][0]))) for i, atom in enumerate(ATOMS) if
 def start_positions() -> np.ndarray:
     """Builds the starting geometry, in angstrom, from the table of internal coordinates."""
     placed: dict[int, np.ndarray] = {}
-    # The first three atoms lack references: these points stand in for them.
+    # the first three atoms have no references: these points stand in for them
     stand_ins = [np.zeros(3), np.array([1.0, 0.0, 0.0]), np.array([1.0, 1.0, 0.0])]
     while len(placed) < len(ATOMS):
         for i, (*_, refs, bond, angle, torsion) in enumerate(ATOMS):
@@ -98,7 +98,7 @@ def minimised(top: app.Topology, system: mm.System) -> np.ndarray:
 
 
 class Terms:
-    """The bonded terms of one LAMMPS section, and the types they fall into."""
+    """The bonded terms of one LAMMPS section, and their types."""
 
     def __init__(self, section: str) -> None:
         """Starts without terms; section is Bond, Angle, Dihedral or Improper."""

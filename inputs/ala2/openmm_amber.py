@@ -1,4 +1,4 @@
-"""AMBER ff14SB of alanine dipeptide in OpenMM, as an ASE calculator; see openmm.yaml."""
+"""An ASE calculator of alanine dipeptide with AMBER ff14SB in OpenMM, for openmm.yaml."""
 
 from typing import Any, ClassVar
 
@@ -29,7 +29,7 @@ def topology() -> app.Topology:
 
 
 class Amber(Calculator):
-    """No cutoff, no constraints, in vacuum."""
+    """AMBER in vacuum, without a cutoff and without constraints."""
 
     implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
 

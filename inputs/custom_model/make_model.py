@@ -1,6 +1,6 @@
-"""A potential of one's own for LAMMPS: Morse argon with a calibrated posterior uncertainty.
+"""Makes a model file from a potential of your own: Morse argon with a calibrated uncertainty.
 
-Writes `model.pt`, which `pair_style ubias` reads, and `cluster.data`, which `in.run` starts from.
+Writes `model.pt`, which `pair_style ubias` reads, and `cluster.data`, from which `in.run` starts.
 """
 
 import numpy as np
@@ -69,7 +69,7 @@ head = PosteriorHead(torch.stack([p.mean(0) for p in phi]), torch.cat(phi))
 model = torch.jit.script(WithUncertainty(Morse(), head))
 save(model, "model.pt", Metadata(elements=["Ar"], cutoff=8.0, n_features=8))
 
-# calibrate it on 40 others: errors of the energy per atom, and of the force on each atom
+# calibrate it with the errors of energy per atom and of forces on 40 others
 p = Model("model.pt").predict(frames[20:])
 u, u_atoms = [x.total_uncertainty for x in p], [x.atomic_uncertainty for x in p]
 errors = [(x.energy - a.get_potential_energy()) / 13 for x, a in zip(p, frames[20:], strict=True)]

@@ -1,9 +1,10 @@
-"""Free energy of the framework over its volume at 300 K: a model against the reference.
+"""Compares the free energy over the volume at 300 K of a model with that of the reference.
 
 A harmonic restraint holds the volume of two cells along c at one value after the other, from the
 closed to the large pore and back. At the mean volume <V> the mean force is that of the restraint,
 dF/dV = k (V0 - <V>) (umbrella integration: Kästner and Thiel, J. Chem. Phys. 123, 144104 (2005)).
-The band is between both ways: where it is wide, the volume was not held long enough.
+The band lies between the way up and the way down. It is wide where the volume was not held long
+enough.
 
     python free_energy.py MODEL.pt
 """
@@ -54,7 +55,7 @@ fix calm all momentum 20 linear 1 1 1
 
 
 class Restraint:
-    """k/2 (V - V0)² of both cells, which keeps the volumes that it saw."""
+    """The restraint k/2 (V - V0)² of both cells; it keeps the volumes that it was called with."""
 
     def __init__(self, centre: float) -> None:
         self.centre = CELLS * centre
@@ -80,7 +81,7 @@ def mean_forces(instance: Any, volumes: Array, settle: int, steps: int) -> tuple
 
 
 def profile(means: Array, forces: Array, grid: Array) -> Array:
-    """F in eV of 76 atoms on a grid of volumes, zero at its lowest."""
+    """F in eV of 76 atoms on a grid of volumes; the lowest value is zero."""
     order = np.argsort(means)
     integral = cumulative_trapezoid(forces[order], means[order], initial=0.0)
     free = np.interp(grid, means[order], integral)
@@ -111,7 +112,7 @@ def draw(grid: Array, curves: dict[str, list[Array]]) -> Figure:
 
 
 def heights(grid: Array, ways: list[Array]) -> str:
-    """Of the mean of both ways: the large pore above the closed one, and the barrier between."""
+    """A sentence with the heights of large pore and barrier, from the mean of both ways."""
     mean = 0.5 * (ways[0] + ways[1])
     closed = int(np.argmin(np.where(grid < 1000.0, mean, np.inf)))
     large = int(np.argmin(np.where(grid > 1300.0, mean, np.inf)))

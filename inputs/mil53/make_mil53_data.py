@@ -1,16 +1,16 @@
 """Makes framework.data: MIL-53(Al) with its flexible force field, from the two tables beside it.
 
 forcefield.csv holds the parameters of Vanduyfhuys et al., J. Chem. Theory Comput. 2012, 8, 3217
-(QuickFF form), structure.csv the large pore minimised with them. Atom types and bonded terms come
-from the connectivity, so that any geometry will do in which distances tell what is bonded:
+(QuickFF form), structure.csv the large pore minimised with them. Atom types and bonded terms follow
+from the bonds, which are found by distance in any geometry that is not too deformed:
 
     python make_mil53_data.py                                        # framework.data
     python make_mil53_data.py --structure cp.xyz --supercell 1 2 4 --output big.data
 
-The force field needs at least two cells along the short vector c: in one, Al is a next-nearest
-neighbour of both nearest images of one other Al, of which LAMMPS can exclude only one.
+The force field needs at least two cells along the short vector c: in a single cell an Al atom is a
+next-nearest neighbor of two images of another Al atom, of which LAMMPS can exclude only one.
 
-Needs ase only; it writes beside itself unless told otherwise.
+It needs ase only, and writes into its own folder unless there is an --output.
 """
 
 import argparse
@@ -30,7 +30,7 @@ HERE = Path(__file__).parent
 C2_C = 15  # space group
 CELL = (18.36460, 12.55233, 6.68587, 90.0, 110.58455, 90.0)  # Å, degrees
 BOND_FACTOR = 1.2  # bonds are shorter than this times the sum of covalent radii
-BONDS = {"H": (1,), "C": (3,), "O": (2, 3), "Al": (6,)}  # that an atom of the framework has
+BONDS = {"H": (1,), "C": (3,), "O": (2, 3), "Al": (6,)}  # numbers of bonds in the framework
 SECTIONS = ("bond", "angle", "dihedral", "improper")
 
 
@@ -49,7 +49,7 @@ def read_table(name: str) -> list[dict[str, str]]:
 
 
 def read_forcefield() -> dict[str, list[Parameters]]:
-    """Lines by their term: atom, bond, angle, dihedral, improper."""
+    """The lines of the table for each term: atom, bond, angle, dihedral, improper."""
     field: dict[str, list[Parameters]] = {}
     for row in read_table("forcefield.csv"):
         parameters = Parameters(
@@ -68,15 +68,13 @@ def large_pore() -> Atoms:
     return Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
 
 
-# --- connectivity --------------------------------------------------------------------------
-
-# a bonded atom: its index, and the cell that it is in
-Neighbour = tuple[int, tuple[int, int, int]]
+# a bonded atom: its index, and the cell in which its image is
+Neighbor = tuple[int, tuple[int, int, int]]
 
 
-def neighbours_of(atoms: Atoms) -> list[list[Neighbour]]:
+def neighbors_of(atoms: Atoms) -> list[list[Neighbor]]:
     """The atoms that each atom is bonded to."""
-    found: list[list[Neighbour]] = [[] for _ in atoms]
+    found: list[list[Neighbor]] = [[] for _ in atoms]
     for i, j, cell in zip(
         *neighbor_list("ijS", atoms, natural_cutoffs(atoms, mult=BOND_FACTOR)), strict=True
     ):
@@ -89,9 +87,9 @@ def neighbours_of(atoms: Atoms) -> list[list[Neighbour]]:
     return found
 
 
-def check_bonds(atoms: Atoms, neighbours: list[list[Neighbour]]) -> None:
-    """Every atom has the bonds that it has in the framework."""
-    for i, (symbol, bonded) in enumerate(zip(atoms.symbols, neighbours, strict=True), 1):
+def check_bonds(atoms: Atoms, neighbors: list[list[Neighbor]]) -> None:
+    """Refuse an atom with another number of bonds than in the framework."""
+    for i, (symbol, bonded) in enumerate(zip(atoms.symbols, neighbors, strict=True), 1):
         wanted = BONDS.get(symbol, ())
         if len(bonded) not in wanted:
             known = " or ".join(map(str, wanted)) or "none: the framework has H, C, O and Al"
@@ -102,30 +100,28 @@ def check_bonds(atoms: Atoms, neighbours: list[list[Neighbour]]) -> None:
             )
 
 
-def check_images(neighbours: list[list[Neighbour]]) -> None:
-    """No two images of one atom are bonded, or next-nearest, to the same atom."""
-    for i, bonded in enumerate(neighbours):
+def check_images(neighbors: list[list[Neighbor]]) -> None:
+    """Refuse an atom that is bonded, or next-nearest, to two images of the same atom."""
+    for i, bonded in enumerate(neighbors):
         near = {*bonded}
         for j, cell in bonded:
-            near |= {
-                (k, (cell[0] + s[0], cell[1] + s[1], cell[2] + s[2])) for k, s in neighbours[j]
-            }
+            near |= {(k, (cell[0] + s[0], cell[1] + s[1], cell[2] + s[2])) for k, s in neighbors[j]}
         near.discard((i, (0, 0, 0)))
         atoms = [j for j, _ in near]
         double = next((j for j in atoms if atoms.count(j) > 1 or j == i), None)
         if double is not None:
             raise SystemExit(
-                f"atom {i + 1} is a near neighbour of two images of atom {double + 1}, of which "
+                f"atom {i + 1} is a near neighbor of two images of atom {double + 1}, of which "
                 "LAMMPS can exclude only one: use a larger supercell, two cells along c at least"
             )
 
 
-def types_of(atoms: Atoms, neighbours: list[list[Neighbour]]) -> list[str]:
+def types_of(atoms: Atoms, neighbors: list[list[Neighbor]]) -> list[str]:
     """Atom types of the force field, from what each atom is bonded to."""
     symbols = atoms.get_chemical_symbols()
 
     def type_of(i: int) -> str:
-        bonded = {symbols[j] for j, _ in neighbours[i]}
+        bonded = {symbols[j] for j, _ in neighbors[i]}
         if symbols[i] == "H":
             return "H_HY" if "O" in bonded else "H_PH"
         if symbols[i] == "O":
@@ -137,20 +133,20 @@ def types_of(atoms: Atoms, neighbours: list[list[Neighbour]]) -> list[str]:
     return [type_of(i) for i in range(len(atoms))]
 
 
-def chains(neighbours: list[list[Neighbour]], length: int) -> Iterator[tuple[int, ...]]:
-    """Every chain of so many bonded atoms, in one of its two directions."""
+def chains(neighbors: list[list[Neighbor]], length: int) -> Iterator[tuple[int, ...]]:
+    """All chains of `length` bonded atoms, each in one of its two directions."""
 
-    def grow(chain: list[Neighbour]) -> Iterator[list[Neighbour]]:
+    def grow(chain: list[Neighbor]) -> Iterator[list[Neighbor]]:
         if len(chain) == length:
             yield chain
             return
         last, cell = chain[-1]
-        for j, shift in neighbours[last]:
+        for j, shift in neighbors[last]:
             image = (j, (cell[0] + shift[0], cell[1] + shift[1], cell[2] + shift[2]))
             if image not in chain:
                 yield from grow([*chain, image])
 
-    for i in range(len(neighbours)):
+    for i in range(len(neighbors)):
         for chain in grow([(i, (0, 0, 0))]):
             atoms = tuple(j for j, _ in chain)
             if len(set(atoms)) < length:
@@ -161,32 +157,29 @@ def chains(neighbours: list[list[Neighbour]], length: int) -> Iterator[tuple[int
                 yield atoms
 
 
-def centres(neighbours: list[list[Neighbour]]) -> Iterator[tuple[int, ...]]:
-    """Atoms with three neighbours, the centre first."""
-    for i, bonded in enumerate(neighbours):
+def centres(neighbors: list[list[Neighbor]]) -> Iterator[tuple[int, ...]]:
+    """Atoms with three neighbors, and these; the centre comes first."""
+    for i, bonded in enumerate(neighbors):
         if len(bonded) == 3:
             yield (i, *(j for j, _ in bonded))
 
 
-# --- terms ---------------------------------------------------------------------------------
-
-
 def orders(section: str, atoms: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """The orders of the atoms of a term that mean the same."""
+    """The orders of the atoms of a term that give the same energy."""
     if section == "improper":
         return [(atoms[0], *rest) for rest in itertools.permutations(atoms[1:])]
     return [atoms, atoms[::-1]]
 
 
 def terms_of(
-    section: str, field: list[Parameters], types: list[str], neighbours: list[list[Neighbour]]
+    section: str, field: list[Parameters], types: list[str], neighbors: list[list[Neighbor]]
 ) -> list[tuple[int, tuple[int, ...]]]:
     """(index of the parameters, atoms) of every term of a section.
 
-    A tuple of atoms may have several styles, of each the first line that fits.
+    A tuple of atoms may have terms of several styles, each with the first line that fits.
     """
     length = {"bond": 2, "angle": 3, "dihedral": 4, "improper": 4}[section]
-    tuples = centres(neighbours) if section == "improper" else chains(neighbours, length)
+    tuples = centres(neighbors) if section == "improper" else chains(neighbors, length)
     by_pattern: dict[tuple[str, ...], list[int]] = {}
     for k, parameters in enumerate(field):
         by_pattern.setdefault(parameters.pattern, []).append(k)
@@ -200,15 +193,12 @@ def terms_of(
     return terms
 
 
-# --- files ---------------------------------------------------------------------------------
-
-
 def data_file(atoms: Atoms) -> str:
     """The LAMMPS data file, atom_style full, units real."""
     field = read_forcefield()
-    neighbours = neighbours_of(atoms)
-    types = types_of(atoms, neighbours)
-    terms = {name: terms_of(name, field[name], types, neighbours) for name in SECTIONS}
+    neighbors = neighbors_of(atoms)
+    types = types_of(atoms, neighbors)
+    terms = {name: terms_of(name, field[name], types, neighbors) for name in SECTIONS}
     kinds = [parameters.pattern[0] for parameters in field["atom"]]
 
     lines = ["MIL-53(Al), units real (made by make_mil53_data.py)", "", f"{len(atoms)} atoms"]

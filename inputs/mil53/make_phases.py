@@ -1,8 +1,8 @@
 """Makes lp.xyz and cp.xyz: large and closed pore of MIL-53(Al), relaxed at no pressure.
 
 5 ps at 300 K under 2000 atm collapse the pore. The force field needs two cells along the short
-vector c: their mean is the 76-atom cell, which is relaxed as two exact copies. Atoms stay in the
-image that they have in framework.data, or its bonds would join other images.
+vector c. Their mean is the 76-atom cell, which is relaxed as two exact copies. Atoms stay in the
+images of framework.data, because its bonds would join other images otherwise.
 
     python make_phases.py
 """
@@ -33,7 +33,7 @@ unfix relax
 
 
 def in_lammps(atoms: Atoms, commands: str) -> Atoms:
-    """The structure after LAMMPS commands with the force field, not wrapped."""
+    """The structure after LAMMPS commands with the force field; atoms are not wrapped."""
     with tempfile.TemporaryDirectory() as scratch:
         data = Path(scratch) / "framework.data"
         data.write_text(data_file(atoms))

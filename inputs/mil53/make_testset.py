@@ -1,8 +1,9 @@
 """Makes testset.extxyz: labelled frames over both phases and the path between them, at 300 K.
 
-Dynamics of the reference, two cells along c, with a harmonic restraint of the volume that goes from
-the smallest to the largest. The cells are kept exact copies of each other, so that one of them is a
-frame of 76 atoms at 300 K. From the closed pore on, not wrapped; 10 minutes on one core.
+The dynamics of the reference runs in two cells along c, from the closed pore on, with a harmonic
+restraint of the volume that goes from the smallest to the largest value. The cells are kept exact
+copies of each other, so that one of them is a frame of 76 atoms at 300 K. Atoms are not wrapped. It
+takes 10 minutes on one core.
 
     python make_testset.py
 """
@@ -54,7 +55,7 @@ def cell_of(instance: Any) -> NDArray[np.float64]:
 
 
 def copy_first_cell(instance: Any) -> None:
-    """Give the second cell the positions and velocities of the first: they part in chaos."""
+    """Copy positions and velocities of the first cell to the second: rounding drives them apart."""
     cell, x, v = cell_of(instance), gathered(instance, "x"), gathered(instance, "v")
     n = len(x) // 2
     apart = (x[n:] - x[:n]) @ np.linalg.inv(cell) - [0.0, 0.0, 0.5]
@@ -65,7 +66,7 @@ def copy_first_cell(instance: Any) -> None:
 
 
 def frame_of(instance: Any, numbers: NDArray[np.int64]) -> Atoms:
-    """The first cell, rounded as it will be written, so that its label is that of the file."""
+    """The first cell, rounded as in the file, so that its label is that of the rounded one."""
     n = len(numbers)
     positions = gathered(instance, "c_x")[:n] - instance.extract_box()[0]
     cell = cell_of(instance) * [[1], [1], [0.5]]
@@ -108,7 +109,7 @@ def labelled(frames: list[Atoms]) -> list[Atoms]:
 
 
 def write(path: Path, frames: list[Atoms]) -> None:
-    """As extxyz, without the blanks and the zeros behind the fifth decimal."""
+    """Write extxyz without repeated blanks and without zeros behind the fifth decimal."""
     ase.io.write(path, frames, format="extxyz")
     path.write_text(re.sub(" +", " ", re.sub(r"000(?=\s)", "", path.read_text())))
 

@@ -16,9 +16,12 @@ from pyubias.cli.label import label
 from pyubias.cli.options import Json, Output, check_folder
 from pyubias.cli.train import train
 from pyubias.config import CampaignConfig, load_campaign
+from pyubias.config.markdown import settings_page
 from pyubias.errors import UserError
 
 __all__ = ["app", "main"]
+
+SETTINGS_PAGE = ("Settings of a campaign file", "pyubias schema --markdown")
 
 app = typer.Typer(
     help="Training data for machine-learned potentials from uncertainty-biased dynamics.",
@@ -122,8 +125,13 @@ app.command()(doctor)
 
 
 @app.command()
-def schema() -> None:
+def schema(
+    markdown: Annotated[bool, typer.Option("--markdown", help="a page to read instead")] = False,
+) -> None:
     """Print the JSON schema of campaign files, for editors."""
+    if markdown:
+        print(settings_page(CampaignConfig, *SETTINGS_PAGE), end="")
+        return
     print(json.dumps(CampaignConfig.model_json_schema(), indent=1, ensure_ascii=False))
 
 

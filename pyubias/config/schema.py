@@ -32,51 +32,76 @@ Scalar = int | float | str
 class ModelConfig(Section):
     """Sizes of the Gaussian-moment neural network."""
 
-    cutoff: PositiveFloat = Field(5.0, description="r_c, Å")
-    n_radial: PositiveInt = Field(5, description="N_r, radial functions per pair of elements")
-    n_basis: PositiveInt = Field(12, description="N_b, Gaussians that they are made of")
-    hidden: list[PositiveInt] = Field([64, 64], min_length=1, description="hidden layer widths")
+    cutoff: PositiveFloat = Field(5.0, description="r_c: atoms closer than this are neighbors, Å")
+    n_radial: PositiveInt = Field(5, description="N_r: radial functions of each pair of elements")
+    n_basis: PositiveInt = Field(12, description="N_b: Gaussians that a radial function is made of")
+    hidden: list[PositiveInt] = Field(
+        [64, 64], min_length=1, description="widths of the hidden layers"
+    )
 
 
 class TrainingConfig(Section):
     """Loss, optimiser and schedule. The learning rates fall linearly to zero."""
 
-    epochs: PositiveInt = 400
+    epochs: PositiveInt = Field(
+        400, description="passes over the training set, of which `max_steps` may allow fewer"
+    )
     max_steps: PositiveInt = Field(
-        8000, description="optimiser steps; large sets take fewer epochs"
+        8000, description="limit of the optimiser steps of a training, in whole epochs"
     )
     final_factor: Annotated[float, Field(ge=1.0)] = Field(
-        4.0, description="of max_steps in the last training of a campaign, at its label budget"
+        4.0,
+        description="factor on `max_steps` in the last training of a campaign, at its label budget",
     )
-    batch_size: PositiveInt = 4
-    energy_weight: NonNegativeFloat = Field(1.0, description="of Σ ΔE², eV⁻²")
+    batch_size: PositiveInt = Field(4, description="structures of one optimiser step")
+    energy_weight: NonNegativeFloat = Field(
+        1.0, description="weight of Σ ΔE² in the loss at the start of the training, eV⁻²"
+    )
     energy_ramp: PositiveFloat = Field(
-        30.0, description="factor by which the energy weight grows, geometrically, over the epochs"
+        30.0,
+        description="factor by which the energy weight grows, geometrically, over the training",
     )
-    forces_weight: NonNegativeFloat = Field(4.0, description="of Σ |ΔF|², Å²/eV²")
-    stress_weight: NonNegativeFloat = Field(0.01, description="of Σ |V Δσ|², eV⁻²")
-    weights_rate: PositiveFloat = Field(0.03, description="learning rate of weights and biases")
-    embedding_rate: PositiveFloat = Field(0.02, description="learning rate of β")
-    scale_rate: PositiveFloat = Field(0.05, description="learning rate of σ_Z")
-    shift_rate: PositiveFloat = Field(0.001, description="learning rate of μ_Z")
-    validation: Fraction = Field(0.1, description="fraction of frames that picks the checkpoint")
-    calibration: Fraction = Field(0.1, description="fraction of frames that calibrates, only that")
+    forces_weight: NonNegativeFloat = Field(
+        4.0, description="weight of Σ |ΔF|² in the loss, Å²/eV²"
+    )
+    stress_weight: NonNegativeFloat = Field(
+        0.01, description="weight of Σ |V Δσ|² in the loss, eV⁻²; for periodic structures"
+    )
+    weights_rate: PositiveFloat = Field(
+        0.03, description="first learning rate of weights and biases"
+    )
+    embedding_rate: PositiveFloat = Field(
+        0.02, description="first learning rate of the coefficients β of the radial functions"
+    )
+    scale_rate: PositiveFloat = Field(
+        0.05, description="first learning rate of the scale σ_Z of each element"
+    )
+    shift_rate: PositiveFloat = Field(
+        0.001, description="first learning rate of the shift μ_Z of each element"
+    )
+    validation: Fraction = Field(
+        0.1, description="fraction of the labels that picks the checkpoint"
+    )
+    calibration: Fraction = Field(
+        0.1,
+        description="fraction of the labels that calibrates the uncertainty and does nothing else",
+    )
     checkpoint: Literal["arithmetic", "geometric"] = Field(
         "arithmetic",
         description="mean of validation errors whose lowest value picks the checkpoint; in the "
         "geometric one, structures with small errors count as much as those with large ones",
     )
-    validate_every: PositiveInt = Field(5, description="epochs between looks at the validation set")
+    validate_every: PositiveInt = Field(5, description="epochs between two validations")
     patience: PositiveInt | None = Field(
         None,
         description="stop after this many epochs without a better checkpoint; null never stops",
     )
-    seed: int = 0
-    threads: PositiveInt = 1
+    seed: int = Field(0, description="random seed, to which a campaign adds its own")
+    threads: PositiveInt = Field(1, description="threads of PyTorch during the training")
     ranks: PositiveInt = Field(
         1, description="MPI ranks that share each batch; results depend on it in rounding"
     )
-    device: str = "cpu"
+    device: str = Field("cpu", description="PyTorch device of the training, such as cuda")
 
     @model_validator(mode="after")
     def _leave_frames_to_train_on(self) -> "TrainingConfig":
@@ -88,15 +113,24 @@ class TrainingConfig(Section):
 class UncertaintyConfig(Section):
     """Kind of uncertainty, its features, and its calibration."""
 
-    kind: Literal["posterior", "distance", "ensemble"] = "posterior"
-    features: Literal["sketched", "last_layer"] = "sketched"
-    projections: PositiveInt = Field(
-        128, multiple_of=8, description="p of the sketched features, a multiple of 8"
+    kind: Literal["posterior", "distance", "ensemble"] = Field(
+        "posterior",
+        description="`posterior` is the standard deviation of a Bayesian linear model of the "
+        "features, `distance` that to the nearest training features, `ensemble` the standard "
+        "deviation of several potentials",
     )
-    members: Annotated[int, Field(ge=2)] = Field(3, description="potentials in an ensemble")
+    features: Literal["sketched", "last_layer"] = Field(
+        "sketched",
+        description="gradients of the energy by all parameters in random projections, or by those "
+        "of the last layer; not of an ensemble",
+    )
+    projections: PositiveInt = Field(
+        128, multiple_of=8, description="p: number of the sketched features"
+    )
+    members: Annotated[int, Field(ge=2)] = Field(3, description="potentials of an ensemble")
     regularisation: PositiveFloat = Field(0.01, description="λ of the posterior")
     alpha: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
-        0.05, description="calibrated u covers 1 - alpha of the residuals"
+        0.05, description="the calibrated uncertainties cover 1 - alpha of the residuals"
     )
 
     @property
@@ -108,23 +142,27 @@ class UncertaintyConfig(Section):
 class StartConfig(Section):
     """Structures that the campaign begins with."""
 
-    structures: Path = Field(description="file with one or more structures")
+    structures: Path = Field(description="file with one structure or more, in a format of ASE")
     count: PositiveInt = Field(16, description="perturbed copies that are labelled first")
-    perturb: NonNegativeFloat = Field(0.02, description="largest displacement of a coordinate, Å")
+    perturb: NonNegativeFloat = Field(
+        0.02, description="largest displacement of a coordinate of a copy, Å"
+    )
     strain: NonNegativeFloat = Field(
-        0.0, lt=1.0, description="largest component of a random strain of periodic structures"
+        0.0, lt=1.0, description="largest component of the random strain of a periodic copy"
     )
     candidates: Path | None = Field(
         None,
-        description="file with structures of further molecules, perturbed like the others and "
-        "labelled when selected",
+        description="file with structures of further molecules, which are perturbed like the "
+        "others and labelled when selected",
     )
 
 
-MAX_FORCE = Field(100.0, description="labels with larger |F_i| fail, eV/Å")
+MAX_FORCE = Field(100.0, description="a label with a larger force |F_i| fails, eV/Å")
 Supercell = tuple[PositiveInt, PositiveInt, PositiveInt]
 SUPERCELL = Field(
-    (1, 1, 1), description="copies of each frame that the method sees, for cells it finds too small"
+    (1, 1, 1),
+    description="copies of a frame along its three cell vectors that the method gets, if it needs "
+    "larger cells",
 )
 
 
@@ -134,20 +172,23 @@ class LammpsReference(Section):
     The script gets its own folder as the variable `here`, and everything under `variables`.
     """
 
-    kind: Literal["lammps"]
-    input: Path
-    variables: dict[str, Scalar] = Field({})
+    kind: Literal["lammps"] = Field(description="a force field in LAMMPS")
+    input: Path = Field(description="input script, which ends in `run 0`")
+    variables: dict[str, Scalar] = Field({}, description="values of variables of the script")
     max_force: PositiveFloat = MAX_FORCE
     supercell: Supercell = SUPERCELL
 
 
 class AseReference(Section):
-    """Any ASE calculator, by import path and arguments, or from a file of one's own."""
+    """Any ASE calculator, by its import path, or from a file of your own."""
 
-    kind: Literal["ase"]
-    calculator: str = Field(description="import path, such as tblite.ase.TBLite")
+    kind: Literal["ase"] = Field(description="a calculator of ASE")
+    calculator: str = Field(
+        description="import path of a class or a function, such as tblite.ase.TBLite; its name "
+        "where `file` is given"
+    )
     file: Path | None = Field(None, description="Python file that defines the calculator")
-    arguments: dict[str, Any] = Field({})
+    arguments: dict[str, Any] = Field({}, description="keyword arguments of the calculator")
     max_force: PositiveFloat = MAX_FORCE
     supercell: Supercell = SUPERCELL
 
@@ -161,19 +202,22 @@ class GuardConfig(Section):
     distance: float = Field(
         0.5,
         ge=0.01,
-        description="smallest distance of two atoms over the sum of their covalent radii",
+        description="smallest distance of two atoms, divided by the sum of their covalent radii",
     )
     volume_ratio: Annotated[float, Field(gt=1.0)] = Field(
-        3.0, description="largest factor between the volumes of start and frame"
+        3.0, description="largest ratio of the volumes of frame and start, or of start and frame"
     )
 
 
 class MetadynamicsConfig(Section):
-    """Gaussians of the cell volume that drive a walker: the conventional bias, to compare with."""
+    """Metadynamics on the cell volume: the conventional bias, to compare with.
 
-    height: PositiveFloat = Field(description="of one Gaussian, eV")
-    width: PositiveFloat = Field(description="its standard deviation, Å³")
-    stride: PositiveInt = Field(description="MD steps between two of them")
+    `tau` and `tau_stress` must be 0.
+    """
+
+    height: PositiveFloat = Field(description="height of a Gaussian, eV")
+    width: PositiveFloat = Field(description="standard deviation of a Gaussian, Å³")
+    stride: PositiveInt = Field(description="MD steps between two Gaussians")
 
 
 def _largest(value: object) -> float:
@@ -190,23 +234,39 @@ class ExplorationConfig(Section):
     under `variables`; a list there is cycled over the walkers.
     """
 
-    input: Path
-    walkers: PositiveInt = 8
-    ranks_per_walker: PositiveInt = 1
-    steps: PositiveInt = Field(20000, description="at most, per walker and iteration")
-    every: PositiveInt = Field(10, description="steps between two frames that are written")
-    tau: NonNegativeFloat = Field(0.25, description="strength of the bias forces; 0 is no bias")
+    input: Path = Field(description="LAMMPS input script of one walker")
+    walkers: PositiveInt = Field(8, description="runs of the script in each iteration")
+    ranks_per_walker: PositiveInt = Field(
+        1, description="MPI ranks that share one walker, for large systems"
+    )
+    steps: PositiveInt = Field(
+        20000, description="MD steps after which a walker ends, unless the threshold stops it"
+    )
+    every: PositiveInt = Field(10, description="MD steps between two frames that are written")
+    tau: NonNegativeFloat = Field(
+        0.25,
+        description="τ, strength of the bias forces: the ratio of their root mean square to that "
+        "of the physical forces; 0 is no bias",
+    )
     tau_stress: NonNegativeFloat = Field(
-        0.0, description="strength of the bias stress, of walkers in a cell that may change"
+        0.0,
+        description="τ_σ, strength of the bias stress, a ratio as well, of walkers whose cell may "
+        "change; 0 is no bias",
     )
-    threshold: PositiveFloat = Field(1.5, description="atomic uncertainty that stops, eV/Å")
+    threshold: PositiveFloat = Field(
+        1.5, description="a walker stops when the uncertainty of an atom is larger, eV/Å"
+    )
     dtype: Literal["float32", "float64"] = Field(
-        "float32", description="arithmetic inside the models; float64 is half as fast"
+        "float32", description="arithmetic inside the exported models; float64 is half as fast"
     )
-    variables: dict[str, Scalar | list[Scalar]] = Field({})
+    variables: dict[str, Scalar | list[Scalar]] = Field(
+        {},
+        description="values of further variables of the script; walker k gets element k of a "
+        "list, which begins again at its end",
+    )
     guard: GuardConfig = GuardConfig()
     metadynamics: MetadynamicsConfig | None = Field(
-        None, description="Gaussians of the volume in place of a bias by uncertainty"
+        None, description="metadynamics on the volume in place of a bias by uncertainty"
     )
 
     @model_validator(mode="before")
@@ -249,13 +309,22 @@ class ExplorationConfig(Section):
 
 
 class SelectionConfig(Section):
-    method: Literal["random", "max_diag", "max_det", "max_dist", "lcmd"] = "max_det"
-    batch_size: PositiveInt = Field(8, description="labels per iteration")
-    max_pool: PositiveInt = Field(4000, description="frames compared, evenly spread over walkers")
+    """Which frames of the walkers are labelled."""
+
+    method: Literal["random", "max_diag", "max_det", "max_dist", "lcmd"] = Field(
+        "max_det",
+        description="`max_diag` takes the largest posterior variances, `max_det` the largest given "
+        "the picks before it, `max_dist` the frames farthest from all labels and picks, `lcmd` the "
+        "farthest of the largest cluster",
+    )
+    batch_size: PositiveInt = Field(8, description="frames that an iteration labels")
+    max_pool: PositiveInt = Field(
+        4000, description="frames that are compared, evenly spread over the walkers"
+    )
     balance: Annotated[float, Field(ge=0.0, le=1.0)] | None = Field(
         None,
         description="weight of new molecules against new geometries of known ones, from 0 "
-        "(geometries only) to 1 (molecules only); null does not tell them apart",
+        "(geometries only) to 1 (molecules only); null treats both alike",
     )
     per_molecule: PositiveInt | None = Field(
         None, description="largest number of labels of one molecule per iteration"
@@ -271,20 +340,31 @@ class SelectionConfig(Section):
 class StopConfig(Section):
     """The campaign ends when the first of these is reached."""
 
-    labels: PositiveInt = Field(512, description="labels in all, start included")
-    forces_rmse: NonNegativeFloat = Field(0.0, description="target on the test set, eV/Å")
-    hours: PositiveFloat | None = Field(None, description="wall clock of one invocation")
+    labels: PositiveInt = Field(512, description="budget of labels, start included")
+    forces_rmse: NonNegativeFloat = Field(
+        0.0, description="force error on the test set that is good enough, eV/Å; 0 is none"
+    )
+    hours: PositiveFloat | None = Field(
+        None, description="time after which the command ends, to be run again, h; null is no limit"
+    )
 
 
 class CollectiveVariable(Section):
-    """One coordinate of the space whose coverage is reported. Atoms are counted from 1."""
+    """One coordinate of the space whose coverage is reported.
 
-    name: str
-    dihedral: list[PositiveInt] | None = Field(None, min_length=4, max_length=4)
-    distance: list[PositiveInt] | None = Field(None, min_length=2, max_length=2)
-    volume: bool = False
+    It has one of `dihedral`, `distance` and `volume`. Atoms are counted from 1.
+    """
+
+    name: str = Field(description="its name in tables and pictures")
+    dihedral: list[PositiveInt] | None = Field(
+        None, min_length=4, max_length=4, description="the dihedral angle of four atoms"
+    )
+    distance: list[PositiveInt] | None = Field(
+        None, min_length=2, max_length=2, description="the distance of two atoms"
+    )
+    volume: bool = Field(False, description="the volume of the cell")
     range: tuple[float, float] | None = Field(
-        None, description="degrees, Å or Å³; a dihedral has [-180, 180]"
+        None, description="lowest and highest value, in degrees, Å or Å³; [-180, 180] of a dihedral"
     )
 
     @model_validator(mode="after")
@@ -301,18 +381,31 @@ class CollectiveVariable(Section):
 
 
 class EvaluationConfig(Section):
-    test: Path | None = Field(None, description="labelled structures that are never trained on")
-    collective_variables: list[CollectiveVariable] = Field([])
+    """What an iteration reports, beside its labels and times."""
+
+    test: Path | None = Field(
+        None, description="file with labelled structures, which are never trained on"
+    )
+    collective_variables: list[CollectiveVariable] = Field(
+        [], description="coordinates of the space whose coverage is reported"
+    )
 
 
 class CampaignConfig(Section):
-    """One campaign: everything that `pyubias run FILE.yaml` needs to know."""
+    """One campaign: everything that `pyubias run FILE.yaml` needs.
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
-    seed: int = 0
-    elements: list[str] | None = Field(None, description="type order; default: alphabetical")
+    `pyubias train --config FILE.yaml` reads the sections model, training and uncertainty.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = Field(
+        description="name of the run folder: letters, digits, dots, hyphens and underscores"
+    )
+    seed: int = Field(0, description="random seed of the campaign")
+    elements: list[str] | None = Field(
+        None, description="chemical symbols in the order of atom types; null is alphabetical"
+    )
     start: StartConfig
-    reference: Reference
+    reference: Reference = Field(description="The method that labels structures.")
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
     uncertainty: UncertaintyConfig = UncertaintyConfig()
@@ -322,7 +415,7 @@ class CampaignConfig(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     control: dict[str, Any] | None = Field(
         None,
-        description="settings of a second arm that is run beside the first, as differences",
+        description="settings in which a second arm differs, which runs beside the first",
     )
 
     @property

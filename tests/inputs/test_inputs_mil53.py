@@ -74,12 +74,12 @@ def test_the_data_file_does_not_depend_on_the_order_of_the_neighbor_list(builder
 @pytest.mark.parametrize("phase", ["lp", "cp"])
 def test_every_term_of_the_table_is_found_as_often_as_it_says(builder, phase):
     atoms = ase.io.read(INPUTS / f"{phase}.xyz") * SUPERCELL
-    neighbours = builder.neighbours_of(atoms)
-    types = builder.types_of(atoms, neighbours)
+    neighbors = builder.neighbors_of(atoms)
+    types = builder.types_of(atoms, neighbors)
     field = builder.read_forcefield()
     found = {("atom", (kind,)): types.count(kind) for kind in types}
     for section in builder.SECTIONS:
-        for k, _ in builder.terms_of(section, field[section], types, neighbours):
+        for k, _ in builder.terms_of(section, field[section], types, neighbors):
             parameters = field[section][k]
             key = (section, canonical(section, parameters.pattern), parameters.style)
             found[key] = found.get(key, 0) + 1
@@ -102,7 +102,7 @@ def canonical(section: str, pattern: tuple[str, ...]) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("supercell", [(1, 1, 1), (2, 1, 1), (1, 2, 1)])
 def test_one_cell_along_c_is_refused(builder, supercell):
-    with pytest.raises(SystemExit, match=r"near neighbour of two images .* two cells along c"):
+    with pytest.raises(SystemExit, match=r"near neighbor of two images .* two cells along c"):
         builder.data_file(builder.large_pore() * supercell)
 
 
