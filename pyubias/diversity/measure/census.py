@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from ase import Atoms
-from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from pyubias.molecules.geometry import shape, torsion_angles
 from pyubias.molecules.identity import Molecule, StructureError, in_order
+from pyubias.molecules.neighbors import find_neighbors
 
 __all__ = ["Census", "Group", "take_census"]
 
@@ -208,11 +208,12 @@ def _contradictions(group: Group) -> list[tuple[int, str]]:
 
 
 def _geometry_problems(atoms: Atoms) -> list[str]:
-    i, j, distance = neighbor_list("ijd", atoms, CLOSE)
-    if len(distance) == 0:
+    near = find_neighbors(atoms, CLOSE)
+    if len(near.distances) == 0:
         return []
-    k = int(distance.argmin())
-    return [f"atoms {i[k] + 1} and {j[k] + 1} are {distance[k]:.2f} Å apart"]
+    k = int(near.distances.argmin())
+    i, j = near.first[k] + 1, near.second[k] + 1
+    return [f"atoms {i} and {j} are {near.distances[k]:.2f} Å apart"]
 
 
 def _label_problems(atoms: Atoms) -> list[str]:
