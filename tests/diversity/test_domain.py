@@ -9,13 +9,11 @@ from campaigns import shared_commands
 from pyubias.diversity.domain.error_bars import (
     fit_factors,
     held_out,
-    smallest_calibration,
     state_promises,
 )
 from pyubias.diversity.domain.novelty import novelty
 from pyubias.diversity.measure.census import take_census
 from pyubias.errors import UserError
-from pyubias.training.conformal import attainable_coverage
 
 
 def rattled(name: str, seed: int, size: float = 0.03):
@@ -90,13 +88,6 @@ def test_groups_say_what_they_can_promise():
         "0.950: it takes 19"
     )
     assert unseen == "19 calibration structures of unseen molecules: attainable coverage 0.950"
-
-
-@pytest.mark.parametrize("alpha", [0.5, 0.3, 0.1, 0.05, 0.011])
-def test_the_smallest_calibration_promises_what_one_less_does_not(alpha):
-    n = smallest_calibration(alpha)
-    assert attainable_coverage(n, alpha) >= 1.0 - alpha - 1e-9
-    assert attainable_coverage(n - 1, alpha) < 1.0 - alpha
 
 
 def test_the_command_says_what_the_factors_promise(tmp_path, model_files, ala2_frames):

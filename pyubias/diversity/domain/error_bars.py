@@ -5,7 +5,6 @@ the conformal factors of seen and of unseen molecules are kept apart (Mondrian c
 prediction: Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World (2005), section 4.5).
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,12 @@ from pyubias.diversity.measure.census import take_census
 from pyubias.errors import UserError
 from pyubias.model.prediction import Model
 from pyubias.molecules.identity import StructureError, molecule_of
-from pyubias.training.conformal import attainable_coverage, conformal_factor, coverage
+from pyubias.training.conformal import (
+    attainable_coverage,
+    conformal_factor,
+    coverage,
+    shortfall,
+)
 
 __all__ = [
     "GroupFactors",
@@ -28,8 +32,6 @@ __all__ = [
     "held_out",
     "judge",
     "judgement_rows",
-    "shortfall",
-    "smallest_calibration",
     "state_promises",
 ]
 
@@ -112,22 +114,6 @@ def held_out(calibration: Sequence[Atoms], training: Sequence[Atoms]) -> list[At
             "held out with split=calibration"
         )
     return chosen
-
-
-def shortfall(group: str, n: int, alpha: float) -> str | None:
-    """One line where n structures cannot calibrate a group to cover 1 - alpha, else None."""
-    promised = attainable_coverage(n, alpha)
-    if promised >= 1.0 - alpha - 1e-9:
-        return None
-    return (
-        f"{n} calibration structures of {group} molecules promise a coverage of {promised:.3f} at "
-        f"most, wanted {1.0 - alpha:.3f}: it takes {smallest_calibration(alpha)}"
-    )
-
-
-def smallest_calibration(alpha: float) -> int:
-    """Structures that a conformal factor wants to promise a coverage of 1 - alpha: 1/alpha - 1."""
-    return math.ceil(round(1.0 / alpha, 9)) - 1
 
 
 Array = NDArray[np.float64]

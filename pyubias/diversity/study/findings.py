@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from pyubias.diversity.domain.error_bars import shortfall
 from pyubias.diversity.measure.measures import VarianceSplit
 from pyubias.diversity.study.allocation import (
     Observation,
@@ -19,7 +18,7 @@ from pyubias.diversity.study.config import StudyConfig
 from pyubias.diversity.study.intervals import Interval, geometric, interval, ratio
 from pyubias.diversity.study.plan import TESTS
 from pyubias.diversity.study.scores import METRICS
-from pyubias.training.conformal import attainable_coverage
+from pyubias.training.conformal import attainable_coverage, shortfall
 
 __all__ = ["draw_findings"]
 

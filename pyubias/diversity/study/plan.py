@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyubias.config.yaml_settings import ConfigError
-from pyubias.diversity.domain.error_bars import smallest_calibration
 from pyubias.diversity.study.config import ArmsConfig, GeneralisationConfig, StudyConfig
 from pyubias.molecules.identity import Molecule
+from pyubias.training.conformal import smallest_calibration
 
 __all__ = [
     "KINDS",
