@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 
-from pyubias.diversity.measure.measures import variance_components
 from pyubias.diversity.study.allocation import (
     LearningCurve,
     Observation,
@@ -139,27 +138,6 @@ def test_two_stage_sampling_has_its_textbook_value():
     assert two_stage_conformers(1.0, 4.0, 9.0, 1.0) == pytest.approx(6.0)
     assert two_stage_conformers(1.0, 4.0, 0.0, 1.0) == 1.0
     assert two_stage_conformers(0.0, 4.0, 1.0, 1.0) == math.inf
-
-
-def test_components_of_variance_are_found_again_whatever_the_sizes():
-    generator = np.random.default_rng(3)
-    molecules = np.repeat(np.arange(3000), generator.integers(1, 5, 3000))
-    means = 2.0 * generator.normal(size=3000)
-    found = variance_components(
-        means[molecules] + 3.0 * generator.normal(size=len(molecules)), molecules
-    )
-    assert found.between == pytest.approx(4.0, rel=0.1)
-    assert found.within == pytest.approx(9.0, rel=0.1)
-    assert found.total == pytest.approx(13.0, rel=0.1)
-
-
-def test_components_of_variance_by_hand():
-    # sums of squares 4 within (2 degrees of freedom) and 36 between (1), two of each
-    found = variance_components(np.array([1.0, 3.0, 7.0, 9.0]), ["a", "a", "b", "b"])
-    assert (found.within, found.between) == pytest.approx((2.0, 17.0))
-    assert variance_components(np.array([1.0, 2.0]), ["a", "a"]).between == 0.0
-    # means that scatter less than their members do
-    assert variance_components(np.array([0.0, 4.0, 1.0, 3.0]), ["a", "a", "b", "b"]).between == 0.0
 
 
 def test_what_cannot_be_answered_is_refused():

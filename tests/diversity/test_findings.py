@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pyubias.diversity.measure.measures import VarianceSplit
+from pyubias.diversity.measure.variance import VarianceSplit
 from pyubias.diversity.study import findings as findings_module
 from pyubias.diversity.study.config import (
     ArmsConfig,

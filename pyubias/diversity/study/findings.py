@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pyubias.diversity.measure.measures import VarianceSplit
+from pyubias.diversity.measure.variance import VarianceSplit
 from pyubias.diversity.study.allocation import (
     Observation,
     check_on_other_half,

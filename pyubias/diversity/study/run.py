@@ -13,7 +13,7 @@ from ase import Atoms
 
 from pyubias.campaign.kept_settings import keep_settings
 from pyubias.campaign.label_store import LabelStore
-from pyubias.diversity.measure.measures import (
+from pyubias.diversity.measure.variance import (
     VarianceSplit,
     variance_components,
     without_composition,
