@@ -1,11 +1,14 @@
-"""`pyubias diversity report` on the command line."""
+"""`pyubias diversity report` and `pyubias diversity domain` on the command line."""
 
 import json
 from pathlib import Path
 
 import ase.io
+from ase import Atoms
 from campaigns import shared_commands
 from small_molecules import four_molecules
+
+from pyubias.molecules.conformers import embed
 
 
 def test_report_writes_a_page_and_numbers(tmp_path: Path) -> None:
@@ -39,3 +42,30 @@ def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
     command = shared_commands().run(tmp_path, "diversity", "report", "a.xyz", "sub/a.xyz")
     assert command.status == 2
     assert "two files are called 'a'" in command.output
+
+
+def test_domain_prints_a_table(
+    tmp_path: Path, model_files: dict[str, Path], ala2_frames: list[Atoms]
+) -> None:
+    ase.io.write(tmp_path / "train.xyz", ala2_frames[:12], format="extxyz")
+    ase.io.write(tmp_path / "new.xyz", [*ala2_frames[12:], *embed("CC(=O)NC", 2)], format="extxyz")
+    command = shared_commands().run(
+        tmp_path, "diversity", "domain", model_files["posterior"], "train.xyz", "new.xyz"
+    )
+    assert command.status == 0, command.output
+    assert "unseen" in command.output
+
+
+def test_domain_prints_the_attainable_coverage(
+    tmp_path: Path, model_files: dict[str, Path], ala2_frames: list[Atoms]
+) -> None:
+    for name, frames in (("train", ala2_frames[:12]), ("others", ala2_frames[12:])):
+        ase.io.write(tmp_path / f"{name}.extxyz", frames)
+    command = ("diversity", "domain", model_files["posterior"], "train.extxyz", "others.extxyz")
+    done = shared_commands().run(tmp_path, *command, "--calibration", "others.extxyz")
+    assert done.status == 0, done.output
+    assert "8 calibration structures of seen molecules promise a coverage of 0.8" in done.output
+    assert "0 calibration structures of unseen molecules promise a coverage of 0.0" in done.output
+    done = shared_commands().run(tmp_path, *command, "--calibration", "train.extxyz")
+    assert done.status == 2
+    assert "got 12 of 12 that are in the training set" in done.output

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from pyubias.diversity.domain.error_bars import GroupFactors, fit_factors
+from pyubias.diversity.domain.group_factors import GroupFactors, fit_factors
 from pyubias.diversity.study.config import StudyConfig
 from pyubias.diversity.study.plan import Arm, Frame, Roles, order_of, test_sets, training_set
 from pyubias.diversity.study.scores import Outcomes, score
