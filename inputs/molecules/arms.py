@@ -1,4 +1,4 @@
-"""Compare ways of selection at one budget: write a campaign for each, and a table of their results.
+"""Compare ways of selection at one budget: write a campaign for each, and a table of the errors.
 
 python arms.py write             # ARM-SEED.yaml, for `pyubias run`
 python arms.py table ../../runs  # errors of the final models
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from ase import Atoms
 
 from pyubias.analysis.residuals import evaluate
 from pyubias.campaign.label_store import LabelStore
@@ -27,6 +28,7 @@ TESTS = ("molecules", "conformers")
 
 
 def write(folder: Path = HERE) -> None:
+    """Write a campaign file for each arm and seed."""
     settings = yaml.safe_load((HERE / "campaign.yaml").read_text())
     for arm, changes in ARMS.items():
         for seed in SEEDS:
@@ -41,7 +43,7 @@ def write(folder: Path = HERE) -> None:
 
 
 def table(runs: Path) -> None:
-    """Energies in meV/atom, forces in meV/Å; seeds side by side."""
+    """Print energy errors in meV/atom and force errors in meV/Å, with the seeds side by side."""
     frames, _ = read_frames(HERE / "test.extxyz")
     print("| arm | molecules |", " | ".join(f"F, {t} | E, {t}" for t in TESTS), "|")
     print("|---|---|" + "---|" * 2 * len(TESTS))
@@ -52,7 +54,7 @@ def table(runs: Path) -> None:
         )
 
 
-def _row(folder: Path, frames: list) -> list[str]:
+def _row(folder: Path, frames: list[Atoms]) -> list[str]:
     labelled = [f for f in LabelStore(folder / "labels.db").frames() if not f.failed]
     row = [str(len({f.molecule for f in labelled}))]
     model = Model(folder / "model.pt")

@@ -3,8 +3,8 @@
     python make_candidates.py
     pyubias label test.xyz campaign.yaml --output test.extxyz
 
-Geometries are conformers by distance geometry (ETKDG), relaxed with MMFF94. Those of the test set
-then run through 100 fs of dynamics at 500 K with GFN2-xTB.
+Geometries are conformers from distance geometry (ETKDG), relaxed with MMFF94. Those of the test set
+are then moved by 100 fs of dynamics at 500 K with GFN2-xTB.
 """
 
 from pathlib import Path
@@ -35,7 +35,7 @@ TEMPERATURE, STEPS = 500.0, 200
 
 
 def conformers(smiles: str, n: int, seed: int) -> list[Atoms]:
-    """Up to n relaxed geometries that differ."""
+    """Up to n relaxed geometries, which differ by 0.3 Å or more when they are embedded."""
     molecule = Chem.AddHs(Chem.MolFromSmiles(smiles))
     parameters = rdDistGeom.ETKDGv3()
     parameters.randomSeed = seed
@@ -47,7 +47,7 @@ def conformers(smiles: str, n: int, seed: int) -> list[Atoms]:
 
 
 def heat(atoms: Atoms, generator: np.random.Generator) -> Atoms:
-    """What becomes of a geometry in 100 fs at 500 K."""
+    """The geometry after 100 fs of dynamics at 500 K."""
     moving = atoms.copy()
     moving.calc = TBLite(method="GFN2-xTB", verbosity=0)
     MaxwellBoltzmannDistribution(moving, temperature_K=TEMPERATURE, rng=generator)
@@ -62,7 +62,8 @@ def heat(atoms: Atoms, generator: np.random.Generator) -> Atoms:
 
 
 def test_frames(smiles: str, n: int, name: str, generator: np.random.Generator) -> list[Atoms]:
-    """n hot geometries, from conformers that are not those of the start or the candidates."""
+    """n hot geometries of a molecule, for the test of this name."""
+    # another seed than that of the start and the candidates, which may share the molecule
     cold = conformers(smiles, n, seed=2)
     frames = [heat(cold[k % len(cold)], generator) for k in range(n)]
     for atoms in frames:

@@ -2,8 +2,8 @@
 
     python make_molecules.py
 
-Cores are rings and chains with one or two places ({a}, {b}), which take every pair of
-substituents; of what is chemically sound a fixed random part is kept. No data set is used.
+Cores are rings and chains with one or two places ({a}, {b}) for substituents. All combinations are
+made, unstable ones are removed, and a random sample with a fixed seed is kept. No data set is used.
 """
 
 import random
@@ -31,7 +31,7 @@ UNSTABLE = [
         "[O,N;X2,X3][O,N;X2,X3;!a]",  # peroxides, hydrazines
     )
 ]
-MOST_HEAVY, KEPT, SEED = 13, 480, 1
+MAX_HEAVY_ATOMS, SAMPLE_SIZE, SEED = 13, 480, 1
 
 
 def main() -> None:
@@ -45,16 +45,17 @@ def main() -> None:
                 molecule = Chem.MolFromSmiles(filled)
                 if molecule is not None and is_kept(molecule):
                     found.add(Chem.MolToSmiles(molecule))
-    kept = random.Random(SEED).sample(sorted(found), KEPT)
+    kept = random.Random(SEED).sample(sorted(found), SAMPLE_SIZE)
     kept.sort(key=lambda smiles: (len(smiles), smiles))
     output = Path(__file__).with_name("molecules.smi")
     output.write_text("# by make_molecules.py\n" + "".join(f"{line}\n" for line in kept))
-    print(f"{output}: {KEPT} of {len(found)} molecules")
+    print(f"{output}: {SAMPLE_SIZE} of {len(found)} molecules")
 
 
 def is_kept(molecule: Chem.Mol) -> bool:
+    """Whether a molecule is stable and of the right size."""
     unstable = any(molecule.HasSubstructMatch(pattern) for pattern in UNSTABLE)
-    return 2 <= molecule.GetNumHeavyAtoms() <= MOST_HEAVY and not unstable
+    return 2 <= molecule.GetNumHeavyAtoms() <= MAX_HEAVY_ATOMS and not unstable
 
 
 if __name__ == "__main__":

@@ -21,15 +21,19 @@ app = typer.Typer(
 
 @app.command()
 def report(
-    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="structures, a set each")],
+    data: Annotated[
+        list[Path], typer.Argument(metavar="DATA...", help="files of structures, one set each")
+    ],
     output: Output = Path("diversity.html"),
     json_file: Annotated[
         Path | None,
-        typer.Option("--json", help="numbers; default: beside the page", callback=check_folder),
+        typer.Option(
+            "--json", help="file of the numbers; default: beside the page", callback=check_folder
+        ),
     ] = None,
     key: Keys = None,
 ) -> None:
-    """Census, diversity on both levels, and overlap of one set or several, as a page and JSON."""
+    """Measure the diversity and the overlap of data sets, and write a page and JSON."""
     from pyubias.diversity.measure.report import diversity_page, summary_rows
     from pyubias.diversity.measure.sets import read_sets
     from pyubias.diversity.measure.summary import measure_diversity
@@ -47,13 +51,13 @@ def study(
     file: Annotated[Path, typer.Argument(help="study file")],
     runs: Annotated[Path, typer.Option(help="folder for run folders")] = Path("runs"),
 ) -> None:
-    """Trade molecules for conformers at a fixed budget, or go on with it; also under mpirun."""
+    """Run or resume a study that trades molecules for conformers; also under mpirun."""
     from pyubias.diversity.study.config import load_study
     from pyubias.parallel import Ranks
 
     ranks = Ranks()
     config = ranks.on_root(lambda: load_study(file))
-    # torch takes seconds to import: a mistake in the file is told before
+    # imported after the file is read, because torch takes seconds and mistakes should show at once
     from pyubias.diversity.study.run import run_study
 
     run_study(config, runs, ranks)
@@ -62,16 +66,17 @@ def study(
 @app.command()
 def domain(
     model: Annotated[Path, typer.Argument(help="model file")],
-    training: Annotated[Path, typer.Argument(help="what it was trained on")],
-    new: Annotated[Path, typer.Argument(help="structures to judge, labelled or not")],
+    training: Annotated[Path, typer.Argument(help="structures that it was trained on")],
+    new: Annotated[Path, typer.Argument(help="structures to assess, labelled or not")],
     calibration: Annotated[
         Path | None, typer.Option(help="labelled structures of seen and unseen molecules")
     ] = None,
     json_file: Json = None,
     key: Keys = None,
 ) -> None:
-    """How new structures are on both levels, and error bars apart for seen and unseen molecules."""
-    from pyubias.diversity.domain.error_bars import held_out, judge, judgement_rows, state_promises
+    """Compute the novelty of structures, and error bars for seen and for unseen molecules."""
+    from pyubias.diversity.domain.calibration_set import describe_calibration, held_out
+    from pyubias.diversity.domain.error_bars import assess, assessment_rows
     from pyubias.diversity.measure.sets import read_training
     from pyubias.model.prediction import Model
     from pyubias.training.reading import read_frames
@@ -80,10 +85,10 @@ def domain(
     frames, _ = read_frames(new, keys, need_energy=False)
     trained = read_training(training, keys)
     chosen = held_out(read_frames(calibration, keys)[0], trained) if calibration else None
-    result = judge(model, trained, frames, chosen)
-    print_table(f"{new} for {model}", judgement_rows(result))
+    result = assess(model, trained, frames, chosen)
+    print_table(f"{new} for {model}", assessment_rows(result))
     if chosen is not None:
-        for line in state_promises(chosen, trained, Model(model).metadata.alpha or 0.05):
+        for line in describe_calibration(chosen, trained, Model(model).metadata.alpha or 0.05):
             print(line)
     if json_file is not None:
         json_file.write_text(json.dumps(result, indent=1) + "\n")

@@ -1,1 +1,1 @@
-"""Molecules: which one a structure is, and geometries of one."""
+"""Molecules: the molecule that a structure is, and geometries of a molecule."""

@@ -1,4 +1,4 @@
-"""RDKit, imported where it is needed."""
+"""Access to RDKit, which is an optional dependency and imported on first use."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ __all__ = ["chemistry"]
 
 
 def chemistry() -> Any:
-    """RDKit's main module, with its log messages switched off.
+    """RDKit's module ``Chem``, with its log messages switched off.
 
     Raises:
-        UserError: it is not installed.
+        UserError: RDKit is not installed.
     """
     try:
         from rdkit import Chem, RDLogger

@@ -1,7 +1,7 @@
-"""Geometries of a molecule, from its SMILES: basins, normal modes, torsions, dynamics.
+"""Geometries of a molecule from its SMILES: basins, normal modes, torsion drives, dynamics.
 
-RDKit's force field (MMFF94, or UFF where that lacks parameters) proposes the geometries; what they
-are labelled with is another matter.
+The geometries come from RDKit's force field (MMFF94, or UFF for a molecule that MMFF94 lacks
+parameters for). Their labels come from another reference.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from ase import Atoms, units
 from ase.constraints import FixCom
 from ase.md.langevin import Langevin
 from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
 
 from pyubias.molecules.chemistry import chemistry
 from pyubias.molecules.force_field import ConformerError, ForceField
@@ -20,13 +21,13 @@ __all__ = ["SOURCES", "Conformers", "embed"]
 
 Array = NDArray[np.float64]
 
-HIGHEST_BARRIER = 1.0  # eV, that turning bonds may cost
+MAX_ENERGY_INCREASE = 1.0  # eV, by which driven torsions may raise the energy
 
-STIFFEST_SOFT_MODE = 0.5  # eV/Å², modes softer than this move as if they had it
+MIN_STIFFNESS = 0.5  # eV/Å², stiffness of all softer modes, which would be displaced too far
 
-MD_STEPS = 200  # of 0.5 fs between two frames
+MD_STEPS = 200  # steps of 0.5 fs between two frames
 
-TRIES = 20
+MAX_ATTEMPTS = 20  # draws of torsion angles without a clash
 
 
 def embed(smiles: str, n: int, seed: int = 0) -> list[Atoms]:
@@ -39,15 +40,15 @@ def embed(smiles: str, n: int, seed: int = 0) -> list[Atoms]:
 
 
 class Conformers:
-    """Makes geometries of one molecule; the same seed makes the same ones.
+    """Makes geometries of one molecule; the same seed makes the same geometries.
 
     Args:
-        smiles: of the molecule.
-        seed: of everything that is random.
-        starts: geometries that are embedded, relaxed, and begun from.
+        smiles: SMILES of the molecule.
+        seed: seed of all random numbers.
+        starts: number of geometries that are embedded and relaxed, from which all others are made.
 
     Raises:
-        ConformerError: RDKit cannot embed it, or has no force field for it.
+        ConformerError: RDKit cannot embed the molecule, or has no force field for it.
     """
 
     def __init__(self, smiles: str, seed: int = 0, starts: int = 12) -> None:
@@ -73,10 +74,11 @@ class Conformers:
         self.given = 0
 
     def basins(self, n: int) -> list[Atoms]:
-        """Relaxed geometries, lowest energy first, each given once; fewer if there are no more."""
+        """Up to n relaxed geometries, lowest energy first; a later call goes on with the next."""
         energies = [self.force_field.energy(x) for x in self.starts]
         kept: list[int] = []
         for k in np.argsort(energies, kind="stable"):
+            # equal energies are those of one basin, or of its mirror image
             if all(abs(energies[k] - energies[j]) > 1e-4 for j in kept):
                 kept.append(int(k))
         first, self.given = self.given, self.given + n
@@ -89,21 +91,23 @@ class Conformers:
             start = self.starts[k % len(self.starts)]
             inner = _inner_directions(start)
             stiffness, modes = np.linalg.eigh(inner.T @ self.force_field.hessian(start) @ inner)
-            softened = np.maximum(stiffness, STIFFEST_SOFT_MODE)
-            amplitudes = self.random.normal(size=len(softened)) * np.sqrt(
-                units.kB * temperature / softened
+            stiffness = np.maximum(stiffness, MIN_STIFFNESS)
+            amplitudes = self.random.normal(size=len(stiffness)) * np.sqrt(
+                units.kB * temperature / stiffness
             )
             frames.append(self._atoms(start + (inner @ modes @ amplitudes).reshape(-1, 3)))
         return frames
 
     def torsion_drives(self, n: int, temperature: float) -> list[Atoms]:
-        """Displaced as by `normal_modes`, then every rotatable bond at a random angle; tried again
-        where atoms clash, and left undriven if that does not help."""
+        """Geometries of `normal_modes` with every rotatable bond turned by a random angle.
+
+        Angles are drawn again if atoms clash; after `MAX_ATTEMPTS` draws the bonds are not turned.
+        """
         return [self._driven(atoms) for atoms in self.normal_modes(n, temperature)]
 
     def _driven(self, atoms: Atoms) -> Atoms:
-        highest = self.force_field.energy(atoms.positions) + HIGHEST_BARRIER
-        for _ in range(TRIES if self.torsions else 0):
+        highest = self.force_field.energy(atoms.positions) + MAX_ENERGY_INCREASE
+        for _ in range(MAX_ATTEMPTS if self.torsions else 0):
             turned = atoms.positions
             for torsion in self.torsions:
                 turned = self._turned(turned, torsion, self.random.uniform(0.0, 360.0))
@@ -118,9 +122,10 @@ class Conformers:
         for w in range(walkers):
             atoms = self._atoms(self.starts[w])
             atoms.calc = self.force_field.calculator()
+            # Langevin's own fixcm does not sample the canonical ensemble
             atoms.set_constraint(FixCom())
-            spread = np.sqrt(units.kB * temperature * atoms.get_masses())[:, None]
-            atoms.set_momenta(self.random.normal(size=(len(atoms), 3)) * spread)
+            deviations = np.sqrt(units.kB * temperature * atoms.get_masses())[:, None]
+            atoms.set_momenta(self.random.normal(size=(len(atoms), 3)) * deviations)
             dynamics = Langevin(
                 atoms,
                 0.5 * units.fs,
@@ -135,9 +140,10 @@ class Conformers:
         return frames[:n]
 
     def torsion_scan(self, n: int) -> list[Atoms]:
-        """The first rotatable bond in n equal steps, all else relaxed; empty without one.
+        """The first rotatable bond turned in n equal steps, with all else relaxed.
 
-        It begins half a step from a basin, which may be in another set.
+        The scan starts half a step from a basin, because the basin may be in another set. It is
+        empty for a molecule without rotatable bonds.
         """
         if not self.torsions:
             return []
@@ -147,8 +153,6 @@ class Conformers:
             frames.append(self._atoms(self._relaxed(turned, self.torsions[0])))
         return frames
 
-    # --- geometry ------------------------------------------------------------------------
-
     def _atoms(self, positions: Array) -> Atoms:
         numbers = [atom.GetAtomicNum() for atom in self.molecule.GetAtoms()]
         return Atoms(numbers, positions=positions)
@@ -157,6 +161,7 @@ class Conformers:
         return np.array(self.molecule.GetConformer(conformer).GetPositions())
 
     def _rotatable(self) -> list[tuple[int, int, int, int]]:
+        """Four heavy atoms around each rotatable bond."""
         chem = chemistry()
         pattern = chem.MolFromSmarts("[!#1]~[!$([!#1]#*)&!D1]-&!@[!$([!#1]#*)&!D1]~[!#1]")
         found: dict[tuple[int, int], tuple[int, int, int, int]] = {}
@@ -166,29 +171,26 @@ class Conformers:
         return list(found.values())
 
     def _turned(self, positions: Array, torsion: tuple[int, int, int, int], angle: float) -> Array:
-        """One side of a bond turned about it by an angle in degrees."""
+        """Positions with one side of a bond turned about it by an angle in degrees."""
         atoms = self._atoms(positions)
         atoms.rotate_dihedral(*torsion, angle, mask=self._side(torsion[1], torsion[2]))
         return atoms.positions
 
     def _side(self, here: int, there: int) -> list[bool]:
-        """Atoms that hang on the far end of a bond."""
-        reached, open_ends = {here, there}, [there]
-        while open_ends:
-            for k in map(int, np.flatnonzero(self.bonded[open_ends.pop()])):
-                if k not in reached:
-                    reached.add(k)
-                    open_ends.append(k)
-        return [k in reached and k != here for k in range(len(self.bonded))]
+        """Mask of the atoms on the far side of a bond, which is not in a ring."""
+        cut = self.bonded.copy()
+        cut[here, there] = cut[there, here] = False
+        _, sides = connected_components(cut, directed=False)
+        return [bool(side == sides[there]) for side in sides]
 
     def _relaxed(self, start: Array, torsion: tuple[int, int, int, int] | None = None) -> Array:
         return self.force_field.minimum(start, torsion)
 
 
 def _inner_directions(positions: Array) -> Array:
-    """(3n, m): an orthonormal basis of all displacements but translations and rotations.
+    """An orthonormal basis (3n, m) of all displacements except translations and rotations.
 
-    m is 3n - 6, and 3n - 5 of linear molecules.
+    m is 3n - 6, or 3n - 5 for a linear molecule.
     """
     centred = positions - positions.mean(0)
     axes = np.eye(3)

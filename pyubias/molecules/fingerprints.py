@@ -1,4 +1,4 @@
-"""Morgan fingerprints of molecules, and how similar two of them are."""
+"""Morgan fingerprints of molecules, and their Tanimoto similarity."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 
 __all__ = ["N_BITS", "fingerprint", "similarities"]
 
-RADIUS = 2
+RADIUS = 2  # bonds
+
 N_BITS = 2048
 
 
 def fingerprint(molecule: Any) -> frozenset[int]:
-    """The bits that are set for a molecule of RDKit."""
+    """The bits that are set in the Morgan fingerprint of an RDKit molecule."""
     from rdkit.Chem import rdFingerprintGenerator
 
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, fpSize=N_BITS)
@@ -21,7 +22,7 @@ def fingerprint(molecule: Any) -> frozenset[int]:
 
 
 def similarities(a: Sequence[Collection[int]], b: Sequence[Collection[int]]) -> NDArray[np.float64]:
-    """Tanimoto similarity of fingerprints, (a, b): 1 for equal ones, also if both are empty."""
+    """Tanimoto similarity (a, b) of each a with each b; 1 for equal fingerprints, even if empty."""
     rows, columns = _matrix(a), _matrix(b)
     shared = (rows @ columns.T).astype(np.float64)
     union = rows.sum(1)[:, None] + columns.sum(1) - shared

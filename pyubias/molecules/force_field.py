@@ -1,4 +1,4 @@
-"""RDKit's force fields: MMFF94, or UFF where that lacks parameters."""
+"""RDKit's force fields: MMFF94, or UFF for a molecule that MMFF94 lacks parameters for."""
 
 from typing import Any, ClassVar
 
@@ -17,11 +17,19 @@ KCAL = units.kcal / units.mol
 
 
 class ConformerError(UserError):
-    """No geometry of this molecule could be made; the message is the reason."""
+    """RDKit cannot make a geometry of a molecule; the message is the reason."""
 
 
 class ForceField:
-    """MMFF94 or UFF of one molecule, in eV and Å."""
+    """MMFF94 or UFF of one molecule, in eV and Å.
+
+    Args:
+        molecule: RDKit molecule with hydrogen atoms.
+        conformer: number of the conformer of `molecule` that minimization may overwrite.
+
+    Raises:
+        ConformerError: neither force field has parameters for the molecule.
+    """
 
     def __init__(self, molecule: Any, conformer: int) -> None:
         from rdkit.Chem import rdForceFieldHelpers
@@ -47,17 +55,18 @@ class ForceField:
         return field
 
     def energy(self, positions: Array) -> float:
+        """Energy in eV at positions (n, 3) in Å."""
         return KCAL * float(self.field.CalcEnergy(positions.ravel().tolist()))
 
     def gradient(self, positions: Array) -> Array:
-        """eV/Å, (n, 3)."""
+        """Gradient (n, 3) of the energy in eV/Å."""
         flat = positions.ravel().tolist()
-        # CalcGrad uses the distances that the last CalcEnergy left
+        # CalcGrad uses the distances that the last CalcEnergy computed
         self.field.CalcEnergy(flat)
         return KCAL * np.array(self.field.CalcGrad(flat)).reshape(-1, 3)
 
     def hessian(self, positions: Array, step: float = 0.005) -> Array:
-        """eV/Å², (3n, 3n), by central differences."""
+        """Second derivatives (3n, 3n) in eV/Å², by central differences with a step in Å."""
         n = positions.size
         rows = np.empty((n, n))
         for k in range(n):
@@ -69,7 +78,7 @@ class ForceField:
         return 0.5 * (rows + rows.T)
 
     def minimum(self, start: Array, torsion: tuple[int, int, int, int] | None = None) -> Array:
-        """The nearest minimum, with one torsion held where it is if one is given."""
+        """Positions (n, 3) of the minimum next to `start`, with the given torsion held fixed."""
         conformer = self.molecule.GetConformer(self.conformer)
         for k, position in enumerate(start.tolist()):
             conformer.SetAtomPosition(k, position)
@@ -81,11 +90,12 @@ class ForceField:
         return np.array(self.molecule.GetConformer(self.conformer).GetPositions())
 
     def calculator(self) -> "ForceFieldCalculator":
+        """An ASE calculator of this force field."""
         return ForceFieldCalculator(self)
 
 
 class ForceFieldCalculator(Calculator):
-    """ASE's view of it, for dynamics."""
+    """A `ForceField` as an ASE calculator, for dynamics."""
 
     implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
 
@@ -101,6 +111,5 @@ class ForceFieldCalculator(Calculator):
     ) -> None:
         super().calculate(atoms, properties, system_changes)
         positions = self.atoms.positions
-        # in this order: the gradient uses what the energy left
-        energy = self.force_field.energy(positions)
-        self.results = {"energy": energy, "forces": -self.force_field.gradient(positions)}
+        energy, gradient = self.force_field.energy(positions), self.force_field.gradient(positions)
+        self.results = {"energy": energy, "forces": -gradient}

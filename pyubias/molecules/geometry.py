@@ -1,4 +1,4 @@
-"""Geometries as vectors that do not depend on orientation, nor on the order of like atoms."""
+"""Geometries as vectors that do not depend on orientation, nor on the order of equivalent atoms."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -6,10 +6,10 @@ from itertools import pairwise
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
-from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 
 from pyubias.molecules.identity import Molecule
+from pyubias.molecules.neighbors import find_neighbors
 
 __all__ = ["environments_of", "shape", "torsion_angles"]
 
@@ -17,20 +17,20 @@ Array = NDArray[np.float64]
 
 CUTOFF = 5.0  # Å
 
-NEIGHBOURS = 12  # of each element
+MAX_NEIGHBORS = 12  # neighbors of each element in a descriptor
 
-NEAREST = 0.1  # Å, below which distances count as this, so that atoms may sit on each other
+MIN_DISTANCE = 0.1  # Å; shorter distances count as this, so that 1/r is finite for coinciding atoms
 
 
 def shape(molecule: Molecule, positions: Array) -> Array:
-    """Interatomic distances in Å, sorted among pairs of atoms that the graph cannot tell apart.
+    """Interatomic distances in Å, sorted among equivalent pairs of atoms.
 
-    Rotations, reflections and exchanges of like atoms leave it as it is. Columns of
-    conformers of one molecule can be compared.
+    Rotations, reflections and exchanges of equivalent atoms do not change it. Shapes of one
+    molecule can be compared entry by entry.
 
     Args:
-        molecule: whose atoms they are.
-        positions: (n, 3), in the order of the molecule's key.
+        molecule: the molecule of the geometry.
+        positions: (n, 3), Å, in the order of the molecule's key.
     """
     i, j = np.triu_indices(len(positions), 1)
     distances = np.linalg.norm(positions[i] - positions[j], axis=1)
@@ -40,9 +40,9 @@ def shape(molecule: Molecule, positions: Array) -> Array:
 
 
 def torsion_angles(molecule: Molecule, positions: Array) -> Array:
-    """Angles of the molecule's torsions, 0 to 360 degrees; positions as in `shape`.
+    """Angles of the molecule's torsions in degrees, 0 to 360; positions as in `shape`.
 
-    The angle of four atoms of which three are in line has no meaning; it is 0.
+    The angle is 0 where three of the four atoms lie in line and it is not defined.
     """
     if not molecule.torsions:
         return np.zeros(0)
@@ -54,48 +54,48 @@ def torsion_angles(molecule: Molecule, positions: Array) -> Array:
 
 
 def environments_of(atoms: Atoms, elements: Sequence[str]) -> Array:
-    """Surroundings of each atom, (n, d), without a unit.
+    """Descriptors (n, d) of the surroundings of each atom, without a unit.
 
-    For each element of the neighbours: w/r of the nearest of them, sorted, then the mean over
-    pairs of neighbours of √(w w')/r', which knows the angles; the form is that of
-    Schwalbe-Koda et al., Nat. Commun. 16, 4014 (2025), with the elements kept apart. All distances
-    are in units of the sum of two covalent radii, and w falls smoothly to zero at 5 Å.
+    For each element, the descriptor holds two lists over the neighbors j of that element: w_j/r_j,
+    and the mean of √(w_j w_k)/r_jk over all other neighbors k, which depends on the angles. Each
+    list is sorted from the largest and has `MAX_NEIGHBORS` entries. All distances are in units of
+    the sum of the two covalent radii. The weight w falls smoothly from 1 to zero at 5 Å. The form
+    is that of Schwalbe-Koda et al., Nat. Commun. 16, 4014 (2025), with the elements kept apart.
 
     Args:
         atoms: a structure.
-        elements: of all structures that are to be compared.
+        elements: elements of all structures that are to be compared.
     """
-    centre, neighbour, distance, vector = neighbor_list("ijdD", atoms, CUTOFF)
-    distance = np.maximum(distance, NEAREST)
+    near = find_neighbors(atoms, CUTOFF)
+    distance = np.maximum(near.distances, MIN_DISTANCE)
     radii = covalent_radii[atoms.numbers]
     weight = np.square(1.0 - np.square(distance / CUTOFF))
-    # also distances between neighbours are measured in covalent radii
-    radial = weight * (radii[centre] + radii[neighbour]) / distance
+    radial = weight * (radii[near.first] + radii[near.second]) / distance
     angular = np.zeros_like(radial)
-    ends = np.searchsorted(centre, np.arange(len(atoms) + 1))
-    for first, end in pairwise(ends):
-        mine = slice(first, end)
-        angular[mine] = _between(vector[mine], weight[mine], radii[neighbour[mine]])
+    ends = np.searchsorted(near.first, np.arange(len(atoms) + 1))
+    for begin, end in pairwise(ends):
+        mine = slice(begin, end)
+        angular[mine] = _angular(near.vectors[mine], weight[mine], radii[near.second[mine]])
     columns = np.zeros(max(atomic_numbers.values()) + 1, dtype=np.int64)
     columns[[atomic_numbers[e] for e in elements]] = np.arange(len(elements))
-    column = columns[atoms.numbers[neighbour]]
-    rows = np.zeros((len(atoms), len(elements), 2, NEIGHBOURS))
+    column = columns[atoms.numbers[near.second]]
+    rows = np.zeros((len(atoms), len(elements), 2, MAX_NEIGHBORS))
     for kind, values in enumerate((radial, angular)):
-        order = np.lexsort((-values, column, centre))
-        group = centre[order] * len(elements) + column[order]
+        order = np.lexsort((-values, column, near.first))
+        group = near.first[order] * len(elements) + column[order]
         place = np.arange(len(group)) - np.searchsorted(group, group)
-        near = place < NEIGHBOURS
-        chosen = order[near]
-        rows[centre[chosen], column[chosen], kind, place[near]] = values[chosen]
+        kept = place < MAX_NEIGHBORS
+        chosen = order[kept]
+        rows[near.first[chosen], column[chosen], kind, place[kept]] = values[chosen]
     return rows.reshape(len(atoms), -1)
 
 
-def _between(vectors: Array, weights: Array, radii: Array) -> Array:
-    """For each neighbour, the mean over the others of √(w w') (R + R')/r'."""
+def _angular(vectors: Array, weights: Array, radii: Array) -> Array:
+    """For each neighbor j of one atom, the mean of √(w_j w_k) (R_j + R_k)/r_jk over the others."""
     n = len(vectors)
     if n < 2:
         return np.zeros(n)
-    between = np.maximum(np.linalg.norm(vectors[:, None] - vectors, axis=-1), NEAREST)
+    between = np.maximum(np.linalg.norm(vectors[:, None] - vectors, axis=-1), MIN_DISTANCE)
     np.fill_diagonal(between, np.inf)
     terms = np.sqrt(weights[:, None] * weights) * (radii[:, None] + radii) / between
     return terms.sum(1) / (n - 1)

@@ -1,4 +1,4 @@
-"""Files of SMILES: the molecules that can be used, and the reason for each that cannot."""
+"""Files of SMILES: the molecules that can be used, and a reason for each that cannot."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ __all__ = ["Rejected", "read_smiles"]
 
 @dataclass(frozen=True)
 class Rejected:
-    """A line of a SMILES file that cannot be used, and why."""
+    """A line of a SMILES file that cannot be used, and the reason."""
 
     line: int
     text: str
@@ -20,10 +20,14 @@ class Rejected:
 
 
 def read_smiles(path: Path) -> tuple[list[tuple[int, str]], list[Rejected]]:
-    """Lines of a SMILES file (what follows the SMILES is a comment), with their numbers.
+    """Read the lines of a SMILES file; text after the SMILES is a comment.
 
     Returns:
-        the lines that RDKit reads, each molecule once, and the others with the reason.
+        (line number, SMILES) of the molecules that can be used, each molecule once; the other lines
+        with the reason.
+
+    Raises:
+        UserError: the file does not exist.
     """
     chem = chemistry()
     if not path.is_file():

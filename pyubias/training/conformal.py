@@ -10,7 +10,13 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["attainable_coverage", "conformal_factor", "coverage"]
+__all__ = [
+    "attainable_coverage",
+    "conformal_factor",
+    "coverage",
+    "shortfall",
+    "smallest_calibration",
+]
 
 # eV or eV/Å: lower bound of uncertainties, because no factor makes an uncertainty of zero cover
 TINY = 1e-12
@@ -59,6 +65,22 @@ def _rank(n: int, alpha: float) -> int:
 def attainable_coverage(n: int, alpha: float) -> float:
     """Coverage that n calibration scores guarantee: at most n/(n + 1)."""
     return min(_rank(n, alpha), n) / (n + 1)
+
+
+def smallest_calibration(alpha: float) -> int:
+    """Number of calibration scores that a coverage of 1 - alpha needs, ⌈1/alpha⌉ - 1."""
+    return math.ceil(round(1.0 / alpha, 9)) - 1
+
+
+def shortfall(group: str, n: int, alpha: float) -> str | None:
+    """One line if n structures are too few to calibrate a group to 1 - alpha, else None."""
+    promised = attainable_coverage(n, alpha)
+    if promised >= 1.0 - alpha - 1e-9:
+        return None
+    return (
+        f"{n} calibration structures of {group} molecules promise a coverage of {promised:.3f} at "
+        f"most, wanted {1.0 - alpha:.3f}: it takes {smallest_calibration(alpha)}"
+    )
 
 
 def coverage(residuals: ArrayLike, uncertainties: ArrayLike) -> float:

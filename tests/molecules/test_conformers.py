@@ -1,4 +1,4 @@
-"""Geometries of molecules: distinct, sound, and as hot as asked."""
+"""Geometries of molecules: distinct, intact, and of the temperature asked for."""
 
 import numpy as np
 import pytest
@@ -39,24 +39,13 @@ def test_normal_modes_have_the_energy_of_their_temperature():
     minimum = conformers.force_field.energy(conformers.starts[0])
     energies = [conformers.force_field.energy(a.positions) - minimum for a in frames]
     expected = 0.5 * 8.617333e-5 * 20.0 * (3 * 6 - 6)
-    # the softest modes are stiffened
+    # the softest modes are displaced as if they were stiffer, and 400 frames are a small sample
     assert np.mean(energies) == pytest.approx(expected, rel=0.15)
 
 
 def test_a_linear_molecule_vibrates_along_its_axis():
     first, second = Conformers("N#N", 1).normal_modes(2, 300.0)
     assert abs(first.get_distance(0, 1) - second.get_distance(0, 1)) > 1e-4
-
-
-def test_the_gradient_is_that_of_the_energy():
-    conformers = Conformers("CO", 1)
-    field = conformers.force_field
-    x = conformers.starts[0] + 0.05 * np.random.default_rng(0).normal(size=(6, 3))
-    shift = np.zeros((6, 3))
-    shift[2, 1] = 1e-4
-    slope = (field.energy(x + shift) - field.energy(x - shift)) / 2e-4
-    field.energy(x + 1.0)  # what RDKit may remember must not matter
-    assert field.gradient(x)[2, 1] == pytest.approx(slope, rel=1e-4)
 
 
 def test_a_torsion_scan_goes_round():
@@ -79,6 +68,6 @@ def test_dynamics_is_hotter_at_a_higher_temperature():
     ("smiles", "reason"),
     [("C(", "not a SMILES"), ("C1#CC1", "cannot embed|no force field"), ("[Xe]", "force field")],
 )
-def test_what_cannot_be_embedded_says_why(smiles, reason):
+def test_a_molecule_that_cannot_be_embedded_has_a_reason(smiles, reason):
     with pytest.raises(ConformerError, match=reason):
         embed(smiles, 1)

@@ -1,11 +1,12 @@
-"""Vectors of geometries: what they must and must not depend on."""
+"""Vectors of geometries and the transformations that leave them unchanged."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import molecule
+from ase.build import bulk, molecule
+from small_molecules import shuffle_neighbor_lists
 
 from pyubias.diversity.measure.measures import environment_entropy
 from pyubias.molecules.conformers import embed
@@ -47,7 +48,7 @@ def test_environments_ignore_orientation_and_follow_the_atoms():
     )
 
 
-def test_environments_see_the_elements_of_neighbours_and_angles():
+def test_environments_see_the_elements_of_neighbors_and_angles():
     atoms = rattled()
     oxygen = atoms.numbers == 8
     before = environments_of(atoms, ELEMENTS)
@@ -93,3 +94,16 @@ def test_torsion_angles_are_those_of_the_bond():
     assert torsion_angles(molecule_, positions) == pytest.approx([180.0], abs=1.0)
     (atoms,) = embed("CO", 1)
     assert torsion_angles(*in_order(atoms)).size == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_environments_do_not_depend_on_the_order_of_the_neighbor_list(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """To the last bit, because the entropy counts environments that are equal."""
+    frames = [bulk("NaCl", "rocksalt", a=5.64, cubic=True), rattled("C6H6")]
+    elements = ["C", "Cl", "H", "Na"]
+    expected = [environments_of(atoms, elements) for atoms in frames]
+    shuffle_neighbor_lists(monkeypatch, seed)
+    for atoms, rows in zip(frames, expected, strict=True):
+        assert (environments_of(atoms, elements) == rows).all()

@@ -1,7 +1,5 @@
 """Which molecule a structure is."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from ase import Atoms
@@ -11,7 +9,6 @@ from scipy.spatial.distance import pdist
 from pyubias.errors import UserError
 from pyubias.molecules.fingerprints import similarities
 from pyubias.molecules.identity import StructureError, in_order, molecule_of
-from pyubias.molecules.smiles import read_smiles
 
 
 def shuffled(atoms, seed=0):
@@ -129,7 +126,7 @@ def test_a_molecule_cut_by_a_cell_is_the_molecule(pbc):
     np.testing.assert_allclose(pdist(positions), pdist(reference), atol=1e-9)
 
 
-def test_a_cell_of_several_molecules_tells_which():
+def test_a_cell_of_several_molecules_is_named_by_them():
     def cell(name):
         atoms = molecule(name)
         atoms.set_cell([8.0, 8.0, 8.0])
@@ -141,23 +138,3 @@ def test_a_cell_of_several_molecules_tells_which():
     assert ether.periodic
     assert ethanol.key.startswith("2 ")
     assert ethanol.key != ether.key
-
-
-def test_lines_that_cannot_be_used_are_listed_with_their_reason(tmp_path: Path):
-    path = tmp_path / "molecules.smi"
-    path.write_text("# a comment\nCCO ethanol\n\nOCC\nC[NH3+]\n[CH3]\nCC(\nC.C\nCO\n")
-    good, rejected = read_smiles(path)
-    assert good == [(2, "CCO"), (9, "CO")]
-    assert {r.line: r.reason for r in rejected} == {
-        3: "empty line",
-        4: "the same molecule as line 2",
-        5: "charged (+1): models have no charge",
-        6: "open shell (1 unpaired electrons): models have no spin",
-        7: "not a SMILES that RDKit understands",
-        8: "more than one molecule",
-    }
-
-
-def test_a_missing_file_is_one_sentence(tmp_path: Path):
-    with pytest.raises(UserError, match="does not exist"):
-        read_smiles(tmp_path / "none.smi")

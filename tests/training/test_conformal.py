@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from pyubias.training.conformal import attainable_coverage, conformal_factor, coverage
+from pyubias.training.conformal import (
+    attainable_coverage,
+    conformal_factor,
+    coverage,
+    shortfall,
+    smallest_calibration,
+)
 
 
 def random_scores(n, seed=0):
@@ -100,3 +106,12 @@ def test_coverage_is_the_fraction_covered():
 def test_unusable_data_are_refused(residuals, uncertainties, alpha, message):
     with pytest.raises(ValueError, match=message):
         conformal_factor(residuals, uncertainties, alpha)
+
+
+@pytest.mark.parametrize("alpha", [0.5, 0.3, 0.1, 0.05, 0.011])
+def test_the_smallest_calibration_is_enough_and_one_less_is_not(alpha):
+    n = smallest_calibration(alpha)
+    assert attainable_coverage(n, alpha) >= 1.0 - alpha - 1e-9
+    assert shortfall("seen", n, alpha) is None
+    assert attainable_coverage(n - 1, alpha) < 1.0 - alpha
+    assert shortfall("seen", n - 1, alpha).endswith(f"it takes {n}")

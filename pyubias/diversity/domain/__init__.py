@@ -1,1 +1,1 @@
-"""Applicability domain: how new a structure is, and error bars that account for it."""
+"""Applicability domain: the novelty of a structure, and error bars that account for it."""

@@ -1,1 +1,1 @@
-"""Measuring the structural and conformational diversity of data sets."""
+"""Measures of the structural and conformational diversity of data sets."""

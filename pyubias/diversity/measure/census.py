@@ -1,36 +1,24 @@
-"""What a data set holds: molecules, conformers of each, duplicates, and labels that look wrong."""
+"""The census of a data set: its molecules, their conformers, duplicates, and problems of labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
-from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
+from pyubias.diversity.measure.duplicates import find_duplicates
+from pyubias.diversity.measure.problems import find_problems
 from pyubias.molecules.geometry import shape, torsion_angles
 from pyubias.molecules.identity import Molecule, StructureError, in_order
+from pyubias.training.labels import ENERGY
 
 __all__ = ["Census", "Group", "take_census"]
 
 Array = NDArray[np.float64]
 
-SAME = 1e-3  # Å, root mean square difference of distances below which geometries are one
-
-SAME_ENERGY = 1e-3  # eV
-
-LARGE_FORCE = 50.0  # eV/Å
-
-CLOSE = 0.5  # Å, nearer than atoms ever are
-
-NET_FORCE = 0.05  # eV/Å, of a molecule alone in space
-
-DIRECTIONS = 8  # along which geometries are compared first
-
-SAMPLE = 200  # geometries that those directions are found from
-
-CHUNK = 5_000_000  # distances that are compared at once
+ENERGY_TOLERANCE = 1e-3  # eV, difference of the energies of duplicates, at most
 
 
 @dataclass
@@ -38,14 +26,14 @@ class Group:
     """The structures of one molecule.
 
     Attributes:
-        molecule: which.
-        indices: into the data set.
-        shapes: (conformers, pairs) Å, see `geometry.shape`; no pairs if periodic.
+        molecule: the molecule.
+        indices: indices of its structures in the data set.
+        shapes: (conformers, pairs) Å, see `geometry.shape`; a periodic molecule has no pairs.
         angles: (conformers, rotatable bonds), 0 to 180 degrees; like shapes, they do not depend on
-            reflection nor on the order of like atoms.
-        energies: (conformers,), eV; nan where there is none.
-        repeats: (conformer, earlier conformer) of the same geometry, up to reflection; none if
-            periodic.
+            reflection nor on the order of equivalent atoms.
+        energies: (conformers,), eV; nan where the energy is absent.
+        repeats: (conformer, earlier conformer) of the same geometry, up to reflection; empty for a
+            periodic molecule.
     """
 
     molecule: Molecule
@@ -57,7 +45,7 @@ class Group:
 
     @property
     def labelled(self) -> list[int]:
-        """Conformers that have an energy: one of each geometry, or if periodic of each energy."""
+        """Conformers with an energy: one of each geometry, or of each energy if periodic."""
         kinds: list[float] = list(range(len(self.indices)))
         for k, earlier in self.repeats:
             kinds[k] = kinds[earlier]
@@ -70,13 +58,13 @@ class Group:
 
     @property
     def energy_range(self) -> float:
-        """eV, over the conformers that have an energy."""
+        """Highest minus lowest energy of the conformers, eV; nan without energies."""
         known = self.energies[np.isfinite(self.energies)]
         return float(np.ptp(known)) if len(known) else float("nan")
 
     @property
-    def energy_spread(self) -> float:
-        """Standard deviation over geometries, eV; nan for fewer than two."""
+    def energy_deviation(self) -> float:
+        """Standard deviation of the energies of distinct geometries, eV; nan for fewer than two."""
         known = self.energies[self.labelled]
         return float(np.std(known)) if len(known) > 1 else float("nan")
 
@@ -88,7 +76,7 @@ class Census:
     Attributes:
         groups: one for each molecule, in the order in which they occur.
         duplicates: pairs (index, earlier index) of structures with one geometry.
-        problems: (index, what is wrong with it or with its labels).
+        problems: (index, problem of the structure or of its labels).
     """
 
     groups: list[Group]
@@ -97,23 +85,31 @@ class Census:
 
     @property
     def n_structures(self) -> int:
+        """Number of structures in all groups."""
         return sum(len(g.indices) for g in self.groups)
 
     @property
     def n_periodic(self) -> int:
-        """Structures whose geometries are not compared."""
+        """Number of periodic structures, whose geometries are not compared."""
         return sum(len(g.indices) for g in self.groups if g.molecule.periodic)
 
 
+class _Member(NamedTuple):
+    """A structure: its number in the data set, and its positions in the order of the key."""
+
+    number: int
+    positions: Array
+
+
 def take_census(frames: Sequence[Atoms]) -> Census:
-    """Group structures by molecule and look through their labels.
+    """Group structures by molecule, and check their geometries and labels.
 
     Args:
-        frames: with labels as in `datasets`; labels may be absent. Those of which nothing can be
-            said are in no group, and among the problems.
+        frames: structures, whose labels may be absent. A structure that cannot be identified is in
+            no group; the reason is among the problems.
     """
     problems: list[tuple[int, str]] = []
-    members: dict[str, list[tuple[int, Array]]] = {}
+    members: dict[str, list[_Member]] = {}
     molecules: dict[str, Molecule] = {}
     for k, atoms in enumerate(frames):
         try:
@@ -121,11 +117,9 @@ def take_census(frames: Sequence[Atoms]) -> Census:
         except StructureError as error:
             problems.append((k, str(error)))
             continue
-        problems += [
-            (k, reason) for reason in (*_geometry_problems(atoms), *_label_problems(atoms))
-        ]
+        problems += [(k, reason) for reason in find_problems(atoms)]
         molecules[molecule.key] = molecule
-        members.setdefault(molecule.key, []).append((k, positions))
+        members.setdefault(molecule.key, []).append(_Member(k, positions))
     groups = [_group(molecules[key], found, frames) for key, found in members.items()]
     for group in groups:
         problems += _contradictions(group)
@@ -135,32 +129,29 @@ def take_census(frames: Sequence[Atoms]) -> Census:
     return Census(groups, duplicates, sorted(problems))
 
 
-def _group(
-    molecule: Molecule, found: Sequence[tuple[int, Array]], frames: Sequence[Atoms]
-) -> Group:
-    positions = [x for _, x in found]
-    shapes = np.zeros((len(found), 0))
+def _group(molecule: Molecule, members: Sequence[_Member], frames: Sequence[Atoms]) -> Group:
+    shapes = np.zeros((len(members), 0))
     if not molecule.periodic:
-        shapes = np.array([shape(molecule, x) for x in positions])
+        shapes = np.array([shape(molecule, m.positions) for m in members])
     return Group(
         molecule=molecule,
-        indices=[k for k, _ in found],
+        indices=[m.number for m in members],
         shapes=shapes,
-        angles=_angles(molecule, positions),
-        energies=np.array([frames[k].info.get("REF_energy", np.nan) for k, _ in found]),
-        repeats=[] if molecule.periodic else _repeats(shapes),
+        angles=_angles(molecule, members),
+        energies=np.array([frames[m.number].info.get(ENERGY, np.nan) for m in members]),
+        repeats=[] if molecule.periodic else find_duplicates(shapes),
     )
 
 
-def _angles(molecule: Molecule, positions: Sequence[Array]) -> Array:
-    """The smallest angle of each rotatable bond over end atoms that its graph cannot tell apart.
+def _angles(molecule: Molecule, members: Sequence[_Member]) -> Array:
+    """The angle of each rotatable bond, the smallest one over equivalent end atoms.
 
-    Bonds that it cannot tell apart have their angles sorted.
+    The angles of equivalent bonds are sorted, so that an exchange of equivalent atoms changes none.
     """
     torsions, classes = molecule.torsions, np.array(molecule.classes)
     if not torsions:
-        return np.zeros((len(positions), 0))
-    angles = np.array([torsion_angles(molecule, x) for x in positions])
+        return np.zeros((len(members), 0))
+    angles = np.array([torsion_angles(molecule, m.positions) for m in members])
     starts = [k for k, t in enumerate(torsions) if k == 0 or t[1:3] != torsions[k - 1][1:3]]
     smallest = np.minimum.reduceat(np.minimum(angles, 360.0 - angles), starts, axis=1)
     kinds = [tuple(classes[list(torsions[k])]) for k in starts]
@@ -171,65 +162,11 @@ def _angles(molecule: Molecule, positions: Sequence[Array]) -> Array:
     return smallest
 
 
-def _repeats(shapes: Array) -> list[tuple[int, int]]:
-    """(row, nearest earlier row) of rows whose root mean square difference is below `SAME`.
-
-    Equal rows are put together first. Of the others, those are compared that are near along the
-    directions in which rows differ most, along which they are never farther apart than they are.
-    """
-    columns = shapes.shape[1]
-    if columns == 0:  # single atoms
-        return [(k, 0) for k in range(1, len(shapes))]
-    _, first, same = np.unique(np.round(shapes, 6), axis=0, return_index=True, return_inverse=True)
-    earliest = first[same.ravel()]
-    found = {k: int(earliest[k]) for k in range(len(shapes)) if earliest[k] < k}
-    rows = np.sort(first)
-    sample = shapes[rows[:: -(-len(rows) // SAMPLE)]]
-    directions = np.linalg.svd(sample - sample.mean(0), full_matrices=False)[2][:DIRECTIONS]
-    tree = cKDTree(shapes[rows] @ directions.T)
-    pairs = rows[tree.query_pairs(SAME * np.sqrt(columns), output_type="ndarray")]
-    nearest: dict[int, float] = {}
-    for chunk in np.split(pairs, range(0, len(pairs), max(1, CHUNK // columns))[1:]):
-        difference = np.square(shapes[chunk[:, 1]] - shapes[chunk[:, 0]]).sum(1) / columns
-        for (j, k), d in zip(chunk.tolist(), difference.tolist(), strict=True):
-            if d < min(SAME**2, nearest.get(k, np.inf)):
-                nearest[k], found[k] = d, j
-    return sorted(found.items())
-
-
 def _contradictions(group: Group) -> list[tuple[int, str]]:
     found = []
     for k, j in group.repeats:
         difference = abs(group.energies[k] - group.energies[j])
-        if difference > SAME_ENERGY:
+        if difference > ENERGY_TOLERANCE:
             reason = f"energy differs by {difference:.3g} eV from structure {group.indices[j] + 1}"
             found.append((group.indices[k], f"{reason}, which has the same geometry"))
-    return found
-
-
-def _geometry_problems(atoms: Atoms) -> list[str]:
-    i, j, distance = neighbor_list("ijd", atoms, CLOSE)
-    if len(distance) == 0:
-        return []
-    k = int(distance.argmin())
-    return [f"atoms {i[k] + 1} and {j[k] + 1} are {distance[k]:.2f} Å apart"]
-
-
-def _label_problems(atoms: Atoms) -> list[str]:
-    energy, forces = atoms.info.get("REF_energy"), atoms.arrays.get("REF_forces")
-    found = []
-    if energy is None:
-        found.append("no energy")
-    elif not np.isfinite(energy):
-        found.append("energy is not finite")
-    if forces is None:
-        return [*found, "no forces"]
-    if not np.isfinite(forces).all():
-        return [*found, "forces are not finite"]
-    largest = float(np.linalg.norm(forces, axis=1).max(initial=0.0))
-    if largest > LARGE_FORCE:
-        found.append(f"|F| = {largest:.3g} eV/Å")
-    net = float(np.linalg.norm(forces.sum(0)))
-    if net > NET_FORCE and not atoms.pbc.any():
-        found.append(f"net force {net:.3g} eV/Å")
     return found

@@ -1,4 +1,4 @@
-"""What two data sets share, such as a training and a test set: molecules, scaffolds, geometries."""
+"""Overlap of two data sets, such as training and test: shared molecules, scaffolds, geometries."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,23 +11,25 @@ from pyubias.molecules.fingerprints import similarities
 
 __all__ = ["Overlap", "overlaps"]
 
-NEAR = 0.05  # Å, root mean square difference of distances of geometries that are nearly one
+LEAK_DISTANCE = 0.05  # Å, root mean square difference of distances; below, a geometry has leaked
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """What the second set shares with the first.
+    """The part of the second set that the first one contains.
 
     Attributes:
         first, second: names of the sets.
         shared_molecules: names of the molecules in both.
-        molecules, scaffolds: fraction of the second set's structures whose molecule (scaffold, if
-            it has rings) is in the first.
-        leaked: structures of the second set with a geometry of the first within 0.05 Å; None if
-            there are only periodic ones to compare, whose geometries are not.
-        not_compared: structures of the second set that are like some of the first but periodic.
-        similarity: mean over the second set's molecules of the largest Tanimoto similarity with
-            one of the first.
+        molecules: fraction of the second set's structures whose molecule is in the first set.
+        scaffolds: fraction of the second set's structures with rings whose scaffold is in the
+            first set.
+        leaked: number of structures of the second set with a geometry of the first set within
+            `LEAK_DISTANCE`; None if all shared molecules are periodic, whose geometries are not
+            compared.
+        not_compared: number of periodic structures of the second set whose key is in the first.
+        similarity: largest Tanimoto similarity with a molecule of the first set, mean over the
+            molecules of the second set.
     """
 
     first: str
@@ -41,7 +43,7 @@ class Overlap:
 
 
 def overlaps(sets: Mapping[str, Census]) -> list[Overlap]:
-    """Of each pair of sets, in the order given."""
+    """The overlap of each pair of sets, in the order given."""
     return [_overlap(a, sets[a], b, sets[b]) for a, b in combinations(sets, 2)]
 
 
@@ -74,5 +76,6 @@ def _structures(groups: list[Group]) -> int:
 def _leaked(a: Group, b: Group) -> int:
     columns = max(1, a.shapes.shape[1])
     return sum(
-        bool((np.square(a.shapes - row).sum(1) / columns).min() < NEAR**2) for row in b.shapes
+        bool((np.square(a.shapes - row).sum(1) / columns).min() < LEAK_DISTANCE**2)
+        for row in b.shapes
     )

@@ -1,103 +1,63 @@
-"""`pyubias diversity report`: the numbers of `summary` as a table and as a page."""
+"""`pyubias diversity report`: the numbers of `summary` as tables and as a page."""
 
-import html
 from collections.abc import Sequence
 from typing import Any
 
 from pyubias.diversity.measure import figures
-from pyubias.diversity.measure.measures import MOST
+from pyubias.diversity.measure.measures import MAX_COMPARED
 from pyubias.diversity.measure.overlap import Overlap
-from pyubias.diversity.measure.summary import BANDWIDTH, RESOLUTION
-from pyubias.report.pages import image, items, page, table
+from pyubias.report.html import render
 
 __all__ = ["diversity_page", "overlap_rows", "summary_rows"]
 
-LISTED = 50  # lines of a list on the page; JSON has all
-
-NOTE = (
-    "Doubling a set changes none of the diversity numbers. One effective conformer means that "
-    "every molecule has one geometry. Mirror images count as one. A dash is what was not measured: "
-    "geometries of periodic structures are not compared, and energies of as many elements as "
-    "there are molecules leave no variance between them. The variance of energy is estimated "
-    "without bias from distinct geometries, without the part that composition explains."
-)
+MAX_LISTED = 50  # lines of a list on the page; the JSON file has all
 
 
 def summary_rows(result: dict[str, Any]) -> list[list[str]]:
-    """A header, then one row for each number, with a column for each set."""
-    sets = result["sets"].values()
-    rows = [["", *result["sets"]]]
+    """Rows of the summary: a header, then a row for each number, with a column for each set."""
+    columns = [_summary(found) for found in result["sets"].values()]
+    rows = [[title, *(column[title] for column in columns)] for title in columns[0]]
+    return [["", *result["sets"]], *rows]
 
-    def add(title: str, section: str, key: str, form: str = "{:,}", unit: int = 1) -> None:
-        values = [s[section].get(key) for s in sets]
-        rows.append([title, *("–" if v is None else form.format(v * unit) for v in values)])
 
-    add("structures", "census", "structures")
-    add("molecules", "census", "molecules")
-    add("conformers per molecule", "census", "conformers_per_molecule", "{:.1f}")
-    rows.append(["duplicates", *(_duplicates(s["census"]) for s in sets)])
-    problems = [str(len(s["census"]["problems"])) for s in sets]
-    rows.append(["problems of structures and labels", *problems])
-    add("structural: Vendi score of fingerprints", "structural", "vendi", "{:.2f}")
-    for k, s in enumerate(sets, 1):
-        if s["structural"]["vendi_molecules"] < s["census"]["molecules"]:
-            rows[-1][k] += f" (of a sample of {s['structural']['vendi_molecules']:,})"
-    add("structural: effective molecules (Hill)", "structural", "hill_molecules", "{:.2f}")
-    add("structural: scaffolds", "structural", "scaffolds")
-    add(
-        "conformational: effective conformers of a molecule",
-        "conformational",
-        "effective_conformers",
-        "{:.2f}",
+def _summary(found: dict[str, Any]) -> dict[str, str]:
+    """The numbers of one set as text, by title."""
+    census, structural, conformational = (
+        found[level] for level in ("census", "structural", "conformational")
     )
-    for k, s in enumerate(sets, 1):
-        if n := s["conformational"]["sampled_molecules"]:
-            rows[-1][k] += f" ({n:,} of them from a sample of {MOST:,})"
-    add("conformational: torsion coverage", "conformational", "torsion_coverage", "{:.3f}")
-    add(
-        "conformational: energy spread in a molecule, meV",
-        "conformational",
-        "energy_spread",
-        "{:.1f}",
-        1000,
-    )
-    add("environments: entropy, nats", "environments", "entropy", "{:.2f}")
-    for quantity in ("geometry", "energy"):
-        values = [s["variance"].get(quantity, {}).get("fraction") for s in sets]
-        rows.append(
-            [
-                f"variance of {quantity} between molecules",
-                *("–" if v is None else f"{v:.1%}" for v in values),
-            ]
-        )
-    return rows
+    vendi = f"{structural['vendi']:.2f}"
+    if structural["vendi_molecules"] < census["molecules"]:
+        vendi += f" (of a sample of {structural['vendi_molecules']:,})"
+    effective = _stated(conformational["effective_conformers"], "{:.2f}")
+    if n := conformational["sampled_molecules"]:
+        effective += f" ({n:,} of them from a sample of {MAX_COMPARED:,})"
+    deviation = conformational["energy_spread"]
+    shares = {
+        quantity: found["variance"].get(quantity, {}).get("fraction")
+        for quantity in ("geometry", "energy")
+    }
+    return {
+        "structures": f"{census['structures']:,}",
+        "molecules": f"{census['molecules']:,}",
+        "conformers per molecule": f"{census['conformers_per_molecule']:.1f}",
+        "duplicates": _duplicates(census),
+        "problems of structures and labels": str(len(census["problems"])),
+        "structural: Vendi score of fingerprints": vendi,
+        "structural: effective molecules (Hill)": f"{structural['hill_molecules']:.2f}",
+        "structural: scaffolds": f"{structural['scaffolds']:,}",
+        "conformational: effective conformers of a molecule": effective,
+        "conformational: torsion coverage": _stated(conformational["torsion_coverage"], "{:.3f}"),
+        "conformational: energy spread in a molecule, meV": _stated(
+            None if deviation is None else 1e3 * deviation, "{:.1f}"
+        ),
+        "environments: entropy, nats": f"{found['environments']['entropy']:.2f}",
+        "variance of geometry between molecules": _stated(shares["geometry"], "{:.1%}"),
+        "variance of energy between molecules": _stated(shares["energy"], "{:.1%}"),
+    }
 
 
-def content_rows(result: dict[str, Any]) -> list[list[str]]:
-    """What sets are made of: a header, then a row for each set."""
-    rows = [["", "elements, fraction of atoms", "charges", "effective scaffolds (Hill)"]]
-    for name, s in result["sets"].items():
-        shares = ", ".join(f"{e} {x:.1%}" for e, x in s["structural"]["elements"].items())
-        charges = ", ".join(f"{c:+d}" if c else "0" for c in s["census"]["charges"])
-        rows.append([name, shares, charges, f"{s['structural']['hill_scaffolds']:.2f}"])
-    return rows
-
-
-def molecule_rows(found: dict[str, Any]) -> list[list[str]]:
-    """Molecules of one set: a header, then those with the largest energy ranges."""
-    rows = [["molecule", "charge", "atoms", "conformers", "effective", "energy range, eV"]]
-    effective = found["conformational"]["effective_conformers_of_molecules"]
-    both = list(zip(found["census"]["of_molecules"], effective, strict=True))
-    both.sort(key=lambda pair: -(pair[0]["energy_range"] or 0.0))
-    for m, n in both[:LISTED]:
-        spread = "–" if m["energy_range"] is None else f"{m['energy_range']:.3f}"
-        counts = [
-            f"{m['charge']:+d}" if m["charge"] else "0",
-            str(m["atoms"]),
-            str(m["conformers"]),
-        ]
-        rows.append([m["molecule"], *counts, "–" if n is None else f"{n:.2f}", spread])
-    return rows
+def _stated(value: float | None, form: str) -> str:
+    return "–" if value is None else form.format(value)
 
 
 def _duplicates(census: dict[str, Any]) -> str:
@@ -110,7 +70,35 @@ def _not_compared(periodic: int) -> str:
     return f" ({periodic:,} periodic ones not compared)" if periodic else ""
 
 
+def content_rows(result: dict[str, Any]) -> list[list[str]]:
+    """Rows of elements, charges and scaffolds: a header, then a row for each set."""
+    rows = [["", "elements, fraction of atoms", "charges", "effective scaffolds (Hill)"]]
+    for name, s in result["sets"].items():
+        shares = ", ".join(f"{e} {x:.1%}" for e, x in s["structural"]["elements"].items())
+        charges = ", ".join(_charge(c) for c in s["census"]["charges"])
+        rows.append([name, shares, charges, f"{s['structural']['hill_scaffolds']:.2f}"])
+    return rows
+
+
+def molecule_rows(found: dict[str, Any]) -> list[list[str]]:
+    """Rows of molecules: a header, then those of one set with the largest energy ranges."""
+    rows = [["molecule", "charge", "atoms", "conformers", "effective", "energy range, eV"]]
+    effective = found["conformational"]["effective_conformers_of_molecules"]
+    molecules = list(zip(found["census"]["of_molecules"], effective, strict=True))
+    molecules.sort(key=lambda pair: -(pair[0]["energy_range"] or 0.0))
+    for m, n in molecules[:MAX_LISTED]:
+        counts = [str(m["atoms"]), str(m["conformers"]), _stated(n, "{:.2f}")]
+        energy_range = _stated(m["energy_range"], "{:.3f}")
+        rows.append([m["molecule"], _charge(m["charge"]), *counts, energy_range])
+    return rows
+
+
+def _charge(charge: int) -> str:
+    return f"{charge:+d}" if charge else "0"
+
+
 def overlap_rows(found: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """Rows of overlaps: a header, then a row for each pair of sets."""
     header = ["sets", "shared molecules", "structures of them", "of shared scaffolds"]
     rows = [[*header, "geometries within 0.05 Å", "mean largest similarity"]]
     for o in map(lambda fields: Overlap(**fields), found):
@@ -129,45 +117,44 @@ def overlap_rows(found: Sequence[dict[str, Any]]) -> list[list[str]]:
 
 def diversity_page(result: dict[str, Any]) -> str:
     """The report as one HTML file."""
-    sections = [("Content", table(content_rows(result)))]
-    if result["overlaps"]:
-        words = "<p>What the second set of each pair shares with the first.</p>"
-        sections.append(("Overlap and leakage", words + table(overlap_rows(result["overlaps"]))))
-    points = {
-        name: (s["census"]["molecules"], s["census"]["conformers_per_molecule"])
-        for name, s in result["sets"].items()
-    }
-    sections.append(
-        ("Molecules against conformers per molecule", image(figures.budget_map(points)))
+    sets: dict[str, dict[str, Any]] = result["sets"]
+    censuses = {name: found["census"] for name, found in sets.items()}
+    of_molecules = {name: census["of_molecules"] for name, census in censuses.items()}
+    return render(
+        "diversity/measure/report.html",
+        title="Diversity",
+        summary=summary_rows(result),
+        content=content_rows(result),
+        overlaps=overlap_rows(result["overlaps"]) if result["overlaps"] else None,
+        budget_map=figures.budget_map(
+            {n: (c["molecules"], c["conformers_per_molecule"]) for n, c in censuses.items()}
+        ),
+        within_molecules=figures.within_molecules(
+            {name: [m["conformers"] for m in found] for name, found in of_molecules.items()},
+            {
+                name: [m["energy_range"] for m in found if m["energy_range"]]
+                for name, found in of_molecules.items()
+            },
+        ),
+        entropies=figures.entropy_of_elements(
+            {name: found["environments"]["of_elements"] for name, found in sets.items()}
+        ),
+        sets=[
+            {
+                "name": name,
+                "molecules": molecule_rows(found),
+                "n_molecules": found["census"]["molecules"],
+                "problems": _problem_lines(found["census"]),
+            }
+            for name, found in sets.items()
+        ],
+        resolution=result["resolution"],
+        bandwidth=result["bandwidth"],
+        max_compared=MAX_COMPARED,
+        max_listed=MAX_LISTED,
     )
-    counts = {
-        name: [m["conformers"] for m in s["census"]["of_molecules"]]
-        for name, s in result["sets"].items()
-    }
-    ranges = {
-        name: [m["energy_range"] for m in s["census"]["of_molecules"] if m["energy_range"]]
-        for name, s in result["sets"].items()
-    }
-    sections.append(("Within molecules", image(figures.within_molecules(counts, ranges))))
-    entropies = {name: s["environments"]["of_elements"] for name, s in result["sets"].items()}
-    sections.append(
-        ("Entropy of atomic environments", image(figures.entropy_of_elements(entropies)))
-    )
-    for name, s in result["sets"].items():
-        n = s["census"]["molecules"]
-        sections.append((f"Molecules: {name}", table(molecule_rows(s)) + _more(n)))
-        lines = [f"structure {k}: {reason}" for k, reason in s["census"]["problems"]]
-        lines += [f"structure {k} repeats {j}" for k, j in s["census"]["duplicates"]]
-        if lines:
-            listed = items(lines[:LISTED]) + _more(len(lines))
-            sections.append((f"Problems and duplicates: {name}", listed))
-    introduction = table(summary_rows(result)) + (
-        f"<p>Geometries of a molecule count as different from about {RESOLUTION} Å; entropies "
-        f"have a bandwidth of {BANDWIDTH} covalent diameters, and are averages over {MOST:,} of an "
-        f"element's environments, evenly spread, where it has more. {html.escape(NOTE)}</p>"
-    )
-    return page("Diversity", introduction, sections)
 
 
-def _more(n: int) -> str:
-    return f"<p>… and {n - LISTED} more</p>" if n > LISTED else ""
+def _problem_lines(census: dict[str, Any]) -> list[str]:
+    lines = [f"structure {k}: {reason}" for k, reason in census["problems"]]
+    return lines + [f"structure {k} repeats {j}" for k, j in census["duplicates"]]

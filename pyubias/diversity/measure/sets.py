@@ -1,4 +1,4 @@
-"""Data sets by name, from files."""
+"""Reading data sets from files."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,14 +12,14 @@ __all__ = ["read_sets", "read_training"]
 
 
 def read_sets(paths: Sequence[Path], keys: Mapping[str, str]) -> dict[str, list[Atoms]]:
-    """One set for each file, named by it; a file with ``split`` in ``info`` gives one per split.
+    """Read one set from each file, or one from each split where ``info`` contains ``split``.
 
     Args:
-        paths: of structures, labelled or not.
+        paths: files of structures, labelled or not; a set has the name of its file.
         keys: names of labels, as for `read_frames`.
 
     Raises:
-        UserError: two files have one name.
+        UserError: two files have the same name.
     """
     names = [path.stem for path in paths]
     for name in names:
@@ -36,6 +36,6 @@ def read_sets(paths: Sequence[Path], keys: Mapping[str, str]) -> dict[str, list[
 
 
 def read_training(path: Path, keys: Mapping[str, str]) -> list[Atoms]:
-    """The structures of a file whose ``split`` is ``train``; all of them if none says so."""
+    """The structures of a file whose ``split`` is ``train``; all structures if none has it."""
     frames, _ = read_frames(path, keys, need_energy=False)
     return [a for a in frames if a.info.get("split") == "train"] or frames

@@ -1,4 +1,4 @@
-"""All diversity numbers of data sets, on two levels, as JSON-like values."""
+"""All diversity numbers of data sets, as values that JSON can hold."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,46 +11,49 @@ from numpy.typing import NDArray
 
 from pyubias.diversity.measure.census import Census, take_census
 from pyubias.diversity.measure.measures import (
-    MOST,
+    MAX_COMPARED,
     distinct_shapes,
     effective_conformers,
     environment_entropy,
     hill_number,
-    split_variance,
-    spread,
+    systematic_sample,
     torsion_coverage,
-    variance_components,
     vendi_score,
-    without_composition,
 )
 from pyubias.diversity.measure.overlap import overlaps
+from pyubias.diversity.measure.variance import (
+    split_variance,
+    variance_components,
+    without_composition,
+)
 from pyubias.errors import UserError
 from pyubias.molecules.fingerprints import similarities
 from pyubias.molecules.geometry import environments_of
 
-__all__ = ["BANDWIDTH", "RESOLUTION", "measure_diversity"]
+__all__ = ["measure_diversity"]
 
 Array = NDArray[np.float64]
 
-RESOLUTION = 0.25  # Å, at which geometries of a molecule count as different
+RESOLUTION = 0.25  # Å, difference from which geometries of a molecule count as different
 
-BANDWIDTH = 0.1  # of environments, in units of a sum of covalent radii
+BANDWIDTH = 0.1  # width of the kernel of environments, in sums of two covalent radii
 
-MOST_MOLECULES = 3000  # that enter the Vendi score
+MAX_MOLECULES = 3000  # molecules in the Vendi score of fingerprints
 
 
 def measure_diversity(sets: Mapping[str, Sequence[Atoms]]) -> dict[str, Any]:
-    """All numbers of the report, JSON-like.
+    """Compute all numbers of the report.
 
     Args:
-        sets: structures by name of the set, with labels as in `datasets` where there are some.
+        sets: structures by name of the set, labelled or not.
 
     Returns:
-        ``sets``: for each name ``census``, ``structural``, ``conformational``, ``environments``
-        and ``variance``; ``overlaps``: of each pair of sets. What was not measured is None.
+        ``resolution`` and ``bandwidth``; ``sets``: for each name ``census``, ``structural``,
+        ``conformational``, ``environments`` and ``variance``; ``overlaps``: for each pair of sets.
+        A number that was not measured is None.
 
     Raises:
-        UserError: a set has no structure of which anything can be said.
+        UserError: a set has no structure that can be identified.
     """
     found = {name: take_census(frames) for name, frames in sets.items()}
     for name, census in found.items():
@@ -114,7 +117,7 @@ def _structural(census: Census, frames: Sequence[Atoms]) -> dict[str, Any]:
     molecules = [g.molecule for g in census.groups]
     counts = [len(g.indices) for g in census.groups]
     compared = sorted(molecules, key=lambda m: m.key)
-    chosen, _ = spread(np.ones(len(compared)), MOST_MOLECULES)
+    chosen, _ = systematic_sample(np.ones(len(compared)), MAX_MOLECULES)
     compared = [compared[k] for k in chosen]
     bits = [molecule.bits for molecule in compared]
     scaffolds = [m.scaffold for m in molecules if m.scaffold]
@@ -137,27 +140,28 @@ def _conformational(census: Census) -> dict[str, Any]:
         None if g.molecule.periodic else effective_conformers(g.shapes, RESOLUTION) for g in groups
     ]
     torsions = [torsion_coverage(g.angles) for g in groups]
-    spreads = [g.energy_spread for g in groups]
+    deviations = [g.energy_deviation for g in groups]
     return {
         "effective_conformers": _average([n for n in effective if n is not None]),
         "effective_conformers_of_molecules": effective,
         "sampled_molecules": sum(
-            len(g.indices) > MOST and len(distinct_shapes(g.shapes)[0]) > MOST for g in groups
+            len(g.indices) > MAX_COMPARED and len(distinct_shapes(g.shapes)[0]) > MAX_COMPARED
+            for g in groups
         ),
         "torsion_coverage": _average([t for t in torsions if not math.isnan(t)]),
-        "energy_spread": _average([s for s in spreads if not math.isnan(s)]),
+        "energy_spread": _average([x for x in deviations if not math.isnan(x)]),
     }
 
 
 def _entropies(surroundings: Sequence[Array], frames: Sequence[Atoms]) -> dict[str, Any]:
-    """Entropy in nats of each element's environments, and of all environments together."""
+    """Entropy in nats of the environments of each element, and of all environments together."""
     symbols = np.array([e for atoms in frames for e in atoms.get_chemical_symbols()])
     rows = np.concatenate(surroundings)
     entropies = {
         str(e): environment_entropy(rows[symbols == e], BANDWIDTH) for e in np.unique(symbols)
     }
     shares = {e: float(np.mean(symbols == e)) for e in entropies}
-    # environments of two elements are never alike
+    # atoms of two elements never have the same environment
     total = sum(p * (entropies[e] - math.log(p)) for e, p in shares.items())
     return {"entropy": total, "of_elements": entropies}
 
@@ -168,7 +172,7 @@ def _geometry_variance(
     keys: Sequence[str],
     elements: Sequence[str],
 ) -> dict[str, Any]:
-    """Of mean environments, between and within molecules."""
+    """Variance of the mean environments of structures, between and within molecules."""
     means = [_mean(rows, a, elements) for rows, a in zip(surroundings, frames, strict=True)]
     split = split_variance(np.array(means), keys)
     return {**vars(split), "fraction": _finite(split.fraction_between)}
@@ -177,10 +181,11 @@ def _geometry_variance(
 def _energy_variance(
     census: Census, frames: Sequence[Atoms], elements: Sequence[str]
 ) -> dict[str, Any]:
-    """Components, without bias, of energies per atom without composition, each geometry once.
+    """Components of the variance of energies per atom without composition.
 
-    Where the elements are as many as the molecules, their energies take up all that
-    there is between molecules, and only the variance within is known.
+    Each geometry counts once. With no more molecules than linearly independent compositions, the
+    fitted energies of the elements explain all differences between molecules, and only the variance
+    within molecules is known.
     """
     members = [(g, g.indices[k]) for g in census.groups for k in g.labelled]
     if not members:
@@ -197,7 +202,7 @@ def _energy_variance(
 
 
 def _mean(surroundings: Array, atoms: Atoms, elements: Sequence[str]) -> Array:
-    """For each element the sum over its atoms, over the number of all atoms."""
+    """Mean environment of a structure: for each element, the sum over its atoms / all atoms."""
     symbols = np.array(atoms.get_chemical_symbols())
     return np.concatenate([surroundings[symbols == e].sum(0) for e in elements]) / len(atoms)
 

@@ -1,1 +1,1 @@
-"""Studies: a budget of labels shared between molecules and geometries."""
+"""Studies of a budget of labels that is shared by molecules and their geometries."""

@@ -1,4 +1,4 @@
-"""What a user may write in the file of a diversity study."""
+"""The schema of the YAML file of a diversity study."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,38 +20,44 @@ Source = Literal["basins", "normal_modes", "torsions", "dynamics", "biased"]
 
 
 class BiasedConfig(Section):
-    """Uncertainty-biased walkers, of a potential that is trained on the other sources."""
+    """Uncertainty-biased walkers; their potential is trained on the other sources."""
 
     input: Path = Field(description="LAMMPS script of a walker, as in a campaign")
     steps: PositiveInt = 1000
     tau: NonNegativeFloat = 0.25
-    threshold: PositiveFloat = Field(1.5, description="atomic uncertainty that stops, eV/Å")
-    labels: PositiveInt = Field(200, description="frames that the potential is trained on, at most")
+    threshold: PositiveFloat = Field(
+        1.5, description="atomic uncertainty that stops a walker, eV/Å"
+    )
+    labels: PositiveInt = Field(
+        200, description="largest number of frames to train the potential on"
+    )
 
 
 class PoolConfig(Section):
-    """Molecules, and where their geometries come from."""
+    """Molecules, and the sources of their geometries."""
 
     molecules: Path = Field(description="file with one SMILES a line")
-    elements: list[str] = Field(["C", "H", "N", "O"], description="molecules with others are left")
+    elements: list[str] = Field(
+        ["C", "H", "N", "O"], description="molecules with other elements are not used"
+    )
     sources: dict[Source, NonNegativeFloat] = Field(
         {"basins": 1.0, "normal_modes": 3.0, "torsions": 3.0, "dynamics": 3.0},
-        description="shares of the geometries of a molecule",
+        description="share of each source in the geometries of a molecule",
     )
     temperature: PositiveFloat = Field(300.0, description="of normal modes and dynamics, K")
-    biased: BiasedConfig | None = Field(None, description="wanted for the source 'biased'")
+    biased: BiasedConfig | None = Field(None, description="needed by the source 'biased'")
 
     @model_validator(mode="after")
     def _have_a_source(self) -> "PoolConfig":
         if not sum(x for s, x in self.sources.items() if s != "biased") > 0.0:
-            raise ValueError("wanted a positive share of a source other than 'biased'")
+            raise ValueError("one source other than 'biased' must have a positive share")
         if self.sources.get("biased", 0.0) > 0.0 and self.biased is None:
-            raise ValueError("source 'biased' wants a section 'biased' with its LAMMPS script")
+            raise ValueError("source 'biased' needs a section 'biased' with its LAMMPS script")
         return self
 
 
 class FixedBudget(Section):
-    """The same number of labels, shared out over few or many molecules."""
+    """The same number of labels, shared by few or by many molecules."""
 
     labels: PositiveInt = 64
     molecules: list[PositiveInt] = Field([4, 8, 16, 32, 64], min_length=2)
@@ -72,14 +78,14 @@ class FixedMolecules(Section):
 
 
 class ArmsConfig(Section):
-    """Training sets: every one is a subset of the same labels."""
+    """Training sets, all of which are subsets of the same labels."""
 
     fixed_budget: FixedBudget = FixedBudget()
     fixed_molecules: FixedMolecules = FixedMolecules()
 
     @property
     def grid(self) -> list[tuple[int, int]]:
-        """(molecules, conformers of each) of all arms, without repetition."""
+        """Sorted (molecules, conformers of each) of all arms, each once."""
         budget, fixed = self.fixed_budget, self.fixed_molecules
         arms = [(n, budget.labels // n) for n in budget.molecules]
         arms += [(fixed.molecules, k) for k in fixed.conformers]
@@ -89,12 +95,14 @@ class ArmsConfig(Section):
 class GeneralisationConfig(Section):
     """Molecules and geometries that no arm is trained on."""
 
-    unseen: PositiveInt = Field(12, description="molecules of scaffolds that may be trained on")
-    scaffolds: PositiveInt = Field(12, description="molecules, at least, of scaffolds left out")
-    larger: PositiveInt = Field(8, description="molecules with more heavy atoms than any in arms")
-    heavy_atoms: PositiveInt = Field(9, description="most heavy atoms of a molecule in arms")
+    unseen: PositiveInt = Field(12, description="molecules whose scaffolds may be in arms")
+    scaffolds: PositiveInt = Field(
+        12, description="smallest number of molecules whose scaffolds are in no arm"
+    )
+    larger: PositiveInt = Field(8, description="molecules with more heavy atoms than those in arms")
+    heavy_atoms: PositiveInt = Field(9, description="largest number of heavy atoms in arms")
     conformers: PositiveInt = Field(4, description="geometries of each tested molecule")
-    own: PositiveInt = Field(32, description="molecules of an arm that are tested, at most")
+    own: PositiveInt = Field(32, description="largest number of an arm's molecules to test")
     hot: PositiveFloat = Field(1000.0, description="temperature of the hotter geometries, K")
     scan: PositiveInt = Field(8, description="points of a torsion scan")
     held_out: PositiveInt = Field(
@@ -103,15 +111,17 @@ class GeneralisationConfig(Section):
 
 
 class CostsConfig(Section):
-    """What a budget buys: costs of a new molecule, and of each geometry, in any one unit."""
+    """Costs of a new molecule and of each geometry, and the budget, all in one unit of choice."""
 
     molecule: NonNegativeFloat = 0.0
     conformer: PositiveFloat = 1.0
-    budget: PositiveFloat | None = Field(None, description="default: that of the fixed budget")
+    budget: PositiveFloat | None = Field(
+        None, description="default: the cost of the fixed budget's labels"
+    )
 
 
 class StudyConfig(Section):
-    """One study: everything that `pyubias diversity study FILE.yaml` needs to know."""
+    """All settings of `pyubias diversity study FILE.yaml`."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
     seed: int = 0
@@ -134,7 +144,7 @@ def load_study(path: str | Path) -> StudyConfig:
     """Read and check the file of a study; its paths become absolute.
 
     Raises:
-        ConfigError: with one line that says what to change.
+        ConfigError: the file is not valid; the message is one line about what to change.
     """
     path = Path(path)
     config: StudyConfig = validate(StudyConfig, read_yaml(path), str(path))

@@ -1,11 +1,11 @@
-"""Means over the repetitions of a study, with their 95 % intervals by Student's t."""
+"""Means over the repetitions of a study, with 95 % intervals by Student's t distribution."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import t as student
+from scipy import stats
 
 __all__ = ["Interval", "geometric", "interval", "ratio"]
 
@@ -13,14 +13,14 @@ CONFIDENCE = 0.95
 
 
 class Interval(NamedTuple):
-    """A mean and the ends of its interval, which a single value does not have."""
+    """A mean and the ends of its interval; a single value has no interval."""
 
     mean: float
     low: float | None
     high: float | None
 
-    def state(self, digits: int = 1) -> str:
-        """Such as ``91.0 (79.8 to 102.1)``."""
+    def text(self, digits: int = 1) -> str:
+        """Text such as ``91.0 (79.8 to 102.1)``."""
         if self.low is None or self.high is None:
             return f"{self.mean:.{digits}f}"
         return f"{self.mean:.{digits}f} ({self.low:.{digits}f} to {self.high:.{digits}f})"
@@ -31,20 +31,29 @@ def interval(values: Sequence[float]) -> Interval:
     n, mean = len(values), float(np.mean(values))
     if n < 2:
         return Interval(mean, None, None)
-    spread = float(np.std(values, ddof=1)) / math.sqrt(n)
-    half = float(student.ppf(0.5 + CONFIDENCE / 2.0, n - 1)) * spread
-    return Interval(mean, mean - half, mean + half)
+    # ends of the standard distribution, because scipy has nan for a scale of zero
+    low, high = stats.t.interval(CONFIDENCE, n - 1)
+    error = float(stats.sem(values))
+    return Interval(mean, mean + float(low) * error, mean + float(high) * error)
 
 
 def geometric(values: Sequence[float]) -> Interval:
-    """Geometric mean of positive errors, whose scatter is relative: no end is negative."""
+    """Geometric mean of positive errors; their scatter is relative, and both ends are positive."""
     mean, low, high = interval([math.log(x) for x in values])
     if low is None or high is None:
         return Interval(math.exp(mean), None, None)
     return Interval(math.exp(mean), math.exp(low), math.exp(high))
 
 
-def ratio(values: Mapping[int, float], others: Mapping[int, float]) -> Interval:
-    """Geometric mean of values over others, in pairs of the same repetition."""
+def ratio(values: Mapping[int, float], others: Mapping[int, float]) -> Interval | None:
+    """Geometric mean of the ratios of values to others in the same repetition.
+
+    Args:
+        values: value of each repetition.
+        others: value of each repetition, to divide by.
+
+    Returns:
+        the mean; None if no repetition has both.
+    """
     shared = sorted(set(values) & set(others))
-    return geometric([values[k] / others[k] for k in shared])
+    return geometric([values[k] / others[k] for k in shared]) if shared else None

@@ -1,4 +1,4 @@
-"""Geometries from uncertainty-biased dynamics in LAMMPS, of a potential for all molecules."""
+"""Geometries from uncertainty-biased dynamics in LAMMPS, with one potential for all molecules."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,13 +19,13 @@ __all__ = ["BiasedWalkers"]
 
 
 class BiasedWalkers:
-    """One walker for each molecule; every rank makes this, and walks for molecules of its own.
+    """One walker for each molecule; all ranks make this object, and each walks some molecules.
 
     Args:
-        config: of the study, with a section ``pool.biased``.
-        folder: for the model and what the walkers leave.
-        labelled: frames of the other sources, with labels.
-        ranks: all of them.
+        config: settings of the study, with a section ``pool.biased``.
+        folder: folder of the model and of the walkers.
+        labelled: labelled structures of the other sources.
+        ranks: all ranks; the root trains the potential.
     """
 
     def __init__(
@@ -36,9 +36,11 @@ class BiasedWalkers:
         self.biased = config.pool.biased
         self.folder = folder
         self.model = folder / "walker.pt"
-        # the first geometries of all molecules come before the second ones
-        frames = sorted((f for f in labelled if f[1] == "train"), key=lambda f: (f[2], f[0]))
-        self.starts = {f[0]: labelled[f] for f in reversed(frames)}
+        # by number, so that the potential is trained on as many molecules as possible
+        training = (f for f in labelled if f.kind == "train")
+        frames = sorted(training, key=lambda f: (f.number, f.molecule))
+        # reversed, so that a molecule starts from its first geometry
+        self.starts = {f.molecule: labelled[f] for f in reversed(frames)}
         chosen = [labelled[f] for f in frames[: self.biased.labels]]
         ranks.on_root(lambda: self._train(chosen))
 
@@ -51,13 +53,12 @@ class BiasedWalkers:
         )
         export(trained, self.model, "float32")
 
-    def walk(
-        self, molecule: int, frames: Sequence[tuple[Frame, str]]
-    ) -> Iterator[tuple[Frame, Atoms]]:
-        """A geometry for each frame, evenly over the walk.
+    def walk(self, molecule: int, frames: Sequence[Frame]) -> Iterator[tuple[Frame, Atoms]]:
+        """Geometries for the frames at equal intervals of a walk.
 
         Raises:
-            ValueError: after those that the walk is long enough for, if it is not for all.
+            ValueError: the walk is too short for all frames; those that it is long enough for come
+                before.
         """
         if molecule not in self.starts:
             raise ValueError("none of its geometries has a label to walk from")
@@ -80,10 +81,10 @@ class BiasedWalkers:
             own_communicator(),
         )
         walked = walk.frames()
-        # the first frame is the start, which has a label
+        # frame 0 of the walk is the start, which has a label
         n = min(len(frames), len(walked) - 1)
         picks = np.linspace(0, len(walked) - 1, n + 1).round().astype(int)[1:]
-        for (frame, _), k in zip(frames, picks, strict=False):
+        for frame, k in zip(frames, picks, strict=False):
             yield frame, walked[k]
         if n < len(frames):
             raise ValueError(walk.failure or f"its walk ended after {walk.steps} steps")

@@ -1,4 +1,4 @@
-"""Diversity numbers: limits, identities, and the published packages where those are right."""
+"""Diversity numbers: limits, identities, and agreement with published packages."""
 
 import math
 import warnings
@@ -13,11 +13,11 @@ from pyubias.diversity.measure.measures import (
     effective_conformers,
     environment_entropy,
     hill_number,
-    split_variance,
-    spread,
+    systematic_sample,
     torsion_coverage,
     vendi_score,
 )
+from pyubias.diversity.measure.variance import split_variance
 
 
 def points(n: int, d: int = 5, seed: int = 0) -> np.ndarray:
@@ -86,17 +86,19 @@ def test_doubling_a_set_changes_no_number(n: int, seed: int) -> None:
 
 @pytest.mark.parametrize("n", [49, 50, 51, 52, 99, 101, 260])
 def test_no_number_jumps_where_sets_become_large(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measures, "MOST", 50)
+    monkeypatch.setattr(measures, "MAX_COMPARED", 50)
     monkeypatch.setattr(measures, "BLOCK", 20)
     far_apart = 100.0 * np.arange(float(n))[:, None]
     assert environment_entropy(far_apart, 0.1) == pytest.approx(math.log(n))
     assert effective_conformers(far_apart, 0.1) == pytest.approx(min(n, 50))
 
 
-def test_a_thinned_average_is_near_the_full_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_entropy_of_a_systematic_sample_is_near_the_full_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     x = np.concatenate([points(400, 2), np.zeros((600, 2))])
     full = environment_entropy(x, 0.3)
-    monkeypatch.setattr(measures, "MOST", 100)
+    monkeypatch.setattr(measures, "MAX_COMPARED", 100)
     assert environment_entropy(x, 0.3) == pytest.approx(full, rel=0.1)
     assert environment_entropy(np.tile(x, (3, 1)), 0.3) == pytest.approx(
         environment_entropy(x, 0.3), rel=1e-9
@@ -104,13 +106,13 @@ def test_a_thinned_average_is_near_the_full_one(monkeypatch: pytest.MonkeyPatch)
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=40), st.integers(1, 20))
-def test_kinds_are_taken_as_often_as_they_occur(counts: list[int], most: int) -> None:
-    chosen, shares = spread(counts, most)
-    assert len(set(chosen)) == len(chosen) <= most
+def test_a_systematic_sample_has_the_shares_of_the_kinds(counts: list[int], size: int) -> None:
+    chosen, shares = systematic_sample(counts, size)
+    assert len(set(chosen)) == len(chosen) <= size
     assert shares.sum() == pytest.approx(1.0)
-    if len(counts) > most:
-        assert np.abs(shares - np.array(counts)[chosen] / sum(counts)).max() < 1.0 / most
-    again, same = spread(3 * np.array(counts), most)
+    if len(counts) > size:
+        assert np.abs(shares - np.array(counts)[chosen] / sum(counts)).max() < 1.0 / size
+    again, same = systematic_sample(3 * np.array(counts), size)
     assert (again.tolist(), same.tolist()) == (chosen.tolist(), pytest.approx(shares))
 
 
@@ -124,15 +126,3 @@ def test_torsion_coverage_counts_bins() -> None:
     assert torsion_coverage(np.array([[5.0], [-5.0], [355.0]])) == pytest.approx(1 / 12)
     assert torsion_coverage(np.arange(-180.0, 180.0, 15.0)[:, None]) == 1.0
     assert math.isnan(torsion_coverage(np.zeros((4, 0))))
-
-
-@given(st.integers(1, 20), st.integers(1, 5), st.integers(0, 100))
-def test_variance_between_and_within_adds_up(n: int, n_groups: int, seed: int) -> None:
-    x = points(n, seed=seed)
-    split = split_variance(x, [k % n_groups for k in range(n)])
-    assert split.total == pytest.approx(np.square(x - x.mean(0)).sum(1).mean())
-
-
-def test_variance_is_all_between_or_all_within() -> None:
-    assert split_variance(np.array([1.0, 1.0, 3.0, 3.0]), list("aabb")).fraction_between == 1.0
-    assert split_variance(np.array([1.0, 3.0, 1.0, 3.0]), list("aabb")).fraction_between == 0.0

@@ -1,9 +1,9 @@
-"""Metrics that tell kinds of errors apart."""
+"""Scores of an arm on a test."""
 
 import numpy as np
 import pytest
 
-from pyubias.diversity.study.scores import Outcomes, score
+from pyubias.diversity.study.arms import Outcomes, score
 
 
 def outcomes(molecules: list[int], true: list[float], predicted: list[float]) -> Outcomes:
@@ -38,7 +38,7 @@ def test_large_molecules_weigh_by_their_atoms():
     assert score(both)["forces"] == pytest.approx(1e3 * np.sqrt(0.03))
 
 
-def test_what_a_test_cannot_give_is_none():
+def test_scores_that_too_few_structures_lack_are_none():
     single = score(outcomes([0, 1], [0.0, 1.0], [0.1, 1.1]))
     assert single["relative_energy"] is None
     assert single["rank"] is None

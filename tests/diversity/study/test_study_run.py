@@ -1,4 +1,4 @@
-"""A whole study, tiny, with real molecules, labels and trainings."""
+"""A whole tiny study with real molecules, labels and trainings."""
 
 import json
 from pathlib import Path
@@ -7,19 +7,20 @@ from unittest.mock import Mock
 import pytest
 import yaml
 from campaigns import mpirun, shared_commands
+from study_results import arm_result
 
 from pyubias.campaign.label_store import LabelStore
 from pyubias.diversity.study import run as study
-from pyubias.diversity.study.arms import ArmError
+from pyubias.diversity.study.arms import ArmError, ArmResult
+from pyubias.diversity.study.candidates import Candidate
 from pyubias.diversity.study.config import load_study
 from pyubias.diversity.study.plan import Arm
-from pyubias.diversity.study.pool import Candidate
 from pyubias.errors import UserError
 from pyubias.parallel import Ranks
 
 pytest.importorskip("tblite")
 
-EXPLORE = Path(__file__).parents[2] / "inputs" / "molecules" / "explore.in"
+EXPLORE = Path(__file__).parents[3] / "inputs" / "molecules" / "explore.in"
 MOLECULES = """\
 C methane
 CC
@@ -116,7 +117,7 @@ def test_the_report_shows_both_experiments_and_states_findings(finished: Path) -
     assert any("1 to 2 geometries each" in s for s in sentences)
 
 
-def test_what_cannot_be_used_is_listed_with_its_reason(finished: Path) -> None:
+def test_molecules_that_cannot_be_used_are_listed_with_the_reason(finished: Path) -> None:
     failures = " ".join(findings(finished)["failures"])
     for reason in (
         "line 17 'C[NH3+]': charged (+1)",
@@ -130,7 +131,7 @@ def test_what_cannot_be_used_is_listed_with_its_reason(finished: Path) -> None:
         assert reason in failures
 
 
-def test_a_killed_study_goes_on_where_it_was(finished: Path) -> None:
+def test_a_killed_study_resumes(finished: Path) -> None:
     before = findings(finished)
     kept = finished / "arms" / "2x1" / "seed0.json"
     lost = finished / "arms" / "2x2" / "seed1.json"
@@ -150,10 +151,10 @@ def test_a_killed_study_goes_on_where_it_was(finished: Path) -> None:
 def test_a_list_of_molecules_that_changed_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The study would go on with the list that it read first."""
+    """Because the study would go on with the list that it read first."""
     config = load_study(prepare(tmp_path))
-    stops = RuntimeError("stops behind the check")
-    monkeypatch.setattr(study, "find_molecules", Mock(side_effect=stops))
+    reached = RuntimeError("stopped behind the check")
+    monkeypatch.setattr(study, "find_molecules", Mock(side_effect=reached))
 
     def check(message: str, error: type[Exception]) -> None:
         with pytest.raises(error, match=message):
@@ -168,7 +169,7 @@ def test_a_list_of_molecules_that_changed_is_refused(
 
 
 def test_failed_labels_do_not_stop_the_study(tmp_path: Path) -> None:
-    """A limit on forces that some geometries break."""
+    """Some geometries have forces above the limit."""
     reference = {
         "kind": "ase",
         "calculator": "tblite.ase.TBLite",
@@ -189,7 +190,7 @@ def test_failed_labels_do_not_stop_the_study(tmp_path: Path) -> None:
     assert len(findings(tmp_path / "runs" / "tiny")["unequal"]) == len(short) + left_out
 
 
-def test_a_study_without_any_label_is_one_line(tmp_path: Path) -> None:
+def test_a_study_without_any_label_ends_with_one_line(tmp_path: Path) -> None:
     reference = {
         "kind": "ase",
         "calculator": "tblite.ase.TBLite",
@@ -208,18 +209,12 @@ def test_arms_that_cannot_be_trained_are_left_out_with_their_reason(
 ) -> None:
     config = load_study(prepare(tmp_path))
 
-    def run_arm(arm: Arm, repetition: int, *_: object) -> dict:
+    def run_arm(arm: Arm, repetition: int, *_: object) -> ArmResult:
         if arm == Arm(2, 1):
             raise ArmError("no label to train on: all failed")
-        result = {"molecules": arm.molecules, "conformers": arm.conformers}
-        taken = [[k, 0 if arm == Arm(1, 4) and k == 0 else arm.conformers] for k in range(4)]
-        labels = sum(n for _, n in taken[: arm.molecules])
-        return result | {
-            "repetition": repetition,
-            "labels": labels,
-            "taken": taken[: arm.molecules],
-            "scores": {},
-        }
+        none = arm == Arm(1, 4)
+        taken = [(k, 0 if none else arm.conformers) for k in range(arm.molecules)]
+        return arm_result(arm, repetition, {}, labels=sum(n for _, n in taken), taken=taken)
 
     monkeypatch.setattr(study, "run_arm", run_arm)
     results, left_out = study._run_arms(None, {}, config, tmp_path, Ranks())
@@ -234,7 +229,7 @@ def test_arms_that_cannot_be_trained_are_left_out_with_their_reason(
 
 
 def test_biased_walkers_are_one_source_of_geometries(tmp_path: Path) -> None:
-    """All training geometries come from LAMMPS, but for the first one of each molecule."""
+    """All training geometries except the first of each molecule are from LAMMPS."""
     pool = {
         "molecules": "molecules.smi",
         "sources": {"basins": 1, "biased": 3},
@@ -267,17 +262,17 @@ def test_a_walker_that_fails_is_listed_with_its_reason(tmp_path: Path) -> None:
     failures = " ".join(findings(tmp_path / "runs" / "tiny")["failures"])
     assert "normal modes in place of biased dynamics (" in failures
     assert "Unrecognized fix style 'no_such_style'" in failures
-    # also when the study goes on, and does not walk again
+    # a resumed study does not repeat the walk and still has its reason
     command = shared_commands().run(tmp_path, "diversity", "study", "study.yaml")
     assert command.status == 0, command.output
     assert " ".join(findings(tmp_path / "runs" / "tiny")["failures"]) == failures
-    # no arm has fewer labels for it
+    # no arm has fewer labels because of it
     results = (tmp_path / "runs" / "tiny").glob("arms/*/seed*.json")
     for result in map(json.loads, (path.read_text() for path in results)):
         assert result["labels"] == result["molecules"] * result["conformers"]
 
 
-def test_mistakes_in_the_file_are_one_line(tmp_path: Path) -> None:
+def test_mistakes_in_the_file_are_reported_in_one_line(tmp_path: Path) -> None:
     for changes, message in (
         ({"seeds": 1}, "'seeds': input should be greater than or equal to 2, got 1"),
         ({"sead": 1}, "unknown key 'sead'; did you mean 'seed'?"),

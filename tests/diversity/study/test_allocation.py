@@ -1,43 +1,17 @@
-"""Learning curves of two factors, and what they recommend."""
+"""Allocations of a budget, and their comparison with the other half of the repetitions."""
 
 import math
 
 import numpy as np
 import pytest
+from learning_curves import curve, observed
 
-from pyubias.diversity.measure.measures import variance_components
 from pyubias.diversity.study.allocation import (
-    LearningCurve,
-    Observation,
     check_on_other_half,
-    fit_curve,
     recommend,
     two_stage_conformers,
 )
-
-ARMS = [(4, 16), (8, 8), (16, 4), (32, 2), (64, 1), (16, 1), (16, 2), (16, 8)]
-
-
-def observed(
-    curve: LearningCurve, noise: float = 0.0, repetitions: int = 4, seed: int = 0
-) -> list[Observation]:
-    generator = np.random.default_rng(seed)
-    return [
-        Observation(m, k, r, float(curve(m, k)) * math.exp(noise * generator.normal()))
-        for r in range(repetitions)
-        for m, k in ARMS
-    ]
-
-
-def curve(a: float, alpha: float, b: float, beta: float, d: float = 0.0) -> LearningCurve:
-    return LearningCurve(alpha, beta, a, b, 0.0, d, 0.0)
-
-
-def test_a_curve_is_found_again():
-    true = curve(500.0, 0.5, 300.0, 0.8, 20.0)
-    found = fit_curve(observed(true))
-    for m, k in [*ARMS, (32, 8), (8, 32)]:
-        assert float(found(m, k)) == pytest.approx(float(true(m, k)), rel=0.02)
+from pyubias.diversity.study.learning_curve import LearningCurve, Observation
 
 
 def test_an_interior_optimum_is_recommended_with_an_interval():
@@ -50,7 +24,7 @@ def test_an_interior_optimum_is_recommended_with_an_interval():
     assert found.high / found.low < 6.0
 
 
-def test_errors_that_only_molecules_mend_want_one_geometry_each():
+def test_errors_that_only_molecules_reduce_need_one_geometry_each():
     found = recommend(observed(curve(500.0, 0.6, 0.0, 1.0), 0.02), 64)
     assert (found.molecules, found.conformers) == pytest.approx((64.0, 1.0))
     assert found.preference
@@ -60,14 +34,14 @@ def test_a_flat_curve_has_no_preference():
     assert not recommend(observed(curve(0.0, 1.0, 0.0, 1.0, 100.0), 0.1), 64).preference
 
 
-def test_what_any_label_mends_alike_has_no_preference():
+def test_errors_that_any_label_reduces_alike_have_no_preference():
     """error ~ (M K)^-1/2: all ways to spend a budget are the same."""
     found = recommend(observed(LearningCurve(0.5, 0.5, 0.0, 0.0, 800.0, 0.0, 0.0), 0.05), 64)
     assert not found.preference
 
 
 def test_noise_is_rarely_taken_for_a_preference():
-    """The same law with 15 % noise, for which the gain alone is above the scatter in a fifth."""
+    """The gain alone is above the scatter in a fifth of the data sets, with 15 % noise."""
     flat = LearningCurve(0.5, 0.5, 0.0, 0.0, 800.0, 0.0, 0.0)
     found = [recommend(observed(flat, 0.15, seed=s), 64) for s in range(20)]
     assert sum(a.preference for a in found) <= 2
@@ -77,7 +51,7 @@ def test_noise_is_rarely_taken_for_a_preference():
     assert clear.chance < 0.05
 
 
-def test_dear_molecules_buy_more_geometries():
+def test_expensive_molecules_buy_more_geometries_of_each():
     points = observed(curve(400.0, 0.7, 400.0, 0.7))
     cheap = recommend(points, 200, cost_molecule=0.0, cost_conformer=2.0)
     dear = recommend(points, 200, cost_molecule=10.0, cost_conformer=2.0)
@@ -89,26 +63,26 @@ def test_the_interval_of_half_of_the_repetitions_holds_the_best_of_the_other_hal
     points = observed(curve(400.0, 0.7, 400.0, 0.7), 0.03, repetitions=6)
     checked = check_on_other_half(points, 64)
     assert checked is not None
-    assert checked["held"]
+    assert checked.held
     assert check_on_other_half([p for p in points if p.repetition < 3], 64) is None
 
 
-def test_halves_are_compared_also_where_molecules_cost():
-    """One arm alone costs the budget, so that the curve of the other half stands for its best."""
+def test_halves_are_compared_by_the_curve_where_molecules_have_a_cost():
+    """A single arm costs the budget, so that the curve of the other half gives the best one."""
     costs = {"cost_molecule": 10.0, "cost_conformer": 2.0}
     points = observed(curve(400.0, 0.7, 400.0, 0.7), 0.03, repetitions=6)
     checked = check_on_other_half(points, 200, **costs)
     assert checked is not None
-    assert checked["by_curve"]
-    assert checked["held"]
-    assert checked["best"] == pytest.approx(recommend(points, 200, **costs).conformers, rel=0.3)
+    assert checked.by_curve
+    assert checked.held
+    assert checked.best == pytest.approx(recommend(points, 200, **costs).conformers, rel=0.3)
 
     one = observed(curve(900.0, 0.9, 9.0, 0.3), 0.02, repetitions=6)
     other = observed(curve(9.0, 0.3, 900.0, 0.9), 0.02, repetitions=6)
     points = [a if a.repetition < 3 else b for a, b in zip(one, other, strict=True)]
     checked = check_on_other_half(points, 200, **costs)
     assert checked is not None
-    assert not checked["held"]
+    assert not checked.held
 
 
 def test_the_interval_of_half_of_the_repetitions_misses_another_best():
@@ -120,8 +94,8 @@ def test_the_interval_of_half_of_the_repetitions_misses_another_best():
     for points in (halves(of_molecules, of_geometries), halves(of_geometries, of_molecules)):
         checked = check_on_other_half(points, 64)
         assert checked is not None
-        assert not checked["held"]
-        assert checked["excess"] > 1.0
+        assert not checked.held
+        assert checked.excess > 1.0
 
 
 def test_an_interval_between_two_arms_holds_none():
@@ -129,10 +103,10 @@ def test_an_interval_between_two_arms_holds_none():
     points = observed(curve(400.0, 0.55, 55.0, 0.8), 0.002, repetitions=6)
     checked = check_on_other_half(points, 64)
     assert checked is not None
-    assert 1.01 < checked["low"] <= checked["high"] < 2.0
-    assert not checked["held"]
-    # but the arm nearest to the advice is the best one
-    assert checked["excess"] == pytest.approx(0.0)
+    assert 1.01 < checked.low <= checked.high < 2.0
+    assert not checked.held
+    # the arm nearest to the allocation is nevertheless the best one
+    assert checked.excess == pytest.approx(0.0)
 
 
 def test_two_stage_sampling_has_its_textbook_value():
@@ -141,30 +115,9 @@ def test_two_stage_sampling_has_its_textbook_value():
     assert two_stage_conformers(0.0, 4.0, 1.0, 1.0) == math.inf
 
 
-def test_components_of_variance_are_found_again_whatever_the_sizes():
-    generator = np.random.default_rng(3)
-    molecules = np.repeat(np.arange(3000), generator.integers(1, 5, 3000))
-    means = 2.0 * generator.normal(size=3000)
-    found = variance_components(
-        means[molecules] + 3.0 * generator.normal(size=len(molecules)), molecules
-    )
-    assert found.between == pytest.approx(4.0, rel=0.1)
-    assert found.within == pytest.approx(9.0, rel=0.1)
-    assert found.total == pytest.approx(13.0, rel=0.1)
-
-
-def test_components_of_variance_by_hand():
-    # sums of squares 4 within (2 degrees of freedom) and 36 between (1), two of each
-    found = variance_components(np.array([1.0, 3.0, 7.0, 9.0]), ["a", "a", "b", "b"])
-    assert (found.within, found.between) == pytest.approx((2.0, 17.0))
-    assert variance_components(np.array([1.0, 2.0]), ["a", "a"]).between == 0.0
-    # means that scatter less than their members do
-    assert variance_components(np.array([0.0, 4.0, 1.0, 3.0]), ["a", "a", "b", "b"]).between == 0.0
-
-
-def test_what_cannot_be_answered_is_refused():
+def test_too_few_arms_and_too_small_a_budget_are_refused():
     two_arms = [Observation(4, 16, 0, 1.0), Observation(8, 8, 0, 0.9)]
-    with pytest.raises(ValueError, match="three arms at least"):
+    with pytest.raises(ValueError, match="at least three arms, got 2"):
         recommend(two_arms, 64)
     with pytest.raises(ValueError, match="between 4 and 64 molecules"):
         recommend(observed(curve(1.0, 0.5, 1.0, 0.5)), 1.0)
