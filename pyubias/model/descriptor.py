@@ -10,7 +10,6 @@ from pyubias.model.ops import MAX_RADIAL, R_MIN, load_kernels
 __all__ = ["GaussianMoments", "n_invariants"]
 
 
-
 def n_invariants(n_radial: int) -> int:
     """Number of invariants in equation (6): 360 for 5 radial functions, 910 for 7."""
     s = n_radial

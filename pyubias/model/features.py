@@ -10,7 +10,6 @@ from pyubias.model.ops import SKETCH_GROUPS
 __all__ = ["LastLayerFeatures", "SketchedFeatures"]
 
 
-
 class LastLayerFeatures(nn.Module):
     """Gradients of E_i with respect to the weights and bias of the last layer.
 

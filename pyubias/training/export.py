@@ -8,13 +8,12 @@ from typing import Literal
 import torch
 from torch import nn
 
-from pyubias.model.ops import MAX_LAYERS
 from pyubias.model.archive import Metadata, save
+from pyubias.model.ops import MAX_LAYERS
 from pyubias.training.checkpoint import Trained
 from pyubias.training.scripted import ExportedEnsemble, ExportedFused, ExportedPortable
 
 __all__ = ["export"]
-
 
 
 def export(

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from pyubias.model.features import SketchedFeatures
-from pyubias.model.ops import SKETCH_GROUPS
 from pyubias.model.network import BIAS_SCALE
+from pyubias.model.ops import SKETCH_GROUPS
 from pyubias.model.potential import Potential
 
 __all__ = ["ExportedEnsemble", "ExportedFused", "ExportedPortable"]

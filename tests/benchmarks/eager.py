@@ -1,6 +1,6 @@
 """The baseline: the same potential in eager PyTorch, driven by ASE.
 
-Neighbour list, energies, features and both gradients are computed anew in every step, by autograd
+Neighbor list, energies, features and both gradients are computed anew in every step, by autograd
 over plain PyTorch operators, as a direct implementation of the equations would.
 """
 

@@ -47,7 +47,7 @@ def fixed_parts(message: str) -> list[str]:
 
 
 def literals(source: str) -> list[str]:
-    """String literals; neighbours are one."""
+    """String literals; adjacent literals are one."""
     groups = re.findall(rf"{STRING}(?:\s*{STRING})*", source)
     return ["".join(text[1:-1] for text in re.findall(STRING, group)) for group in groups]
 

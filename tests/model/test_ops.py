@@ -8,8 +8,8 @@ import pytest
 import torch
 from structures import ELEMENTS, crystal, molecule
 
-from pyubias.model import ops as kernels
 from pyubias.errors import UserError
+from pyubias.model import ops as kernels
 from pyubias.model.descriptor import GaussianMoments, n_invariants
 from pyubias.model.graphs import build_graph, concatenate
 from pyubias.model.ops import CompiledMoments
