@@ -45,8 +45,8 @@ def load_kernels() -> bool:
     got = operators.constants() if hasattr(operators, "constants") else None
     if got != wanted:
         raise UserError(
-            f"{library} was built with the constants {got}, pyubias wants {wanted}: install pyubias "
-            "again"
+            f"{library} was built with the constants {got}, pyubias wants {wanted}: install "
+            "pyubias again"
         )
     return True
 
