@@ -20,7 +20,7 @@
      last layer   scale [h_{L-1}/sqrt(d_{L-1}), bias scale]
 
    A batch is A atoms, as many as a register has lanes. It holds every quantity above as a list of
-   entries: entry k of h_l, say, is one register with h_l[k] of each atom. Products work on three
+   entries: entry k of h_l is one register with h_l[k] of each atom. Products work on three
    batches at a time, so that each weight is loaded once for all of them.
 */
 

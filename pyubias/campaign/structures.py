@@ -46,8 +46,8 @@ def perturbed(structures: Sequence[Atoms], config: CampaignConfig) -> list[Atoms
 def read_candidates(config: CampaignConfig) -> list[Atoms]:
     """Candidates with their molecules in ``info``; none unless there is a file.
 
-    They are displaced by up to ±perturb, as start structures are: the forces of a structure at
-    rest say little. The same seed displaces them in the same way.
+    They are displaced by up to ±perturb, as start structures are, because the forces of a structure
+    at rest hold little information. The same seed displaces them in the same way.
     """
     path = config.start.candidates
     if path is None:

@@ -42,7 +42,7 @@ def load_campaign(path: str | Path) -> CampaignConfig:
     """Read and check a campaign file; its paths become absolute.
 
     Raises:
-        ConfigError: with one line that says what to change.
+        ConfigError: one line about the first problem.
     """
     path = Path(path)
     config = validate(CampaignConfig, read_yaml(path), str(path))
