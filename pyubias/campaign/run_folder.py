@@ -12,6 +12,7 @@ output file exists, and files appear under their names only when they are comple
 campaign needs nothing else.
 """
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,6 +146,13 @@ class RunFolder:
     def walks(self) -> Iterator[list[Walk]]:
         """The walks of each iteration."""
         return (iteration.walks() for iteration in self.iterations())
+
+    def remove_temporary_files(self) -> None:
+        """Remove what killed processes left in this folder and below."""
+        for path in self.path.rglob(".claims-*"):
+            shutil.rmtree(path, ignore_errors=True)
+        for path in self.path.rglob(".*.tmp*"):
+            path.unlink(missing_ok=True)
 
     @property
     def has_metrics(self) -> bool:

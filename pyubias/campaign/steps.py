@@ -61,8 +61,10 @@ class Steps:
         self.folder = folder
         self.ranks = ranks
         self.progress = progress
+        self._resources = contextlib.ExitStack()
+        self._reference: Reference | None = None
         # one rank makes the database, then all open it
-        ranks.on_root(lambda: LabelStore(folder.labels).keys())
+        ranks.on_root(self._make_label_store)
         self.labels = LabelStore(folder.labels)
         self.start = ranks.on_root(lambda: read_start(config))
         self.candidates = ranks.on_root(lambda: read_candidates(config))
@@ -70,34 +72,51 @@ class Steps:
         test = config.evaluation.test
         self.test = ranks.on_root(lambda: read_frames(test)[0] if test is not None else [])
 
+    def close(self) -> None:
+        """End the reference of this rank."""
+        self._resources.close()
+
+    def _make_label_store(self) -> None:
+        store = self.folder.labels
+        trained = self.folder.iteration(0).checkpoint
+        if trained.is_file() and not (store.is_file() and LabelStore(store).keys()):
+            raise UserError(
+                f"'{store}' holds no label, but '{trained}' was trained on some: bring the "
+                "database back, or remove the run folder to begin anew"
+            )
+        LabelStore(store)
+
     def label(self, iteration: int) -> None:
         """Label the frames of an iteration that are not in the database."""
         wanted = self.ranks.on_root(lambda: self._unlabelled(iteration))
         if not wanted:
             return
         self.progress.stage("label", f"iteration {iteration}: {len(wanted)} frames")
-        with contextlib.ExitStack() as stack:
-            reference: Reference | None = None
 
-            def label(item: tuple[str, Atoms]) -> UserError | None:
-                nonlocal reference
-                key, atoms = item
-                try:
-                    # opened by ranks that label, and not before they do
-                    if reference is None:
-                        reference = stack.enter_context(open_reference(self.config.reference))
-                    self.labels.add(key, atoms, label_frame(reference, atoms))
-                except LabelError as error:
-                    self.labels.add(key, atoms, None, reason=str(error))
-                    self.progress.log_here(f"label {key} failed: {error}")
-                except UserError as error:
-                    return error
-                return None
+        def label(item: tuple[str, Atoms]) -> Exception | None:
+            key, atoms = item
+            try:
+                self._label(key, atoms)
+            except Exception as error:  # a rank that stopped would leave the others waiting
+                return error
+            return None
 
-            problems = self.ranks.map(label, wanted, self.folder.path)
-        for problem in problems:
+        for problem in self.ranks.map(label, wanted, self.folder.path):
             if problem is not None:
                 self.ranks.fail(problem)
+
+    def _label(self, key: str, atoms: Atoms) -> None:
+        """Label one frame on this rank; a label that fails is kept with its reason."""
+        if self._reference is None:
+            # the ranks that label keep their references until the arm ends
+            self._reference = self._resources.enter_context(open_reference(self.config.reference))
+        try:
+            label = label_frame(self._reference, atoms)
+        except LabelError as error:
+            self.labels.add(key, atoms, None, reason=str(error))
+            self.progress.log_here(f"label {key} failed: {error}")
+        else:
+            self.labels.add(key, atoms, label)
 
     def _unlabelled(self, iteration: int) -> list[tuple[str, Atoms]]:
         """Keys and frames, in the order in which they were selected."""
@@ -105,7 +124,7 @@ class Steps:
             frames = perturbed(self.start, self.config)
         else:
             source = self.folder.iteration(iteration - 1).selection
-            frames = ase.io.read(source, index=":") if source.stat().st_size else []
+            frames = _read_selection(source)
         known = self.labels.keys()
         keyed = [(f"{iteration:04d}-{k:02d}", atoms) for k, atoms in enumerate(frames)]
         return [(key, atoms) for key, atoms in keyed if key not in known]
@@ -221,7 +240,14 @@ class Steps:
         folder = self.folder.iteration(iteration)
         if folder.selection.is_file():
             return
-        pool = self._pool(folder.walks(), _starts(frames))
+        walks = folder.walks()
+        pool = self._pool(walks, _starts(frames))
+        if not pool:
+            # they are run again by the same command, when their script is right
+            for k in range(len(walks)):
+                folder.walk(k).unlink(missing_ok=True)
+            failures = sorted({w.failure for w in walks if w.failure})
+            raise UserError("; ".join(["the walkers wrote no frame", *failures[:1]]))
         pool += open_candidates(self.candidates, self.labels.frames(iteration))
         self.progress.stage("select", f"iteration {iteration}: from {len(pool)} frames")
         batch_size = min(self.config.selection.batch_size, self.config.stop.labels - len(frames))
@@ -302,10 +328,20 @@ class Steps:
                     if self.config.by_molecule:
                         atoms.info["molecule"] = starts[k % len(starts)].molecule
                     pool.append(atoms)
-        if not pool:
-            failures = sorted({w.failure for w in walks if w.failure})
-            raise UserError("; ".join(["the walkers wrote no frame", *failures[:1]]))
         return pool
+
+
+def _read_selection(path: Path) -> list[Atoms]:
+    if path.stat().st_size == 0:
+        return []
+    try:
+        frames: list[Atoms] = ase.io.read(path, index=":")
+    except Exception as error:  # ASE's reader raises whatever it meets
+        raise UserError(
+            f"'{path}' is damaged ({type(error).__name__}): remove it, and the same command makes "
+            "it again"
+        ) from error
+    return frames
 
 
 def _ending(walk: Walk) -> str:

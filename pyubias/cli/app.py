@@ -163,7 +163,8 @@ def _exit_with(raised: Exception) -> None:
         if isinstance(raised, CollectiveError):
             error, n_ranks = raised.error, raised.n_ranks
             report = not raised.reported_elsewhere
-    code = 2 if isinstance(error, UserError) else 1
+    # a full disk or a folder without permission is nothing that a traceback would explain
+    code = 2 if isinstance(error, UserError | OSError) else 1
     if report and code == 2:
         print(f"pyubias: error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
     elif report:

@@ -158,6 +158,7 @@ class StartConfig(Section):
 
 
 MAX_FORCE = Field(100.0, description="a label with a larger force |F_i| fails, eV/Å")
+TIMEOUT = Field(3600.0, description="a label that takes longer fails, s; null is no limit")
 Supercell = tuple[PositiveInt, PositiveInt, PositiveInt]
 SUPERCELL = Field(
     (1, 1, 1),
@@ -176,6 +177,7 @@ class LammpsReference(Section):
     input: Path = Field(description="input script, which ends in `run 0`")
     variables: dict[str, Scalar] = Field({}, description="values of variables of the script")
     max_force: PositiveFloat = MAX_FORCE
+    timeout: PositiveFloat | None = TIMEOUT
     supercell: Supercell = SUPERCELL
 
 
@@ -190,6 +192,7 @@ class AseReference(Section):
     file: Path | None = Field(None, description="Python file that defines the calculator")
     arguments: dict[str, Any] = Field({}, description="keyword arguments of the calculator")
     max_force: PositiveFloat = MAX_FORCE
+    timeout: PositiveFloat | None = TIMEOUT
     supercell: Supercell = SUPERCELL
 
 

@@ -7,11 +7,12 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
 
 from pyubias.config.schema import AseReference
-from pyubias.parallel import Ranks, without_launcher
-from pyubias.reference.label import ReferenceMethodError
+from pyubias.reference.label import LabelError, ReferenceMethodError
 from pyubias.training.labels import Label
 
 __all__ = ["AseMethod"]
@@ -36,41 +37,64 @@ def _find_calculator(config: AseReference) -> Callable[..., Any]:
 
 
 class AseMethod:
-    """`kind: ase`: labels with a calculator that is made once, and again after a failure."""
+    """`kind: ase`: labels with a calculator that is made once, and again after a failure.
 
-    def __init__(self, config: AseReference) -> None:
+    Args:
+        config: of the reference.
+        place: rank and number of ranks of the caller.
+    """
+
+    def __init__(self, config: AseReference, place: tuple[int, int]) -> None:
         self.max_force = config.max_force
         self.config = config
+        self.place = place
         self.calculator: Any = self._make()
 
     def _make(self) -> Any:
+        factory = _find_calculator(self.config)
         try:
-            with without_launcher():
-                calculator = _find_calculator(self.config)(**self.config.arguments)
-            _give_own_folder(calculator, Ranks())
-            return calculator
-        except ReferenceMethodError:
-            raise
+            calculator = factory(**self.config.arguments)
         except Exception as error:
             raise ReferenceMethodError(
                 f"reference calculator '{self.config.calculator}' refused its arguments "
                 f"{self.config.arguments}: {error}"
             ) from error
+        if not isinstance(calculator, BaseCalculator) and not hasattr(calculator, "get_property"):
+            raise ReferenceMethodError(
+                f"reference calculator '{self.config.calculator}' gives a "
+                f"{type(calculator).__name__}, wanted a calculator of ASE"
+            )
+        _separate_folder(calculator, *self.place)
+        return calculator
 
     def __call__(self, atoms: Atoms) -> Label:
         # a calculator may be unusable after a failure: a new one labels the next frame
-        self.calculator = self.calculator or self._make()
+        calculator, self.calculator = self.calculator or self._make(), None
         atoms = atoms.copy()
-        atoms.calc, self.calculator = self.calculator, None
-        with without_launcher():
-            stress = atoms.get_stress() if atoms.pbc.all() else None
-            label = Label(atoms.get_potential_energy(), atoms.get_forces(), stress)
-        self.calculator = atoms.calc
-        return label
+        atoms.calc = calculator
+        energy = atoms.get_potential_energy()
+        # constraints would set forces and stresses of fixed atoms and cells to zero
+        forces = atoms.get_forces(apply_constraint=False)
+        stress = _stress(atoms) if atoms.pbc.all() else None
+        if getattr(calculator, "converged", None) is False:
+            raise LabelError("not converged")
+        self.calculator = calculator
+        # forces are derivatives of the free energy, where smeared electrons make the two differ
+        free_energy = getattr(calculator, "results", {}).get("free_energy")
+        if free_energy is not None and np.isfinite(energy):
+            energy = free_energy
+        return Label(energy, forces, stress)
 
 
-def _give_own_folder(calculator: Any, ranks: Ranks) -> None:
+def _stress(atoms: Atoms) -> Any:
+    try:
+        return atoms.get_stress(apply_constraint=False)
+    except (NotImplementedError, PropertyNotImplementedError):
+        return None
+
+
+def _separate_folder(calculator: Any, rank: int, size: int) -> None:
     """Let a calculator that starts programs write its files apart from those of other ranks."""
     starts_programs = hasattr(calculator, "command") or hasattr(calculator, "profile")
-    if ranks.size > 1 and starts_programs and hasattr(calculator, "directory"):
-        calculator.directory = Path(calculator.directory) / f"rank-{ranks.rank}"
+    if size > 1 and starts_programs and hasattr(calculator, "directory"):
+        calculator.directory = Path(calculator.directory) / f"rank-{rank}"
