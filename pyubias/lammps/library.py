@@ -1,5 +1,6 @@
 """LAMMPS as a library, with the plugin loaded."""
 
+import atexit
 import contextlib
 import ctypes
 import functools
@@ -102,17 +103,21 @@ _inside = False
 
 
 @functools.cache
-def _register_exit_handler() -> Any:
-    @ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+def _register_exit_handler() -> tuple[Any, Any]:
+    """Register a function that C's exit() calls; what it needs must live as long as the process."""
+
+    @ctypes.CFUNCTYPE(None, ctypes.c_void_p)  # type: ignore[untyped-decorator]
     def handler(_: object) -> None:
         if _inside:
             message = "pyubias: error: a LAMMPS script ended the process, as `quit` does: remove it"
             os.write(2, f"{message}\n".encode())
             os._exit(2)
 
-    # what atexit() of C calls, which is no symbol of the shared library
-    ctypes.CDLL(None).__cxa_atexit(handler, None, None)
-    return handler  # it must live as long as the process
+    library, key = ctypes.CDLL(None), ctypes.create_string_buffer(1)
+    library.__cxa_atexit(handler, None, key)
+    # when Python ends the process itself, it must be gone before the interpreter is
+    atexit.register(lambda: library.__cxa_finalize(key))
+    return handler, key
 
 
 def _text(value: object) -> str:
