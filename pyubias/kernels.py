@@ -44,7 +44,7 @@ def load_kernels() -> bool:
     got = operators.constants() if hasattr(operators, "constants") else None
     if got != wanted:
         raise RuntimeError(
-            f"{library} was built with the constants {got}, pyubias wants {wanted}; install it again"
+            f"{library} was built with constants {got}, pyubias wants {wanted}; install it again"
         )
     return True
 

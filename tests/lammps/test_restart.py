@@ -106,7 +106,7 @@ def test_restart_with_another_window_is_refused(folder, whole):
 
 
 def test_restart_file_of_another_version_is_refused(folder, whole):
-    """The first version wrote window, step and number of norms; a number of the format came later."""
+    """The first version wrote window, step and number of norms; its state had no format number."""
     content = (whole(4, 2).folder / "written").read_bytes()
     state = struct.pack("<3d", -2.0, 4.0, 4.0)
     assert content.count(state) == 1
