@@ -231,5 +231,5 @@ def test_operators_with_other_constants_are_refused(monkeypatch, name):
 @built
 def test_operators_of_a_version_without_constants_are_refused(monkeypatch):
     monkeypatch.setattr(torch.ops, "pyubias", SimpleNamespace())
-    with pytest.raises(RuntimeError, match="constants None, pyubias wants"):
+    with pytest.raises(UserError, match="constants None, pyubias wants"):
         kernels.load_kernels.__wrapped__()
