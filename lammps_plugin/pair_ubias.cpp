@@ -26,7 +26,7 @@ using namespace LAMMPS_NS;
 PairUbias::PairUbias(LAMMPS *lmp) :
     Pair(lmp), bias_uncertainty(NONE), uncertainty(0.0), uncertainty_gradient(nullptr),
     device("cpu"), n_threads(1), model(nullptr), energy_unit(1.0), uncertainty_flag(0),
-    atomic_uncertainty(nullptr), nmax(0)
+    atomic_uncertainty(nullptr), nmax(0), first_graph(true)
 {
   single_enable = 0;
   restartinfo = 0;
@@ -61,8 +61,9 @@ void PairUbias::compute(int eflag, int vflag)
 {
   ev_init(eflag, vflag);
   if (atom->nmax > nmax) grow_atom_arrays();
-  if (neighbor->ago == 0) graph.rebuild_pairs(*list, atom->type, map, atom->nlocal + atom->nghost);
-  graph.pack_edges(atom->x, model->metadata().cutoff);
+  if (neighbor->ago == 0) graph->rebuild(*list, *atom, map);
+  graph->pack_edges(atom->x, model->metadata().cutoff);
+  if (first_graph) warn_of_halo();
 
   const bool want_total = bias_uncertainty == TOTAL || eflag_global;
   const bool want_atomic = bias_uncertainty == ATOMIC || uncertainty_flag;
@@ -71,7 +72,7 @@ void PairUbias::compute(int eflag, int vflag)
   gradient_failure.clear();
   std::string message;
   try {
-    model->forward(graph, want_total || want_atomic);
+    model->forward(*graph, want_total || want_atomic);
     check_energies();
     if (bias_uncertainty == NONE) check_forces();
     if (want_total) sum_features();
@@ -87,23 +88,38 @@ void PairUbias::compute(int eflag, int vflag)
   tally_energy_and_forces();
 }
 
+// Ranks compute the edges around atoms of other ranks again. That costs more than it saves where
+// the cells of the ranks are small beside the reach of the model.
+
+void PairUbias::warn_of_halo()
+{
+  first_graph = false;
+  double mine[2] = {(double) graph->n_edges, (double) graph->n_local_edges()}, sum[2];
+  MPI_Allreduce(mine, sum, 2, MPI_DOUBLE, MPI_SUM, world);
+  if (comm->me == 0 && sum[0] > 2.0 * sum[1])
+    error->warning(FLERR,
+                   "pair_style ubias: the {} ranks compute {:.1f} times as many edges as one rank "
+                   "would, because the model reaches {} cutoffs far; use fewer ranks for each system",
+                   comm->nprocs, sum[0] / sum[1], model->metadata().hops);
+}
+
 void PairUbias::check_energies()
 {
   const double *energies = model->energies();
-  for (int64_t k = 0; k < graph.n_local; k++)
+  for (int64_t k = 0; k < graph->n_local; k++)
     if (!std::isfinite(energies[k]))
       throw std::runtime_error(fmt::format("energy of atom {} is {} at step {}",
-                                           atom->tag[graph.lammps_index[k]], energies[k],
+                                           atom->tag[graph->lammps_index[k]], energies[k],
                                            update->ntimestep));
 }
 
 void PairUbias::check_forces()
 {
   const double *g = model->energy_gradient();
-  for (int64_t k = 0; k < 3 * graph.n_edges; k++)
+  for (int64_t k = 0; k < 3 * graph->n_edges; k++)
     if (!std::isfinite(g[k]))
       throw std::runtime_error(fmt::format("force on atom {} is {} at step {}",
-                                           atom->tag[graph.lammps_index[graph.edge_index[k / 3]]],
+                                           atom->tag[graph->edge_center[k / 3]],
                                            g[k], update->ntimestep));
 }
 
@@ -113,19 +129,18 @@ void PairUbias::tally_energy_and_forces()
 {
   double **f = atom->f;
   const double *energies = model->energies();
-  const double *gradient = graph.n_edges > 0 ? model->energy_gradient() : nullptr;
+  const double *gradient = graph->n_edges > 0 ? model->energy_gradient() : nullptr;
 
-  for (int64_t k = 0; k < graph.n_local; k++) {
+  for (int64_t k = 0; k < graph->n_local; k++) {
     const double energy = energies[k] * energy_unit;
     if (eflag_global) eng_vdwl += energy;
-    if (eflag_atom) eatom[graph.lammps_index[k]] += energy;
+    if (eflag_atom) eatom[graph->lammps_index[k]] += energy;
   }
 
   std::fill_n(energy_strain_gradient, 6, 0.0);
-  for (int64_t e = 0; e < graph.n_edges; e++) {
-    const int i = graph.lammps_index[graph.edge_index[e]];
-    const int j = graph.lammps_index[graph.edge_index[graph.n_edges + e]];
-    const double *r = &graph.edge_vectors[3 * e];
+  for (int64_t e = 0; e < graph->n_edges; e++) {
+    const int i = graph->edge_center[e], j = graph->edge_neighbor[e];
+    const double *r = &graph->edge_vectors[3 * e];
     const double g[3] = {gradient[3 * e] * energy_unit, gradient[3 * e + 1] * energy_unit,
                          gradient[3 * e + 2] * energy_unit};
     for (int a = 0; a < 3; a++) {
@@ -174,12 +189,12 @@ void PairUbias::sum_atomic_uncertainties()
 {
   const double *u = model->atomic_uncertainty();
   std::fill_n(atomic_uncertainty, atom->nlocal, 0.0);
-  for (int64_t k = 0; k < graph.n_local; k++) {
+  for (int64_t k = 0; k < graph->n_local; k++) {
     if (!std::isfinite(u[k]))
       throw std::runtime_error(fmt::format("uncertainty of atom {} is {} at step {}",
-                                           atom->tag[graph.lammps_index[k]], u[k],
+                                           atom->tag[graph->lammps_index[k]], u[k],
                                            update->ntimestep));
-    atomic_uncertainty[graph.lammps_index[k]] = u[k] * energy_unit;
+    atomic_uncertainty[graph->lammps_index[k]] = u[k] * energy_unit;
     local_sums[ATOMIC_UNCERTAINTY] += u[k];
   }
 }
@@ -190,7 +205,7 @@ void PairUbias::sum_atomic_uncertainties()
 void PairUbias::reduce(const std::string &message)
 {
   local_sums[FAILED] = message.empty() ? 0.0 : 1.0;
-  local_sums[CENTERS] = graph.n_local;
+  local_sums[CENTERS] = graph->n_local;
   global_sums.resize(local_sums.size());
   MPI_Allreduce(local_sums.data(), global_sums.data(), local_sums.size(), MPI_DOUBLE, MPI_SUM,
                 world);
@@ -224,7 +239,7 @@ void PairUbias::compute_uncertainty_gradient()
     const double n_centers = global_sums[CENTERS];
     if (bias_uncertainty == ATOMIC && n_centers > 0)
       uncertainty = global_sums[ATOMIC_UNCERTAINTY] / n_centers * energy_unit;
-    if (graph.n_edges == 0)
+    if (graph->n_edges == 0)
       tally_uncertainty_gradient(nullptr, 0.0);
     else if (bias_uncertainty == TOTAL)
       tally_uncertainty_gradient(model->total_uncertainty_gradient(), energy_unit);
@@ -233,7 +248,7 @@ void PairUbias::compute_uncertainty_gradient()
     check_forces();    // not earlier: a model may compute both gradients in one pass
   } catch (const std::exception &e) {
     gradient_failure = e.what();
-    graph.n_edges = 0;
+    graph->n_edges = 0;
     tally_uncertainty_gradient(nullptr, 0.0);
   }
 }
@@ -245,21 +260,21 @@ void PairUbias::tally_uncertainty_gradient(const double *gradient, double scale)
     uncertainty_gradient[i][0] = uncertainty_gradient[i][1] = uncertainty_gradient[i][2] = 0.0;
   std::fill_n(uncertainty_strain_gradient, 6, 0.0);
 
-  for (int64_t e = 0; e < graph.n_edges; e++) {
-    double *gi = uncertainty_gradient[graph.lammps_index[graph.edge_index[e]]];
-    double *gj = uncertainty_gradient[graph.lammps_index[graph.edge_index[graph.n_edges + e]]];
+  for (int64_t e = 0; e < graph->n_edges; e++) {
+    double *gi = uncertainty_gradient[graph->edge_center[e]];
+    double *gj = uncertainty_gradient[graph->edge_neighbor[e]];
     const double g[3] = {gradient[3 * e] * scale, gradient[3 * e + 1] * scale,
                          gradient[3 * e + 2] * scale};
     if (!std::isfinite(g[0] + g[1] + g[2]))
       throw std::runtime_error(
           fmt::format("uncertainty gradient at atom {} is not finite at step {}",
-                      atom->tag[graph.lammps_index[graph.edge_index[e]]], update->ntimestep));
+                      atom->tag[graph->edge_center[e]], update->ntimestep));
     for (int a = 0; a < 3; a++) {
       gi[a] -= g[a];
       gj[a] += g[a];
     }
     double v[6];
-    strain_gradient(&graph.edge_vectors[3 * e], g, v);
+    strain_gradient(&graph->edge_vectors[3 * e], g, v);
     for (int a = 0; a < 6; a++) uncertainty_strain_gradient[a] += v[a];
   }
 }
@@ -310,5 +325,5 @@ void PairUbias::grow_atom_arrays()
 
 double PairUbias::memory_usage()
 {
-  return Pair::memory_usage() + 4.0 * nmax * sizeof(double) + graph.memory_usage();
+  return Pair::memory_usage() + 4.0 * nmax * sizeof(double) + (graph ? graph->memory_usage() : 0.0);
 }

@@ -7,6 +7,7 @@
 #include "lammps_graph.h"
 #include "ubias_model.h"
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -43,12 +44,13 @@ class PairUbias : public Pair {
   std::string device;
   int n_threads;
   UbiasModel *model;
-  LammpsGraph graph;
+  std::unique_ptr<LammpsGraph> graph;
   double energy_unit;    // LAMMPS energy units per eV
 
   int uncertainty_flag;    // set by fix pair on the steps on which it reads u_i
   double *atomic_uncertainty;
   int nmax;
+  bool first_graph;    // of a run
 
   // the sums over atoms of one step: FEATURES is the first of the features, if they are wanted
 
@@ -59,6 +61,8 @@ class PairUbias : public Pair {
   void load_model(const std::string &path);
   void log_model(const std::string &path);
   void grow_atom_arrays();
+  void request_neighbors();
+  void warn_of_halo();
   void check_energies();
   void check_forces();
   void sum_features();

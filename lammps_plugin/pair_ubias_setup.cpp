@@ -112,6 +112,7 @@ void PairUbias::load_model(const std::string &path)
     UbiasModel *opened = open_model(path, device, node_rank, n_threads);
     delete model;
     model = opened;
+    graph = make_graph(model->metadata().hops);
   } catch (const std::exception &e) {
     message = e.what();
   }
@@ -124,9 +125,9 @@ void PairUbias::log_model(const std::string &path)
   const auto &m = model->metadata();
   utils::logmesg(lmp,
                  "pair_style ubias: model {} ({}), contract {}, training set {}, uncertainty {}, "
-                 "cutoff {} A, torch {}, {}, device {}, {} thread(s) per rank\n",
+                 "cutoff {} A, {} hop(s), torch {}, {}, device {}, {} thread(s) per rank\n",
                  path, m.model_hash, m.contract_version, m.training_hash, m.uncertainty, m.cutoff,
-                 m.torch_version, m.dtype, device, n_threads);
+                 m.hops, m.torch_version, m.dtype, device, n_threads);
 }
 
 void PairUbias::init_style()
@@ -157,7 +158,32 @@ void PairUbias::init_style()
                  "lj/coul 1.0 1.0 1.0'");
 
   bias_uncertainty = NONE;
-  neighbor->add_request(this, NeighConst::REQ_FULL);
+  first_graph = true;
+  request_neighbors();
+}
+
+// A model that reaches several hops needs the neighbors of ghosts, and ghosts up to that far. On one
+// rank each ghost is an atom of this rank, whose neighbors are known.
+
+void PairUbias::request_neighbors()
+{
+  const int hops = model ? model->metadata().hops : 1;
+  if (hops > 1 && !atom->tag_enable)
+    error->all(FLERR,
+               "pair_style ubias: a model of {} hops needs atom IDs; remove 'atom_modify id no'",
+               hops);
+  if (hops == 1 || comm->nprocs == 1) {
+    neighbor->add_request(this, NeighConst::REQ_FULL);
+    return;
+  }
+  if (comm->mode != Comm::SINGLE)
+    error->all(FLERR,
+               "pair_style ubias: a model of {} hops needs 'comm_modify mode single' on several "
+               "ranks",
+               hops);
+  const double reach = hops * model->metadata().cutoff + neighbor->skin;
+  comm->cutghostuser = std::max(comm->cutghostuser, reach);
+  neighbor->add_request(this, NeighConst::REQ_FULL | NeighConst::REQ_GHOST);
 }
 
 double PairUbias::init_one(int i, int j)

@@ -22,7 +22,7 @@ using namespace LAMMPS_NS;
 
 namespace {
 
-constexpr int CONTRACT_VERSION = 1;
+constexpr int CONTRACT_VERSION = 2;
 constexpr const char *METADATA_FILE = "pyubias.json";
 
 // The last line of a TorchScript error holds its reason.
@@ -68,14 +68,15 @@ UbiasMetadata parse_metadata(const std::string &text, const std::string &path)
   const auto fields = json::parse(text);
   UbiasMetadata metadata;
   metadata.contract_version = fields.at("contract_version");
-  if (metadata.contract_version != CONTRACT_VERSION)
+  if (metadata.contract_version < 1 || metadata.contract_version > CONTRACT_VERSION)
     throw std::runtime_error("'" + path + "' has contract version " +
                              std::to_string(metadata.contract_version) +
-                             ", this plugin reads version " + std::to_string(CONTRACT_VERSION) +
-                             "; export the model again");
+                             ", this plugin reads versions 1 to " +
+                             std::to_string(CONTRACT_VERSION) + "; export the model again");
   metadata.elements = fields.at("elements").get<std::vector<std::string>>();
   metadata.cutoff = fields.at("cutoff");
   metadata.n_features = fields.at("n_features");
+  metadata.hops = fields.value("hops", 1);
   metadata.dtype = fields.value("dtype", "unknown");
   metadata.uncertainty = fields.value("uncertainty", "unknown");
   metadata.model_hash = fields.value("model_hash", "unknown");

@@ -27,7 +27,7 @@ struct UbiasGraph {
   std::vector<int64_t> edge_index;     // (2, n_edges): all centers, then all neighbors
   std::vector<int64_t> types;          // (n_all): positions in the model's list of elements
   int64_t n_edges = 0;
-  int64_t n_local = 0;    // atoms 0 ... n_local-1 are centers, the others are ghosts
+  int64_t n_local = 0;    // atoms 0 ... n_local-1 are those of this rank
   int64_t n_all = 0;
 };
 
@@ -36,6 +36,7 @@ struct UbiasMetadata {
   std::vector<std::string> elements;    // in type order
   double cutoff;
   int n_features;
+  int hops;    // E_i and phi_i depend on edges whose center is fewer than this many hops from i
   std::string dtype, uncertainty, model_hash, training_hash, torch_version;
 };
 

@@ -48,6 +48,28 @@ class Toy(nn.Module):
         return (features.square().sum(1) + 1e-12).sqrt()
 
 
+class MessagePassing(Toy):
+    """h_i ← h_i + tanh(½ Σ_j s h_j), once per hop, from h_i = 1 + ½ type_i.
+
+    E_i = h_i²/4 and φ_i = (h_i, h_i²) depend on edges around atoms up to `hops - 1` hops away.
+    """
+
+    def __init__(self, hops: int, cutoff: float = 4.0) -> None:
+        super().__init__(cutoff)
+        self.hops = hops
+
+    def forward(
+        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
+    ) -> Dict[str, Tensor]:  # noqa: UP006
+        i, j = edge_index[0], edge_index[1]
+        s = (1.0 - edge_vectors.square().sum(1) / self.cutoff**2).pow(3)
+        h = 1.0 + 0.5 * types.double()
+        for _ in range(self.hops):
+            h = h + torch.tanh(0.5 * torch.zeros_like(h).index_add(0, i, s * h[j]))
+        h = h[:n_local]
+        return {"energies": 0.25 * h * h, "features": torch.stack([h, h * h], dim=1)}
+
+
 class WithoutAutograd(Toy):
     """A toy with the optional methods; a `factor` other than one makes its gradients wrong."""
 
@@ -165,5 +187,7 @@ def save_toy(
     """Write a scripted toy as a model file, with further fields of metadata."""
     toy = toy or Toy()
     fields = {"elements": list(elements), "cutoff": toy.cutoff, "n_features": 2, **metadata}
+    if isinstance(toy, MessagePassing):
+        fields.setdefault("hops", toy.hops)
     save(torch.jit.script(toy), path, Metadata.model_validate(fields))
     return path

@@ -18,7 +18,7 @@ from pyubias.model.ops import load_kernels
 
 __all__ = ["CONTRACT_VERSION", "ContractError", "Metadata", "load", "save"]
 
-CONTRACT_VERSION = 1
+CONTRACT_VERSION = 2
 METADATA_FILE = "pyubias.json"
 
 
@@ -30,10 +30,13 @@ class Metadata(BaseModel):
     """The metadata of a model file.
 
     Attributes:
-        contract_version: version of the contract that the model meets.
+        contract_version: version of the contract that the model meets; `save` writes 1 for one hop,
+            which programs of earlier versions read too, and 2 for more.
         elements: chemical symbols in type order; type 0 is the first.
         cutoff: Å.
         n_features: p, the number of features per atom.
+        hops: E_i and φ_i depend on edges whose centre is fewer than this many hops away from i.
+        source: where a wrapped model comes from.
         dtype: precision of the arithmetic inside; inputs and outputs are always float64.
         uncertainty: kind of uncertainty, such as ``posterior``.
         alpha: the calibrated uncertainties cover a fraction 1 - alpha of the residuals.
@@ -49,6 +52,8 @@ class Metadata(BaseModel):
     elements: list[str] = Field(min_length=1)
     cutoff: PositiveFloat
     n_features: PositiveInt
+    hops: PositiveInt = 1
+    source: dict[str, Any] | None = None
     dtype: Literal["float32", "float64"] = "float64"
     uncertainty: str = "custom"
     alpha: float | None = None
@@ -74,7 +79,12 @@ def save(scripted_module: torch.jit.ScriptModule, path: str | Path, metadata: Me
             f"model must be a TorchScript module, got {type(scripted_module).__name__}; "
             "pass it through torch.jit.script first"
         )
-    metadata = metadata.model_copy(update={"model_hash": _hash_module(scripted_module)})
+    metadata = metadata.model_copy(
+        update={
+            "model_hash": _hash_module(scripted_module),
+            "contract_version": 1 if metadata.hops == 1 else 2,
+        }
+    )
     extra_files = {METADATA_FILE: metadata.model_dump_json()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -145,10 +155,10 @@ def _parse_metadata(text: str | bytes, path: Path) -> Metadata:
                 f"model file '{path}': metadata are not a JSON object, got {type(fields).__name__}"
             )
         found = fields.get("contract_version")
-        if found != CONTRACT_VERSION:
+        if found not in range(1, CONTRACT_VERSION + 1):
             raise ContractError(
-                f"model file '{path}' has contract version {found}, this pyubias reads version "
-                f"{CONTRACT_VERSION}; export the model again"
+                f"model file '{path}' has contract version {found}, this pyubias reads versions 1 "
+                f"to {CONTRACT_VERSION}; export the model again"
             )
         return Metadata.model_validate(fields)
     except ValidationError as error:

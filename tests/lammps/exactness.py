@@ -28,7 +28,7 @@ from harness import (
     random_atoms,
     write_data,
 )
-from toys import save_toy
+from toys import MessagePassing, save_toy
 
 from pyubias.config.schema import ModelConfig, UncertaintyConfig
 from pyubias.model.graphs import concatenate, forces_from, strain_gradient_from
@@ -100,6 +100,7 @@ def cases() -> dict[str, Case]:
     cluster = random_atoms("Ar Ne", [25.0] * 3, 16, pbc=False, seed=6, region=(0.4, 0.4, 0.4))
     cluster.positions += 7.5
     isolated = cluster[:8] + Atoms("ArNe", [[1.0, 1.0, 1.0], [24.0, 24.0, 24.0]])
+    reach = {f"{layers} layers": f"layers{layers}.pt" for layers in (2, 3)}
     ids = sorted(np.random.default_rng(7).permutation(np.arange(5, 5000))[: len(liquid)].tolist())
     water = random_water(tilted * 0.9, 48, seed=8)
     return {
@@ -115,6 +116,23 @@ def cases() -> dict[str, Case]:
         "an element in two types": Case(liquid, elements=("Ne", "Ar", "Ne"), renamed=True),
         "units real": Case(triclinic, units="real", renamed=True),
         "gradient of atomic uncertainty": Case(triclinic, uncertainty="atomic", renamed=True),
+        **{
+            f"{model}, {name}": Case(atoms, model=file)
+            for model, file in reach.items()
+            for name, atoms in {
+                "orthogonal": liquid,
+                "triclinic": triclinic,
+                "slab with empty ranks": slab,
+                "all atoms on one rank": corner,
+                "box shorter than the cutoff": short,
+                "cluster": cluster,
+                "isolated atoms": isolated,
+            }.items()
+        },
+        "2 layers, atomic uncertainty": Case(
+            triclinic, model="layers2.pt", uncertainty="atomic", units="real", renamed=True
+        ),
+        "3 layers, IDs not consecutive": Case(liquid, model="layers3.pt", ids=ids, renamed=True),
         "GM-NN": Case(water, elements=("H", "O"), model="gmnn.pt"),
         "GM-NN, atomic uncertainty": Case(
             water,
@@ -159,6 +177,8 @@ def prepare(folder: Path) -> None:
     """Write the models and the data files that the input scripts read."""
     folder.mkdir(parents=True, exist_ok=True)
     save_toy(folder / "toy.pt")
+    for layers in (2, 3):
+        save_toy(folder / f"layers{layers}.pt", MessagePassing(layers))
     known = [random_water([8.0] * 3, 30, seed) for seed in (1, 2)]
     save_gmnn(folder / "gmnn.pt", known, ["O", "H"])
     for name, case in cases().items():
@@ -232,7 +252,7 @@ def _in_ev(case: Case, thermo: Results, frame: Results) -> Results:
 
 def in_python(folder: Path) -> dict[str, Results]:
     """The same from the model file, in Python: F = -∂E/∂x, virial = -∂E/∂ε, bias +∂u/∂ε."""
-    models = {name: Model(folder / name) for name in ("toy.pt", "gmnn.pt")}
+    models = {path.name: Model(path) for path in folder.glob("*.pt")}
     return {name: reference(models[case.model], case) for name, case in cases().items()}
 
 
