@@ -30,8 +30,8 @@ class Metadata(BaseModel):
     """The metadata of a model file.
 
     Attributes:
-        contract_version: version of the contract that the model meets; `save` writes 1 for one hop,
-            which programs of earlier versions read too, and 2 for more.
+        contract_version: version of the contract that the model needs: 1 for one hop, which earlier
+            versions of this package read too, and 2 for more; `save` raises it.
         elements: chemical symbols in type order; type 0 is the first.
         cutoff: Å.
         n_features: p, the number of features per atom.
@@ -48,7 +48,7 @@ class Metadata(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    contract_version: int = CONTRACT_VERSION
+    contract_version: int = 1
     elements: list[str] = Field(min_length=1)
     cutoff: PositiveFloat
     n_features: PositiveInt
@@ -79,10 +79,11 @@ def save(scripted_module: torch.jit.ScriptModule, path: str | Path, metadata: Me
             f"model must be a TorchScript module, got {type(scripted_module).__name__}; "
             "pass it through torch.jit.script first"
         )
+    needed = 1 if metadata.hops == 1 else 2
     metadata = metadata.model_copy(
         update={
+            "contract_version": max(metadata.contract_version, needed),
             "model_hash": _hash_module(scripted_module),
-            "contract_version": 1 if metadata.hops == 1 else 2,
         }
     )
     extra_files = {METADATA_FILE: metadata.model_dump_json()}

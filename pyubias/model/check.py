@@ -1,12 +1,13 @@
 """Checks that a model file meets the contract, by running it on small graphs."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pyubias.model.archive import ContractError, Metadata, load
+from pyubias.model.hops import Arguments, chain, graph_of, halo, measure_hops
 
 __all__ = ["check_contract"]
 
@@ -14,20 +15,11 @@ REQUIRED = ("forward", "total_uncertainty", "atomic_uncertainty")
 WITHOUT_AUTOGRAD = ("evaluate", "gradients", "total_uncertainty_gradient")
 
 
-class Arguments(NamedTuple):
-    """The arguments of `forward`, which describe one graph."""
-
-    edge_vectors: Tensor
-    edge_index: Tensor
-    types: Tensor
-    n_local: int
-
-
 def check_contract(path: str | Path, device: str | torch.device = "cpu") -> Metadata:
     """Run a model on small graphs and compare its results with the contract.
 
-    The graphs are a cluster of all elements, the same cluster with one atom as a ghost, atoms
-    without edges, and a graph without atoms.
+    The graphs are a cluster of all elements, a row of atoms, parts of both as one of several ranks
+    sees them, atoms without edges, and a graph without atoms.
 
     Returns:
         the model's metadata.
@@ -41,8 +33,11 @@ def check_contract(path: str | Path, device: str | torch.device = "cpu") -> Meta
             raise ContractError(f"model has no method '{name}'; the contract requires it")
 
     cluster = _probe_cluster(metadata)
-    results = _check_graph(model, metadata, cluster)
-    _check_ghost(model, metadata, cluster, results)
+    row = chain(metadata)
+    _check_part(model, metadata, cluster, cluster.n_local - 1)
+    _check_part(model, metadata, row, 1)
+    _check_part(model, metadata, row, row.n_local // 2)
+    _check_hops(model, metadata)
     _check_graph(model, metadata, _without_edges(cluster.types))
     _check_graph(model, metadata, _without_edges(cluster.types[:0]))
     return metadata
@@ -56,11 +51,7 @@ def _probe_cluster(metadata: Metadata) -> Arguments:
     grid = torch.cartesian_prod(*[torch.arange(64.0)[: int(len(types) ** (1 / 3)) + 1]] * 3)
     jitter = 0.1 * torch.rand((len(types), 3), generator=generator, dtype=torch.float64)
     positions = (grid[: len(types)].double() + jitter) * min(1.5, 0.7 * metadata.cutoff)
-    difference = positions[None, :] - positions[:, None]
-    distance = difference.norm(dim=2)
-    centres, neighbors = torch.nonzero((distance < metadata.cutoff) & (distance > 0), as_tuple=True)
-    edge_index = torch.stack([centres, neighbors])
-    return Arguments(difference[centres, neighbors], edge_index, types, len(types))
+    return graph_of(positions, types, metadata.cutoff)
 
 
 def _without_edges(types: Tensor) -> Arguments:
@@ -68,27 +59,30 @@ def _without_edges(types: Tensor) -> Arguments:
     return Arguments(no_vectors, torch.zeros((2, 0), dtype=torch.int64), types, len(types))
 
 
-def _check_ghost(
-    model: torch.jit.ScriptModule,
-    metadata: Metadata,
-    cluster: Arguments,
-    results: dict[str, Tensor],
+def _check_part(
+    model: torch.jit.ScriptModule, metadata: Metadata, whole: Arguments, n_local: int
 ) -> None:
-    """Check that results of the other centres stay the same when the last atom becomes a ghost."""
-    n_local = cluster.n_local - 1
-    kept = cluster.edge_index[0] < n_local
-    with_ghost = Arguments(
-        cluster.edge_vectors[kept], cluster.edge_index[:, kept], cluster.types, n_local
-    )
-    results_with_ghost = _check_graph(model, metadata, with_ghost)
+    """Check that the first atoms have the same results on a rank that owns only them."""
+    of_whole = _check_graph(model, metadata, whole)
+    of_part = _check_graph(model, metadata, halo(whole, n_local, metadata.hops))
     for name in ("energies", "features"):
-        worst = float((results[name][:n_local] - results_with_ghost[name]).abs().max())
-        scale = float(results[name].abs().max()) + 1.0
+        worst = float((of_whole[name][:n_local] - of_part[name]).abs().max())
+        scale = float(of_whole[name].abs().max()) + 1.0
         if worst > (1e-4 if metadata.dtype == "float32" else 1e-8) * scale:
             raise ContractError(
-                f"'{name}' of a centre changed by {worst:.2g} when another atom became a ghost; "
-                "they must depend on the centre's own edges only"
+                f"'{name}' of a centre changed by {worst:.2g} when other atoms became ghosts; they "
+                f"must depend on edges around atoms fewer than {metadata.hops} hops away only "
+                "(metadata field 'hops')"
             )
+
+
+def _check_hops(model: torch.jit.ScriptModule, metadata: Metadata) -> None:
+    found = measure_hops(model, metadata)
+    if found > metadata.hops:
+        raise ContractError(
+            f"the model depends on edges around atoms {found - 1} hops away, so that the metadata "
+            f"field 'hops' must be {found}, got {metadata.hops}"
+        )
 
 
 def _check_graph(

@@ -90,7 +90,7 @@ def test_a_truncated_checkpoint_is_one_line(tmp_path: Path) -> None:
 
 def test_a_model_of_another_contract_version_is_one_line(tmp_path: Path) -> None:
     save_toy(tmp_path / "old.pt", contract_version=7)
-    message = "has contract version 7, this pyubias reads version 1; export the model again"
+    message = "has contract version 7, this pyubias reads versions 1 to 2; export the model again"
     assert_one_line(run(tmp_path, "check", "old.pt"), message)
 
 

@@ -100,6 +100,8 @@ def cases() -> dict[str, Case]:
     cluster = random_atoms("Ar Ne", [25.0] * 3, 16, pbc=False, seed=6, region=(0.4, 0.4, 0.4))
     cluster.positions += 7.5
     isolated = cluster[:8] + Atoms("ArNe", [[1.0, 1.0, 1.0], [24.0, 24.0, 24.0]])
+    # halves of x hold atoms more than two cutoffs away from the other half
+    long = random_atoms("Ar Ne", [40.0, 7.0, 7.5], 60, seed=9)
     reach = {f"{layers} layers": f"layers{layers}.pt" for layers in (2, 3)}
     ids = sorted(np.random.default_rng(7).permutation(np.arange(5, 5000))[: len(liquid)].tolist())
     water = random_water(tilted * 0.9, 48, seed=8)
@@ -121,6 +123,7 @@ def cases() -> dict[str, Case]:
             for model, file in reach.items()
             for name, atoms in {
                 "orthogonal": liquid,
+                "long": long,
                 "triclinic": triclinic,
                 "slab with empty ranks": slab,
                 "all atoms on one rank": corner,

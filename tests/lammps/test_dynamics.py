@@ -26,6 +26,7 @@ def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("dynamics")
     write_data(folder / "atoms.data", structure(), ["Ar", "Ne"])
     toys.save_toy(folder / "toy.pt")
+    toys.save_toy(folder / "layers2.pt", toys.MessagePassing(2))
     return folder
 
 
@@ -38,10 +39,12 @@ def spread(run: Run, column: str) -> float:
     return float(np.abs(values - values[0]).max())
 
 
-@pytest.mark.parametrize("kind", ["total", "atomic"])
-def test_nve_without_window_conserves_energy_minus_tau_u(folder, kind):
+@pytest.mark.parametrize(
+    ("kind", "model"), [("total", "toy"), ("atomic", "toy"), ("total", "layers2")]
+)
+def test_nve_without_window_conserves_energy_minus_tau_u(folder, kind, model):
     def run(timestep: float, steps: int, name: str) -> Run:
-        script = f"""{SETUP}
+        script = f"""{SETUP.replace("toy", model)}
 velocity all create 200 1 dist gaussian loop geom
 timestep {timestep}
 fix b all ubias tau 2.0 window 0 uncertainty {kind}
@@ -52,7 +55,7 @@ thermo_style custom step etotal pe ke f_b f_b[1]
 {FULL_PRECISION}
 run {steps}
 """
-        return lmp(script, folder / f"nve-{kind}-{name}", 2)
+        return lmp(script, folder / f"nve-{model}-{kind}-{name}", 2)
 
     coarse, fine = run(0.002, 60, "coarse"), run(0.001, 120, "fine")
     assert spread(fine, "f_b") > 0.05
@@ -65,12 +68,14 @@ run {steps}
 
 
 # not iso: there LAMMPS' own conserved quantity drifts by more, with any pair style
-@pytest.mark.parametrize("coupling", ["aniso", "tri"])
-def test_npt_conserves_the_enthalpy_that_includes_the_bias(folder, coupling):
+@pytest.mark.parametrize(
+    ("coupling", "model"), [("aniso", "toy"), ("tri", "toy"), ("tri", "layers2")]
+)
+def test_npt_conserves_the_enthalpy_that_includes_the_bias(folder, coupling, model):
     """With τ_σ = τ and no window, forces and stress are gradients of one function E - τu."""
 
     def run(timestep: float, steps: int, stress: float, name: str) -> Run:
-        script = f"""{SETUP}
+        script = f"""{SETUP.replace("toy", model)}
 {"change_box all triclinic" if coupling == "tri" else ""}
 velocity all create 200 1 dist gaussian loop geom
 timestep {timestep}
@@ -82,7 +87,7 @@ thermo_style custom step econserve vol f_b
 {FULL_PRECISION}
 run {steps}
 """
-        return lmp(script, folder / f"npt-{coupling}-{name}", 2)
+        return lmp(script, folder / f"npt-{model}-{coupling}-{name}", 2)
 
     coarse = run(0.002, 50, 3.0, "coarse")
     fine = run(0.001, 100, 3.0, "fine")

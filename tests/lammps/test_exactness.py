@@ -21,6 +21,7 @@ from exactness import (
     slug,
 )
 from harness import write_data
+from toys import MessagePassing, save_toy
 
 from pyubias.model.prediction import Model
 from pyubias.training.export import export
@@ -57,6 +58,22 @@ def test_lammps_gives_the_numbers_of_python(evaluate, layout, case):
 def test_every_quantity_of_every_case_is_worth_comparing(evaluate, case):
     for quantity, values in evaluate("python")[case].items():
         assert np.abs(values).max() > 1e-6, quantity
+
+
+@pytest.mark.parametrize("layers", [2, 3])
+def test_with_hops_one_too_low_the_matrix_would_fail(tmp_path, layers):
+    name = f"{layers} layers, long"
+    case = cases()[name]
+    write_data(tmp_path / f"{slug(name)}.data", case.atoms, case.elements)
+    save_toy(tmp_path / case.model, MessagePassing(layers), hops=layers - 1)
+    wanted = reference(Model(tmp_path / case.model), case)
+    one, two = (
+        in_lammps(tmp_path, layout, {name: case})[name] for layout in (ONE_RANK, LAYOUTS[0])
+    )
+    for quantity in ("energy", "forces", "virial", "uncertainty gradient", "uncertainty virial"):
+        # one rank has all edges of a model of several hops, but not of a model of one hop
+        assert deviation(one, wanted, quantity) < 1e-8 or layers == 2
+        assert deviation(two, wanted, quantity) > 1e-6, quantity
 
 
 EXPORTS = {"float32": 1e-4, "portable": 1e-8, "portable float32": 1e-4}

@@ -9,7 +9,7 @@ import pytest
 from ase import Atoms
 from exactness import save_gmnn
 from harness import FULL_PRECISION, NKTV2P, columns, lmp, random_atoms, write_data
-from toys import save_toy
+from toys import MessagePassing, save_toy
 
 STEP = 1e-4
 TAU = 2.0
@@ -54,15 +54,18 @@ def strained(atoms: Atoms, strain: np.ndarray, step: float) -> Atoms:
     ("ranks", "kind", "model"),
     [
         *((ranks, kind, "toy") for ranks in (1, 2, 4) for kind in ("total", "atomic")),
+        *((ranks, "total", f"layers{layers}") for ranks in (1, 2, 4) for layers in (2, 3)),
         (2, "total", "gmnn"),
         (2, "atomic", "gmnn"),
     ],
 )
 def test_forces_and_stress_are_derivatives_of_energy_and_bias_energy(tmp_path, ranks, kind, model):
-    symbols, elements = ("Ar Ne", "Ar Ne") if model == "toy" else ("O H H", "H O")
+    symbols, elements = ("O H H", "H O") if model == "gmnn" else ("Ar Ne", "Ar Ne")
     atoms = random_atoms(symbols, CELL, 30, seed=2, min_distance=1.4)
     path = tmp_path / f"{model}.pt"
-    if model == "toy":
+    if model.startswith("layers"):
+        save_toy(path, MessagePassing(int(model[-1])))
+    elif model == "toy":
         save_toy(path)
     else:
         save_gmnn(path, [random_atoms(symbols, CELL, 24, seed=3, min_distance=1.0)], ["O", "H"])

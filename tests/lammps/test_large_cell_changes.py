@@ -17,19 +17,22 @@ DEFORMATIONS = {
     "expansion": "deform 1 x scale 1.5 y scale 1.3 z scale 0.8 remap x",
     "compression": "deform 1 x scale 0.8 y scale 0.8 z scale 0.85 remap x",
 }
+TOYS = {"toy": toys.Toy(), "layers3": toys.MessagePassing(3)}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("cells")
     write_data(folder / "start.data", random_atoms("Ar Ne", CELL, 32, seed=1), ["Ar", "Ne"])
-    toys.save_toy(folder / "toy.pt")
+    for name, toy in TOYS.items():
+        toys.save_toy(folder / f"{name}.pt", toy)
     return folder
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("toy", TOYS)
 @pytest.mark.parametrize("deformation", DEFORMATIONS)
-def test_the_last_frame_has_the_energy_forces_and_stress_of_python(folder, deformation, ranks):
+def test_the_last_frame_is_that_of_python(folder, deformation, toy, ranks):
     script = f"""
 units metal
 boundary p p p
@@ -37,7 +40,7 @@ atom_style atomic
 read_data ../start.data
 neighbor 1.0 bin
 pair_style ubias
-pair_coeff * * ../toy.pt Ar Ne
+pair_coeff * * ../{toy}.pt Ar Ne
 velocity all create 50 1 dist gaussian loop geom
 timestep 0.001
 fix b all ubias tau 0.1 tau_stress 0.1
@@ -54,7 +57,7 @@ unfix b
 run 0
 write_dump all custom plain.dump id x y z fx fy fz modify sort id format float %.17g
 """
-    run = lmp(script, folder / f"{deformation}-{ranks}", ranks)
+    run = lmp(script, folder / f"{deformation}-{toy}-{ranks}", ranks)
     (table, _) = run.thermo()
     (frame,) = run.dump("plain.dump")
     a, b, c, xy, xz, yz = (run.last(k) for k in ("Lx", "Ly", "Lz", "Xy", "Xz", "Yz"))
@@ -66,7 +69,7 @@ write_dump all custom plain.dump id x y z fx fy fz modify sort id format float %
         assert abs(a * b * c / np.linalg.det(CELL) - 1.0) > 0.4
 
     atoms = Atoms(["Ar", "Ne"] * 16, columns(frame, "x", "y", "z"), cell=cell, pbc=True)
-    (wanted,) = Model(folder / "toy.pt").predict([atoms])
+    (wanted,) = Model(folder / f"{toy}.pt").predict([atoms])
     assert run.last("PotEng") == pytest.approx(wanted.energy, rel=1e-10)
     np.testing.assert_allclose(
         columns(frame, "fx", "fy", "fz"), wanted.forces, atol=1e-9 * np.abs(wanted.forces).max()

@@ -328,7 +328,7 @@ def test_model_of_another_contract_version_is_refused(folder, error_with):
     _with_metadata(folder, "future.pt", contract_version=other)
     error = error_with(pair_coeff="pair_coeff * * ../future.pt Ar Ne")
     # the plugin's own constant must be that of pyubias.contract
-    wanted = f"has contract version {other}, this plugin reads version {CONTRACT_VERSION};"
+    wanted = f"has contract version {other}, this plugin reads versions 1 to {CONTRACT_VERSION};"
     assert f"'../future.pt' {wanted}" in error
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from toys import LennardJones, Toy, save_toy
+from toys import LennardJones, MessagePassing, Toy, save_toy
 
 from pyubias.model.archive import METADATA_FILE, ContractError, Metadata, load, save
 
@@ -80,6 +80,11 @@ def save_with_text(path, text):
     return path
 
 
+def test_several_hops_need_version_2_and_one_hop_does_not(tmp_path):
+    assert load(save_toy(tmp_path / "one.pt"))[1].contract_version == 1
+    assert load(save_toy(tmp_path / "two.pt", MessagePassing(2)))[1].contract_version == 2
+
+
 def fields(**changes):
     return json.dumps({**METADATA.model_dump(), **changes})
 
@@ -89,8 +94,8 @@ def fields(**changes):
     [
         (None, "carries no pyubias metadata; write it with pyubias.contract.save"),
         ("{", "metadata are not JSON"),
-        (fields(contract_version=2), "has contract version 2, this pyubias reads version 1"),
-        (fields(contract_version=None), "has contract version None, this pyubias reads version 1"),
+        (fields(contract_version=3), "has contract version 3, this pyubias reads versions 1 to 2"),
+        (fields(contract_version=None), "has contract version None, this pyubias reads versions 1"),
         ("{}", "has contract version None"),
         ("[1]", "metadata are not a JSON object, got list"),
         (fields(cutoff=-1.0), "metadata field 'cutoff': .* greater than 0, got -1.0"),

@@ -6,10 +6,11 @@ import pytest
 import torch
 from ase.data import chemical_symbols
 from torch import Tensor, nn
-from toys import LennardJones, NotFinite, ThrowsBeyond, Toy, WithoutAutograd, save_toy
+from toys import LennardJones, MessagePassing, NotFinite, ThrowsBeyond, Toy, WithoutAutograd, save_toy
 
-from pyubias.model.archive import ContractError, Metadata, save
+from pyubias.model.archive import ContractError, Metadata, load, save
 from pyubias.model.check import check_contract
+from pyubias.model.hops import measure_hops
 
 METADATA = Metadata(elements=["Ar", "Ne"], cutoff=4.0, n_features=2)
 
@@ -30,6 +31,23 @@ def test_any_number_of_elements_is_probed(tmp_path, n_elements):
 def test_exported_potentials_meet_the_contract(model_files):
     for kind, path in model_files.items():
         assert check_contract(path).uncertainty == kind.split(",")[0]
+
+
+@pytest.mark.parametrize("layers", [2, 3, 5])
+def test_a_model_may_reach_as_many_hops_as_its_metadata_say(tmp_path, layers):
+    toy = MessagePassing(layers)
+    check_contract(save_toy(tmp_path / "toy.pt", toy))
+    check_contract(save_toy(tmp_path / "toy.pt", toy, hops=layers + 1))
+    with pytest.raises(ContractError, match=f"hops.* fewer than {layers - 1} hops away|'energies'"):
+        check_contract(save_toy(tmp_path / "toy.pt", toy, hops=layers - 1))
+
+
+def test_the_hops_of_a_model_are_measured(tmp_path):
+    for layers in (1, 2, 4):
+        model, metadata = load(save_toy(tmp_path / "toy.pt", MessagePassing(layers)))
+        assert measure_hops(model, metadata) == layers
+    model, metadata = load(save_toy(tmp_path / "toy.pt", Toy()))
+    assert measure_hops(model, metadata) == 1
 
 
 class Silent(Toy):
@@ -125,7 +143,7 @@ def test_the_odd_model_without_a_violation_meets_the_contract(tmp_path):
         (Odd("softening"), "gradient of 'total_uncertainty' is not finite on a small graph"),
         (Odd("sign"), "uncertainties must not be negative"),
         (Odd("vector"), r"'total_uncertainty' has shape \(2,\), wanted \(\)"),
-        (Odd("ghosts"), "'energies' of a centre changed by .* when another atom became a ghost"),
+        (Odd("ghosts"), "'energies' of a centre changed by .* when other atoms became ghosts"),
         (Number(""), "'total_uncertainty' is a float, wanted a Tensor"),
         (Pair(""), r"forward returned tuple, wanted Dict\[str, Tensor\]"),
         (ThrowsBeyond(), "forward failed on a small graph: .*this toy refuses atoms of type 1"),
