@@ -96,7 +96,7 @@ void PairUbias::warn_of_halo()
   first_graph = false;
   double mine[2] = {(double) graph->n_edges, (double) graph->n_local_edges()}, sum[2];
   MPI_Allreduce(mine, sum, 2, MPI_DOUBLE, MPI_SUM, world);
-  if (comm->me == 0 && sum[0] > 2.0 * sum[1])
+  if (comm->me == 0 && sum[0] > 1.75 * sum[1])
     error->warning(FLERR,
                    "pair_style ubias: the {} ranks compute {:.1f} times as many edges as one rank "
                    "would, because the model reaches {} cutoffs far; use fewer ranks for each system",

@@ -1,4 +1,4 @@
-"""The model contract, version 1: the interface between a potential and the programs that run it.
+"""The model contract, version 2: the interface between a potential and the programs that run it.
 
 A model is a TorchScript module that maps the edges of a structure to atomic energies and to
 atomic features *that may be summed*. Uncertainties are functions of features::
@@ -20,11 +20,18 @@ Edges and signs:
 
 * ``edge_vectors[e] = r_j - r_i`` with ``i, j = edge_index[:, e]`` (centre i, neighbor j), in Å.
   Every directed pair closer than the cutoff is present, and no other pair.
-* Atoms ``0 … n_local-1`` are centres. The others are ghosts, which occur as neighbors only.
+* Atoms ``0 … n_local-1`` are those whose energies and features are wanted.
 * ``types`` are indices in ``Metadata.elements``.
 * With ``g_e = ∂(Σ energies)/∂edge_vectors[e]``, equations (1) and (2) of pyubias/README.md are
   ``F_i += g_e``, ``F_j -= g_e``; ``∂E/∂ε = Σ_e ½ (r_e ⊗ g_e + g_e ⊗ r_e)``, and stress is
   ``(1/V) ∂E/∂ε`` with ASE's sign: tension is positive.
+
+How far a model reaches is ``Metadata.hops``, L: ``E_i`` and ``φ_i`` depend on edges whose centre
+is fewer than L hops away from i. The graph holds all edges around atoms up to L - 1 hops away from
+the first ``n_local``, and none around others; there may be no atoms at all. With L = 1, which is
+version 1 of the contract, the atoms from ``n_local`` on are neighbors only. A message-passing
+model of L layers passes messages along all edges, and returns the results of the first ``n_local``
+atoms. `check_contract` measures L and compares whole graphs with their parts.
 
 `atomic_energies` serves steps that need no uncertainty: it returns the ``energies`` of `forward`
 at less cost. The other three methods replace autograd; a model has all of them or none:

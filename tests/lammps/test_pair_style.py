@@ -368,6 +368,6 @@ def test_one_log_line_from_rank_zero_says_which_model_runs(folder):
         assert line == (
             f"pair_style ubias: model ../toy.pt ({metadata.model_hash}), contract 1, "
             "training set 5ca1ab1e, "
-            f"uncertainty custom, cutoff 4 A, torch {metadata.torch_version}, float64, "
+            f"uncertainty custom, cutoff 4 A, 1 hop(s), torch {metadata.torch_version}, float64, "
             "device cpu, 1 thread(s) per rank"
         )
