@@ -25,6 +25,7 @@ ROOMS = [
     "lammps",
     "reference",
     "analysis",
+    "wrap",
     "campaign",
     "report",
     "diversity.measure",

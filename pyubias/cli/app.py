@@ -15,6 +15,7 @@ from pyubias.cli.init import init
 from pyubias.cli.label import label
 from pyubias.cli.options import Json, Output, check_folder
 from pyubias.cli.train import train
+from pyubias.cli.wrap import wrap
 from pyubias.config import CampaignConfig, load_campaign
 from pyubias.config.markdown import settings_page
 from pyubias.errors import UserError
@@ -61,6 +62,7 @@ def run(
 
 
 app.command()(train)
+app.command()(wrap)
 
 
 @app.command()

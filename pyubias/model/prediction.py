@@ -77,14 +77,18 @@ class Model:
 
         Total uncertainty and selection are functions of them.
         """
-        rows = []
+        rows = [features.mean(0).numpy() for features in self.atomic_features(frames, batch_size)]
+        return np.stack(rows) if rows else np.zeros((0, self.metadata.n_features))
+
+    def atomic_features(self, frames: Sequence[Atoms], batch_size: int = 16) -> list[torch.Tensor]:
+        """Features φ_i (n, p) f64 of the atoms of each structure."""
+        found: list[torch.Tensor] = []
         with torch.no_grad():
             for first in range(0, len(frames), batch_size):
                 graph = concatenate([self.graph(a) for a in frames[first : first + batch_size]])
-                features = self._forward(graph, graph.edge_vectors)["features"]
-                n_atoms = graph.atoms_per_structure[:, None]
-                rows.append((graph.sum_over_atoms(features.cpu()) / n_atoms).numpy())
-        return np.concatenate(rows) if rows else np.zeros((0, self.metadata.n_features))
+                features = self._forward(graph, graph.edge_vectors)["features"].cpu()
+                found += features.split(graph.atoms_per_structure.tolist())
+        return found
 
     def _forward(self, graph: Graph, edge_vectors: torch.Tensor) -> dict[str, torch.Tensor]:
         # the profiling executor would compile anew for every new number of edges

@@ -6,7 +6,15 @@ import pytest
 import torch
 from ase.data import chemical_symbols
 from torch import Tensor, nn
-from toys import LennardJones, MessagePassing, NotFinite, ThrowsBeyond, Toy, WithoutAutograd, save_toy
+from toys import (
+    LennardJones,
+    MessagePassing,
+    NotFinite,
+    ThrowsBeyond,
+    Toy,
+    WithoutAutograd,
+    save_toy,
+)
 
 from pyubias.model.archive import ContractError, Metadata, load, save
 from pyubias.model.check import check_contract

@@ -1,0 +1,83 @@
+"""`pyubias wrap`: a model of another package as a model file with a calibrated uncertainty."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pyubias.cli.options import Keys, Output, keys_of
+from pyubias.errors import UserError
+
+__all__ = ["wrap"]
+
+KINDS = ("mace", "sevennet", "nequip")
+
+
+def wrap(
+    kind: Annotated[str, typer.Argument(help="mace, sevennet or nequip (NequIP and Allegro)")],
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            help="model file, or a name that the package knows, such as 7net-0; several files are "
+            "the members of an ensemble"
+        ),
+    ],
+    data: Annotated[Path, typer.Option(help="labelled structures in any format of ASE")],
+    output: Output = Path("model.pt"),
+    elements: Annotated[
+        str | None, typer.Option(help="chemical symbols in type order, default: those of the data")
+    ] = None,
+    head: Annotated[str | None, typer.Option(help="for models of several heads")] = None,
+    python: Annotated[
+        Path | None, typer.Option(help="environment that has the package, default: this one")
+    ] = None,
+    replay: Annotated[
+        Path | None, typer.Option(help="further structures that the model knows")
+    ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="unpickle the file, which runs the code in it")
+    ] = False,
+    alpha: Annotated[
+        float, typer.Option(min=1e-6, max=0.999, help="errors exceed u in this fraction of cases")
+    ] = 0.05,
+    key: Keys = None,
+) -> None:
+    """Make a model of MACE, SevenNet, NequIP or Allegro run in LAMMPS with an uncertainty.
+
+    Three quarters of the structures fit the uncertainty, the others calibrate it.
+    """
+    if kind not in KINDS:
+        raise UserError(f"wrap knows {', '.join(KINDS)}, got '{kind}'")
+    from pyubias.analysis.residuals import summarise
+    from pyubias.training.reading import read_frames, read_structures
+    from pyubias.wrap.wrap import wrap as write
+
+    frames, sentence = read_frames(data, keys_of(key))
+    print(sentence)
+    report = write(
+        kind,
+        files,
+        frames,
+        output,
+        elements=elements.replace(",", " ").split() if elements else None,
+        head=head,
+        python=python,
+        trust=trust,
+        replay=read_structures(replay) if replay else (),
+        alpha=alpha,
+        say=print,
+    )
+    found = summarise(report.residuals)
+    energy, forces = found["energy_rmse"], found["forces_rmse"]
+    print(
+        f"{report.n_train} structures for the uncertainty, {report.n_calibration} for calibration, "
+        f"on which the RMSE are "
+        + ("-" if energy is None else f"{1e3 * energy:.2f} meV/atom")
+        + " and "
+        + ("-" if forces is None else f"{1e3 * forces:.1f} meV/Å")
+    )
+    print(
+        f"coverage of the total uncertainty: {report.attainable:.3f} promised, "
+        f"{1 - alpha:.3f} wanted"
+    )
+    print(f"{output}: {report.metadata.uncertainty} uncertainty, hash {report.metadata.model_hash}")

@@ -1,0 +1,44 @@
+"""The zero of energies: one shift for each element, from a model to its labels."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from pyubias.errors import UserError
+
+__all__ = ["fit_shifts"]
+
+Array = NDArray[np.float64]
+
+# eV/atom: what is left after the shifts, above which labels and model mean different things
+LARGEST_RESIDUAL = 0.3
+
+
+def fit_shifts(frames: Sequence[Atoms], differences: Sequence[float], elements: list[str]) -> Array:
+    """Shifts (elements,), eV, that bring a model's energies to those of the labels.
+
+    Least squares of the differences over the numbers of atoms of each element; of several equally
+    good solutions the shortest.
+
+    Args:
+        frames: structures.
+        differences: (frames,) label minus model, eV.
+        elements: chemical symbols in type order.
+
+    Raises:
+        UserError: the differences are no shifts of elements.
+    """
+    counts = np.array([[atoms.symbols.count(e) for e in elements] for atoms in frames], dtype=float)
+    per_atom = counts / counts.sum(1, keepdims=True)
+    wanted = np.asarray(differences) / counts.sum(1)
+    shifts = np.linalg.lstsq(per_atom, wanted, rcond=None)[0]
+    left = float(np.sqrt(np.mean((wanted - per_atom @ shifts) ** 2)))
+    if not left <= LARGEST_RESIDUAL:
+        raise UserError(
+            f"the energies of model and labels differ by {left:.2f} eV/atom beyond a shift of each "
+            f"element, wanted at most {LARGEST_RESIDUAL}: are the labels of another kind of "
+            "calculation, or the model not for this material? Fine-tune it first"
+        )
+    return np.asarray(shifts)
