@@ -11,10 +11,11 @@ A converter reads a model file of one package and writes into a folder:
 import argparse
 import json
 import sys
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import ase.io
+import numpy as np
 import torch
 
 
@@ -64,8 +65,12 @@ def write(args, body, calculator, *, package, cutoff, dtype, head=None, **more):
     except Exception as error:
         refuse(f"the model cannot be scripted: {str(error).strip().splitlines()[-1]}")
     torch.jit.save(scripted, str(args.folder / "body.pt"))
+    try:
+        package = f"{package} {version(package)}"
+    except PackageNotFoundError:  # a compiled file does not need its package
+        package = f"{package} (not installed)"
     description = {
-        "package": f"{package} {version(package)}",
+        "package": package,
         "cutoff": float(cutoff),
         "dtype": dtype,
         "elements": args.elements,
@@ -75,11 +80,11 @@ def write(args, body, calculator, *, package, cutoff, dtype, head=None, **more):
     expected = []
     for atoms in ase.io.read(args.frames, ":"):
         atoms.calc = calculator
-        stress = atoms.get_stress().tolist() if atoms.pbc.all() else None
+        stress = np.asarray(atoms.get_stress()).tolist() if atoms.pbc.all() else None
         expected.append(
             {
                 "energy": float(atoms.get_potential_energy()),
-                "forces": atoms.get_forces().tolist(),
+                "forces": np.asarray(atoms.get_forces()).tolist(),
                 "stress": stress,
             }
         )
