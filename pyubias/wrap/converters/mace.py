@@ -16,14 +16,14 @@ except ImportError:
     MACECalculator = None
 sys.path.insert(0, HERE)
 
-import common  # noqa: E402
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from ase.calculators.calculator import Calculator, all_changes  # noqa: E402
-from ase.data import chemical_symbols  # noqa: E402
-from ase.neighborlist import neighbor_list  # noqa: E402
-from ase.stress import full_3x3_to_voigt_6_stress  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
+import common
+import numpy as np
+import torch
+from ase.calculators.calculator import Calculator, all_changes
+from ase.data import chemical_symbols
+from ase.neighborlist import neighbor_list
+from ase.stress import full_3x3_to_voigt_6_stress
+from torch import Tensor, nn
 
 
 class Body(nn.Module):
@@ -61,7 +61,8 @@ class Body(nn.Module):
         }
         result = self.model(data, compute_force=False)
         energies, features = result["node_energy"], result["node_feats"]
-        assert energies is not None and features is not None
+        assert energies is not None
+        assert features is not None
         return energies, features
 
     def forward(
@@ -142,8 +143,8 @@ def load(args):
         if not args.trust:
             common.refuse(
                 f"'{args.file}' is no TorchScript ({str(error).splitlines()[0][:80]}): give "
-                "NAME_compiled.model, which mace_run_train writes beside it, or --trust to unpickle "
-                "it, which runs the code in it"
+                "NAME_compiled.model, which mace_run_train writes beside it, or --trust to "
+                "unpickle it, which runs the code in it"
             )
     if MACECalculator is None:
         raise ModuleNotFoundError("No module named 'mace'")
