@@ -57,6 +57,24 @@ def type_index(elements, known):
     return torch.tensor([known.index(symbol) for symbol in elements])
 
 
+def invariant_columns(body, cutoff, n_types):
+    """The columns of the node features that do not change when a structure rotates."""
+    generator = torch.Generator().manual_seed(0)
+    n = 6
+    positions = 0.4 * cutoff * torch.randn((n, 3), generator=generator, dtype=torch.float64)
+    types = torch.arange(n) % n_types
+    i, j = torch.nonzero(~torch.eye(n, dtype=torch.bool), as_tuple=True)
+    found = []
+    for _ in range(3):
+        rotation, _ = torch.linalg.qr(torch.randn((3, 3), generator=generator, dtype=torch.float64))
+        vectors = (positions[j] - positions[i]) @ (rotation * torch.linalg.det(rotation))
+        kept = vectors.norm(dim=1) < cutoff
+        edge_index = torch.stack([i[kept], j[kept]])
+        found.append(body.node_features(vectors[kept], edge_index, types)[1].detach().double())
+    change = torch.stack([(x - found[0]).abs().amax(0) for x in found[1:]]).amax(0)
+    return torch.nonzero(change <= 1e-3 * found[0].abs().amax(0) + 1e-12).flatten()
+
+
 def write(args, body, calculator, *, package, cutoff, dtype, head=None, **more):
     """Write the body, its description, and what the package's own calculator says."""
     body = body.eval().requires_grad_(False)

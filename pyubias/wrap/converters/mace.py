@@ -76,24 +76,6 @@ class Body(nn.Module):
         return energies[:n_local].double(), scalars[:n_local].double()
 
 
-def invariant_columns(body, cutoff):
-    """The columns of the node features that do not change when a structure rotates."""
-    generator = torch.Generator().manual_seed(0)
-    n = 6
-    positions = 0.4 * cutoff * torch.randn((n, 3), generator=generator, dtype=torch.float64)
-    types = torch.arange(n) % len(body.attributes)
-    i, j = torch.nonzero(~torch.eye(n, dtype=torch.bool), as_tuple=True)
-    found = []
-    for _ in range(3):
-        rotation, _ = torch.linalg.qr(torch.randn((3, 3), generator=generator, dtype=torch.float64))
-        vectors = (positions[j] - positions[i]) @ (rotation * torch.linalg.det(rotation))
-        kept = vectors.norm(dim=1) < cutoff
-        edge_index = torch.stack([i[kept], j[kept]])
-        found.append(body.node_features(vectors[kept], edge_index, types)[1].detach().double())
-    change = torch.stack([(x - found[0]).abs().amax(0) for x in found[1:]]).amax(0)
-    return torch.nonzero(change <= 1e-3 * found[0].abs().amax(0) + 1e-12).flatten()
-
-
 class FromPositions(Calculator):
     """The model's own energies, forces and stresses, for environments without mace."""
 
@@ -172,7 +154,7 @@ def main():
     head = common.choose_head(heads, args.head)
     cutoff = float(model.r_max)
     body = Body(model, index, len(known), heads.index(head))
-    body.columns = invariant_columns(body, cutoff)
+    body.columns = common.invariant_columns(body, cutoff, len(index))
     body.n_features = len(body.columns)
     dtype = str(body.dtype).removeprefix("torch.")
     if MACECalculator is None:
