@@ -94,7 +94,10 @@ def check(model: Annotated[Path, typer.Argument(help="any TorchScript model file
     """Does a model file meet the contract? Says what is missing."""
     from pyubias.contract import check_contract
 
-    print(f"{model} meets the contract: {_describe(check_contract(model))}")
+    metadata = check_contract(model)
+    print(f"{model} meets the contract: {_describe(metadata)}")
+    if metadata.checksum is None:
+        print("it has no checksum, so damage may pass unseen: export or save it again")
 
 
 app.command()(evaluate)
