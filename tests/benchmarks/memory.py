@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from common import ROOT, arguments, save, show
 
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "lammps")]
+sys.path.extend([str(ROOT / "tests"), str(ROOT / "tests" / "lammps")])
 from exactness import save_gmnn
 from harness import lmp, random_atoms, write_data
 
