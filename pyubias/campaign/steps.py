@@ -39,6 +39,7 @@ from pyubias.training.checkpoint import load_trained
 from pyubias.training.export import export
 from pyubias.training.reading import read_frames
 from pyubias.training.splits import split_frames
+from pyubias.training.structures import without_constraints
 from pyubias.training.train import train
 
 __all__ = ["Steps"]
@@ -71,6 +72,9 @@ class Steps:
         self.elements = ranks.on_root(lambda: elements_of(config, self.start + self.candidates))
         test = config.evaluation.test
         self.test = ranks.on_root(lambda: read_frames(test)[0] if test is not None else [])
+        remark = without_constraints(self.start + self.candidates)
+        if remark is not None:
+            progress.log(f"warning: {remark}")
 
     def close(self) -> None:
         """End the reference of this rank."""

@@ -24,7 +24,7 @@ from pyubias.lammps.walk import load_walks
 from pyubias.model.archive import load
 from pyubias.training.checkpoint import load_trained
 from pyubias.training.labels import hash_frames
-from pyubias.training.reading import read_structures
+from pyubias.training.structures import read_structures
 
 TESTS = Path(__file__).parents[1]
 # in the order in which an iteration writes them
