@@ -170,6 +170,14 @@ class Steps:
         )
         if ranks.is_root:
             trained.save(output)
+            for remark in trained.calibration_remarks:
+                self.progress.log(f"warning: {remark}")
+            if trained.atomic_attainable == 0.0:
+                threshold = self.config.exploration.threshold
+                self.progress.log(
+                    f"warning: exploration.threshold = {threshold:g} eV/Å stops walkers by an "
+                    "uncertainty that is not calibrated"
+                )
 
     def evaluate(self, iteration: int) -> None:
         """Compare the model of an iteration with the test set."""
