@@ -170,7 +170,9 @@ class Steps:
         )
         if ranks.is_root:
             trained.save(output)
-            for remark in trained.calibration_remarks:
+            # later iterations have more calibration frames, of which the record tells
+            first = all(f.iteration == 0 for f in frames)
+            for remark in trained.calibration_remarks if first else []:
                 self.progress.log(f"warning: {remark}")
             if trained.atomic_attainable == 0.0:
                 threshold = self.config.exploration.threshold

@@ -8,6 +8,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.lammps import Prism
 from ase.stress import voigt_6_to_full_3x3_stress
+from numpy.typing import NDArray
 
 from pyubias.config.schema import LammpsReference
 from pyubias.lammps.library import ENERGY_UNIT, STRESS_UNIT, symbols_of
@@ -76,7 +77,7 @@ class LammpsMethod:
         if symbols != self.symbols:
             raise ReferenceMethodError(self._describe_mismatch(symbols))
         if not np.array_equal(atoms.pbc, self.periodicity):
-            theirs, ours = (_letters(pbc) for pbc in (atoms.pbc, self.periodicity))
+            theirs, ours = _letters(atoms.pbc), _letters(self.periodicity)
             raise ReferenceMethodError(
                 f"the structure has pbc {theirs}, reference '{self.name}' has pbc {ours}; both "
                 "must be periodic in the same directions (`boundary` of the script)"
@@ -101,7 +102,7 @@ class LammpsMethod:
         )
 
 
-def _letters(pbc: Sequence[bool]) -> str:
+def _letters(pbc: NDArray[np.bool_]) -> str:
     return " ".join("FT"[int(p)] for p in pbc)
 
 

@@ -212,17 +212,17 @@ def _remarks(frames: Sequence[Atoms], found: Sequence[Mapping[str, Found]]) -> l
     ]
     if mixed:
         k, labels = mixed[0]
-        sources = ", ".join(label.source for label in labels.values())
+        of_first = ", ".join(label.source for label in labels.values())
         remarks.append(
             f"warning: {len(mixed)} structures have labels of different sources, the first is "
-            f"structure {k} ({sources}); do they come from the same calculation?"
+            f"structure {k} ({of_first}); do they come from the same calculation?"
         )
     for name in NAMES:
         sources = {labels[name].source for labels in found if name in labels}
         if len(sources) > 1:
             remarks.append(
                 f"warning: structures differ in where their {name} comes from "
-                f"({', '.join(sorted(sources))}); are they of one method?"
+                f"({_listed(sources)}); are they of one method?"
             )
     return remarks
 

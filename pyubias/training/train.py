@@ -86,9 +86,7 @@ def train(
         members, histories = zip(*fitted, strict=True)
         potential = UncertainPotential(members, model, uncertainty)
         potential.fit_head([sample.graph for sample in samples["train"]])
-        attainable, atomic_attainable = calibrate(
-            potential, samples["calibration"], uncertainty.alpha
-        )
+        attainable = calibrate(potential, samples["calibration"], uncertainty.alpha)
 
     return Trained(
         potential=potential,
@@ -99,8 +97,8 @@ def train(
         n_train=len(chosen["train"]),
         n_validation=len(chosen["validation"]),
         n_calibration=len(chosen["calibration"]),
-        attainable=attainable,
-        atomic_attainable=atomic_attainable,
+        attainable=attainable[0],
+        atomic_attainable=attainable[1],
     )
 
 
