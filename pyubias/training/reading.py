@@ -205,11 +205,7 @@ def _remarks(frames: Sequence[Atoms], found: Sequence[Mapping[str, Found]]) -> l
     if unused:
         names = ", ".join(f"{name} ({count} of {len(frames)})" for name, count in unused.items())
         remarks.append(f"not used, though the names look like labels: {names}; --key chooses")
-    mixed = [
-        (k, labels)
-        for k, labels in enumerate(found)
-        if len({label.family for label in labels.values()}) > 1
-    ]
+    mixed = [(k, labels) for k, labels in enumerate(found) if _is_mixed(labels)]
     if mixed:
         k, labels = mixed[0]
         of_first = ", ".join(label.source for label in labels.values())
@@ -225,6 +221,16 @@ def _remarks(frames: Sequence[Atoms], found: Sequence[Mapping[str, Found]]) -> l
                 f"({_listed(sources)}); are they of one method?"
             )
     return remarks
+
+
+def _is_mixed(labels: Mapping[str, Found]) -> bool:
+    """Whether labels differ in their source; one chose a stress on purpose if one gave its name."""
+    families = {
+        label.family
+        for name, label in labels.items()
+        if not (name == "stress" and label.family == "key")
+    }
+    return len(families) > 1
 
 
 def _check_convergence(path: Path, n: int) -> None:

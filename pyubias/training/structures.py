@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import ase.db
 import ase.io
 import numpy as np
 from ase import Atoms
+from ase.io.formats import string2index
 from numpy.typing import NDArray
 from vesin import NeighborList
 
@@ -47,7 +49,10 @@ def open_file(path: Path, what: str, index: str = ":", form: str | None = None) 
     if not path.is_file():
         raise UserError(f"{what} '{path}' does not exist")
     try:
-        frames = ase.io.read(path, index=index, format=form)
+        if path.suffix == ".db":
+            frames = _read_database(path, index)
+        else:
+            frames = ase.io.read(path, index=index, format=form)
     except Exception as error:  # ASE's readers have no common class of errors
         reason = str(error) or type(error).__name__
         raise UserError(f"{what} '{path}' cannot be read: {reason}") from error
@@ -55,6 +60,13 @@ def open_file(path: Path, what: str, index: str = ":", form: str | None = None) 
     if not frames:
         raise UserError(f"{what} '{path}' holds no structure")
     return frames
+
+
+def _read_database(path: Path, index: str) -> list[Atoms]:
+    """Rows of an ASE database; ASE's own reader drops their key-value pairs and data."""
+    rows = ase.db.connect(path, type="db", use_lock_file=False).select()
+    chosen = [row.toatoms(add_additional_information=True) for row in rows][string2index(index)]
+    return [chosen] if isinstance(chosen, Atoms) else chosen
 
 
 def read_structures(path: Path, what: str = "start structures") -> list[Atoms]:
