@@ -1,12 +1,14 @@
 """References that are LAMMPS input scripts."""
 
 import ctypes
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.lammps import Prism
+from ase.data import atomic_masses, chemical_symbols
 from ase.stress import voigt_6_to_full_3x3_stress
 from numpy.typing import NDArray
 
@@ -34,6 +36,7 @@ class LammpsMethod:
             )
         self.energy_unit, self.stress_unit = ENERGY_UNIT[units], STRESS_UNIT[units]
         self.symbols = symbols_of(instance)
+        _check_pair_coeff(config.input.read_text(errors="replace"), instance, self.name)
         self.periodicity = np.array(instance.extract_box()[5], dtype=bool)
         self.charges = np.zeros(len(self.symbols))
         if instance.extract_setting("q_flag"):
@@ -100,6 +103,30 @@ class LammpsMethod:
             f"atom {k + 1} is {symbols[k]} in the structure and {self.symbols[k]} in reference "
             f"'{self.name}'; both must list the same elements in the same order"
         )
+
+
+def _check_pair_coeff(script: str, instance: Any, name: str) -> None:
+    """Compare the elements that ``pair_coeff * *`` lists for the types with their masses.
+
+    Raises:
+        ReferenceMethodError: they differ, as with types in another order.
+    """
+    n_types = instance.extract_global("ntypes")
+    masses = instance.extract_atom("mass")
+    for line in re.findall(
+        r"^[ \t]*pair_coeff[ \t]+\*[ \t]+\*[ \t]+([^#\n]*)", script, re.MULTILINE
+    ):
+        elements = line.split()[-n_types:]
+        if len(elements) < n_types or not set(elements) <= {*chemical_symbols[1:], "NULL"}:
+            continue
+        for k, symbol in enumerate(elements, start=1):
+            mass = symbol != "NULL" and atomic_masses[chemical_symbols.index(symbol)]
+            if mass and abs(mass - masses[k]) > 1.0:
+                raise ReferenceMethodError(
+                    f"reference '{name}': pair_coeff calls atom type {k} {symbol}, whose mass is "
+                    f"{mass:g}, but its mass is {masses[k]:g}; list the elements in the order of "
+                    "the types"
+                )
 
 
 def _letters(pbc: NDArray[np.bool_]) -> str:

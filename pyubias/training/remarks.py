@@ -51,7 +51,7 @@ def _of_weights(frames: Sequence[Atoms], training: TrainingConfig) -> str:
     if not unused:
         return ""
     keys = " and ".join(f"training.{name}_weight" for name in unused)
-    return f"{' and '.join(unused)} are not trained on: {keys} is 0"
+    return f"not trained on: {' and '.join(unused)}, because {keys} is 0"
 
 
 def _of_duplicates(frames: Sequence[Atoms], splits: Sequence[str]) -> str:
@@ -62,7 +62,8 @@ def _of_duplicates(frames: Sequence[Atoms], splits: Sequence[str]) -> str:
     across = [p for p in places.values() if len({splits[k] for k in p}) > 1]
     if not across:
         return ""
-    first = " and ".join(f"{k} ({splits[k]})" for k in across[0][:2])
+    of_split = {splits[k]: k for k in reversed(across[0])}
+    first = " and ".join(f"{k} ({split})" for split, k in sorted(of_split.items()))
     return (
         f"warning: {len(across)} structures are in more than one split, first {first}; validation "
         "and calibration are too good with copies of what is trained on"
