@@ -47,7 +47,7 @@ def open_file(path: Path, what: str, index: str = ":", form: str | None = None) 
         UserError: the file is missing, unreadable, or holds no structure.
     """
     if not path.is_file():
-        raise UserError(f"{what} '{path}' does not exist")
+        raise UserError(f"{what} '{path}' {'do' if what.endswith('s') else 'does'} not exist")
     try:
         if path.suffix == ".db":
             frames = _read_database(path, index)
