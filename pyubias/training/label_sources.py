@@ -16,7 +16,6 @@ __all__ = [
     "CannotReadLabelError",
     "Found",
     "find_label",
-    "flatten_database_row",
     "unused_labels",
 ]
 
@@ -47,19 +46,6 @@ class Found:
     source: str
     family: str
     value: NDArray[np.float64]
-
-
-def flatten_database_row(atoms: Atoms) -> None:
-    """Move the key-value pairs and data of a row of an ASE database to `info` and `arrays`."""
-    for name in ("key_value_pairs", "data"):
-        entries = atoms.info.pop(name, None)
-        if not isinstance(entries, dict):
-            continue
-        for key, value in entries.items():
-            if np.shape(value) == (len(atoms), 3) and key not in atoms.arrays:
-                atoms.arrays[key] = np.asarray(value)
-            else:
-                atoms.info.setdefault(key, value)
 
 
 def find_label(atoms: Atoms, name: str, key: str | None) -> Found | None:

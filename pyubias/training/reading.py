@@ -16,7 +16,6 @@ from pyubias.training.label_sources import (
     CannotReadLabelError,
     Found,
     find_label,
-    flatten_database_row,
     unused_labels,
 )
 from pyubias.training.labels import ENERGY, FORCES, STRESS, check_labels
@@ -74,8 +73,6 @@ def read_frames(
             )
         for atoms in frames:
             atoms.calc = None  # ASE gives frames with forces an energy of zero
-    for atoms in frames:
-        flatten_database_row(atoms)
     if need_energy:
         _check_keys(path, frames, keys)
 

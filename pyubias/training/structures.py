@@ -66,7 +66,23 @@ def _read_database(path: Path, index: str) -> list[Atoms]:
     """Rows of an ASE database; ASE's own reader drops their key-value pairs and data."""
     rows = ase.db.connect(path, type="db", use_lock_file=False).select()
     chosen = [row.toatoms(add_additional_information=True) for row in rows][string2index(index)]
-    return [chosen] if isinstance(chosen, Atoms) else chosen
+    frames = [chosen] if isinstance(chosen, Atoms) else chosen
+    for atoms in frames:
+        _flatten(atoms)
+    return frames
+
+
+def _flatten(atoms: Atoms) -> None:
+    """Move the key-value pairs and data of a row of an ASE database to `info` and `arrays`."""
+    for name in ("key_value_pairs", "data"):
+        entries = atoms.info.pop(name, None)
+        if not isinstance(entries, dict):
+            continue
+        for key, value in entries.items():
+            if np.shape(value) == (len(atoms), 3) and key not in atoms.arrays:
+                atoms.arrays[key] = np.asarray(value)
+            else:
+                atoms.info.setdefault(key, value)
 
 
 def read_structures(path: Path, what: str = "start structures") -> list[Atoms]:

@@ -29,6 +29,7 @@ def fixed_slab() -> Atoms:
     """Below zero in a direction without a cell vector, with a fixed layer."""
     slab = fcc111("Al", (2, 2, 2))
     slab.positions[:, 2] -= 3.0
+    slab.info.clear()  # a dictionary, which extended XYZ cannot hold
     slab.set_constraint(FixAtoms([0, 1, 2, 3]))
     return slab
 
