@@ -146,3 +146,9 @@ def test_constraints_are_kept_and_spoken_of(tmp_path):
     assert frames[0].constraints[0].get_indices().tolist() == [0, 1]
     assert "1 of 2 start structures have constraints, which are not" in without_constraints(frames)
     assert without_constraints([molecule("H2O")]) is None
+
+
+def test_a_start_structure_whose_geometry_makes_no_sense_is_refused(tmp_path):
+    ase.io.write(tmp_path / "x.traj", [molecule("H2O"), zero_vector()])
+    with pytest.raises(UserError, match=r"structures '.*x\.traj': structure 1 is periodic along"):
+        read_structures(tmp_path / "x.traj")
