@@ -142,9 +142,13 @@ app.add_typer(diversity, name="diversity")
 
 
 def _describe(metadata: Any) -> str:
+    from pyubias.model.archive import attainable_of
+
+    raw = [name for name in ("total", "atomic") if attainable_of(metadata, name) == 0.0]
     return (
         f"elements {' '.join(metadata.elements)}, cutoff {metadata.cutoff:g} Å, "
         f"{metadata.n_features} features, {metadata.dtype}, uncertainty {metadata.uncertainty}"
+        + (f" (not calibrated: {' and '.join(raw)})" if raw else "")
     )
 
 

@@ -18,7 +18,7 @@ from pyubias.files import write_with
 from pyubias.model.checksum import DamagedFileError, add_checksum, verify_checksum
 from pyubias.model.ops import load_kernels
 
-__all__ = ["CONTRACT_VERSION", "ContractError", "Metadata", "load", "save"]
+__all__ = ["CONTRACT_VERSION", "ContractError", "Metadata", "attainable_of", "load", "save"]
 
 CONTRACT_VERSION = 1
 METADATA_FILE = "pyubias.json"
@@ -52,6 +52,9 @@ class Metadata(BaseModel):
         uncertainty: kind of uncertainty, such as ``posterior``.
         alpha: the calibrated uncertainties cover a fraction 1 - alpha of the residuals.
         total_factor, atomic_factor: conformal factors, which the module already applies.
+        total_attainable, atomic_attainable: coverages that the calibration guarantees, at most
+            1 - alpha or a little more; 0 for an uncertainty that is not calibrated; None if
+            unknown.
         model_hash: hash of code, parameters and buffers; `save` fills it in.
         training_hash: hash of the structures and labels that the model was trained on.
         checksum: kind of the checksum at the end of the file; `save` fills it in. None: the file
@@ -71,11 +74,29 @@ class Metadata(BaseModel):
     alpha: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     total_factor: Factor | None = None
     atomic_factor: Factor | None = None
+    total_attainable: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
+    atomic_attainable: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
     model_hash: str = "none"
     training_hash: str = "none"
     checksum: Literal["sha256"] | None = None
     pyubias_version: str = Field(default_factory=lambda: version("pyubias"))
     torch_version: str = Field(default_factory=lambda: str(torch.__version__))
+
+
+def attainable_of(metadata: Metadata, name: str) -> float | None:
+    """The coverage that the calibration of an uncertainty guarantees, 0 without one.
+
+    None if it is unknown. Earlier files do not hold it; a conformal factor of exactly 1 is then
+    one that calibration never set.
+
+    Args:
+        metadata: of a model file.
+        name: ``total`` or ``atomic``.
+    """
+    attainable: float | None = getattr(metadata, f"{name}_attainable")
+    if attainable is None and getattr(metadata, f"{name}_factor") == 1.0:
+        return 0.0
+    return attainable
 
 
 def save(scripted_module: torch.jit.ScriptModule, path: str | Path, metadata: Metadata) -> Metadata:

@@ -7,7 +7,14 @@ import pytest
 import torch
 from toys import LennardJones, Toy, save_toy
 
-from pyubias.model.archive import METADATA_FILE, ContractError, Metadata, load, save
+from pyubias.model.archive import (
+    METADATA_FILE,
+    ContractError,
+    Metadata,
+    attainable_of,
+    load,
+    save,
+)
 
 METADATA = Metadata(elements=["Ar", "Ne"], cutoff=4.0, n_features=2)
 
@@ -129,3 +136,19 @@ def test_the_hash_of_a_model_depends_on_its_numbers_and_its_code_only(tmp_path):
     shifted = Toy()
     shifted.register_buffer("shift", torch.ones(1))
     assert hash_of("number.pt", shifted) != first
+
+
+@pytest.mark.parametrize(
+    ("fields", "attainable"),
+    [
+        ({"total_attainable": 0.8, "total_factor": 1.0}, 0.8),
+        ({"total_attainable": 0.0, "total_factor": 1.0}, 0.0),
+        ({"total_factor": 1.0}, 0.0),
+        ({"total_factor": 3.7}, None),
+        ({}, None),
+    ],
+)
+def test_a_factor_that_calibration_never_set_is_no_calibration(fields, attainable):
+    metadata = Metadata(elements=["H"], cutoff=4.0, n_features=2, **fields)
+    assert attainable_of(metadata, "total") == attainable
+    assert attainable_of(metadata, "atomic") is None
