@@ -61,7 +61,10 @@ void PairUbias::compute(int eflag, int vflag)
 {
   ev_init(eflag, vflag);
   if (atom->nmax > nmax) grow_atom_arrays();
-  if (neighbor->ago == 0) graph->rebuild(*list, *atom, map);
+  if (neighbor->ago == 0) {
+    check_box();
+    graph->rebuild(*list, *atom, map);
+  }
   graph->pack_edges(atom->x, model->metadata().cutoff);
   if (first_graph) warn_of_halo();
 
@@ -72,6 +75,7 @@ void PairUbias::compute(int eflag, int vflag)
   gradient_failure.clear();
   std::string message;
   try {
+    if (neighbor->ago == 0) check_exclusions();
     model->forward(*graph, want_total || want_atomic);
     check_energies();
     if (bias_uncertainty == NONE) check_forces();

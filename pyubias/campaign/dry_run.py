@@ -21,6 +21,7 @@ from pyubias.reference.open import open_reference
 from pyubias.training.checkpoint import Trained
 from pyubias.training.export import export
 from pyubias.training.reading import read_frames
+from pyubias.training.structures import without_constraints
 from pyubias.training.train import train
 
 __all__ = ["try_stages"]
@@ -47,6 +48,9 @@ def try_stages(config: CampaignConfig, n_ranks: int) -> None:
     for column in ("stage", "tried", "one takes"):
         table.add_column(column)
     start = read_start(config)
+    remark = without_constraints(start)
+    if remark is not None:
+        print(f"warning: {remark}")
     elements = elements_of(config, start + read_candidates(config))
     test = [] if config.evaluation.test is None else read_frames(config.evaluation.test)[0]
 

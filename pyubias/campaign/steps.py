@@ -39,6 +39,7 @@ from pyubias.training.checkpoint import load_trained
 from pyubias.training.export import export
 from pyubias.training.reading import read_frames
 from pyubias.training.splits import split_frames
+from pyubias.training.structures import without_constraints
 from pyubias.training.train import train
 
 __all__ = ["Steps"]
@@ -71,6 +72,9 @@ class Steps:
         self.elements = ranks.on_root(lambda: elements_of(config, self.start + self.candidates))
         test = config.evaluation.test
         self.test = ranks.on_root(lambda: read_frames(test)[0] if test is not None else [])
+        remark = without_constraints(self.start + self.candidates)
+        if remark is not None:
+            progress.log(f"warning: {remark}")
 
     def close(self) -> None:
         """End the reference of this rank."""
@@ -166,6 +170,16 @@ class Steps:
         )
         if ranks.is_root:
             trained.save(output)
+            # later iterations have more calibration frames, of which the record tells
+            first = all(f.iteration == 0 for f in frames)
+            for remark in trained.calibration_remarks if first else []:
+                self.progress.log(f"warning: {remark}")
+            if trained.atomic_attainable == 0.0:
+                threshold = self.config.exploration.threshold
+                self.progress.log(
+                    f"warning: exploration.threshold = {threshold:g} eV/Å stops walkers by an "
+                    "uncertainty that is not calibrated"
+                )
 
     def evaluate(self, iteration: int) -> None:
         """Compare the model of an iteration with the test set."""

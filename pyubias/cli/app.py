@@ -96,7 +96,10 @@ def check(model: Annotated[Path, typer.Argument(help="any TorchScript model file
     """Does a model file meet the contract? Says what is missing."""
     from pyubias.contract import check_contract
 
-    print(f"{model} meets the contract: {_describe(check_contract(model))}")
+    metadata = check_contract(model)
+    print(f"{model} meets the contract: {_describe(metadata)}")
+    if metadata.checksum is None:
+        print("it has no checksum, so damage may pass unseen: export or save it again")
 
 
 app.command()(evaluate)
@@ -141,9 +144,13 @@ app.add_typer(diversity, name="diversity")
 
 
 def _describe(metadata: Any) -> str:
+    from pyubias.model.archive import attainable_of
+
+    raw = [name for name in ("total", "atomic") if attainable_of(metadata, name) == 0.0]
     return (
         f"elements {' '.join(metadata.elements)}, cutoff {metadata.cutoff:g} Å, "
         f"{metadata.n_features} features, {metadata.dtype}, uncertainty {metadata.uncertainty}"
+        + (f" (not calibrated: {' and '.join(raw)})" if raw else "")
     )
 
 

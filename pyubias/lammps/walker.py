@@ -10,6 +10,7 @@ from typing import Any
 from ase import Atoms
 
 from pyubias.config.schema import ExplorationConfig, GuardConfig
+from pyubias.errors import UserError
 from pyubias.lammps.data_file import write_structure
 from pyubias.lammps.dumps import Trajectory, read_dump
 from pyubias.lammps.library import LammpsError, OneRankError, open_lammps
@@ -67,6 +68,7 @@ def run_walker(
 
     Raises:
         AbandonedWalk: LAMMPS stopped on this rank alone. The caller must end all ranks.
+        UserError: the script has units real, but the variables are in eV and Å.
     """
     if is_root:
         write_structure(folder / "structure.data", structure, elements)
@@ -84,7 +86,7 @@ def run_walker(
         "crossing": "crossing.dump",
         **script_variables(config, walker),
     }
-    failure, steps, abandoned = "", 0, False
+    failure, steps, abandoned, units = "", 0, False, ""
     try:
         with (
             contextlib.chdir(folder),
@@ -94,8 +96,14 @@ def run_walker(
                 _run_script(instance, config)
             finally:
                 steps = int(instance.extract_global("ntimestep") or 0)
+                units = instance.extract_global("units")
     except LammpsError as error:
         failure, abandoned = str(error), isinstance(error, OneRankError)
+    if units == "real":
+        raise UserError(
+            f"walker script '{config.input}': units must be metal, got real; the script would "
+            "compare uncertainties in kcal/mol/Å with the threshold in eV/Å"
+        )
     if not (is_root or abandoned):
         return _walk(structure, Trajectory.empty(len(structure)), steps, False, "")
     walk = _read_walk(structure, folder, steps, failure, config.guard)

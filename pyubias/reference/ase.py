@@ -72,16 +72,18 @@ class AseMethod:
         calculator, self.calculator = self.calculator or self._make(), None
         atoms = atoms.copy()
         atoms.calc = calculator
+        written = _cp2k_output(calculator)
         energy = atoms.get_potential_energy()
         # constraints would set forces and stresses of fixed atoms and cells to zero
         forces = atoms.get_forces(apply_constraint=False)
         stress = _stress(atoms) if atoms.pbc.all() else None
-        if getattr(calculator, "converged", None) is False:
+        if getattr(calculator, "converged", None) is False or _cp2k_gave_up(calculator, written):
             raise LabelError("not converged")
         self.calculator = calculator
         # forces are derivatives of the free energy, where smeared electrons make the two differ
         free_energy = getattr(calculator, "results", {}).get("free_energy")
-        if free_energy is not None and np.isfinite(energy):
+        is_number = isinstance(energy, int | float | np.number)
+        if free_energy is not None and is_number and np.isfinite(energy):
             energy = free_energy
         return Label(energy, forces, stress)
 
@@ -91,6 +93,21 @@ def _stress(atoms: Atoms) -> Any:
         return atoms.get_stress(apply_constraint=False)
     except (NotImplementedError, PropertyNotImplementedError):
         return None
+
+
+def _cp2k_output(calculator: Any) -> bytes:
+    """What ASE's calculator of CP2K has written so far; empty for other calculators."""
+    if type(calculator).__name__ != "CP2K" or not calculator.label:
+        return b""
+    path = Path(f"{calculator.label}.out")
+    return path.read_bytes() if path.is_file() else b""
+
+
+def _cp2k_gave_up(calculator: Any, before: bytes) -> bool:
+    """Whether CP2K, whose older versions go on without convergence, says so since `before`."""
+    after = _cp2k_output(calculator)
+    new = after[len(before) :] if after.startswith(before) else after
+    return b"SCF run NOT converged" in new
 
 
 def _separate_folder(calculator: Any, rank: int, size: int) -> None:

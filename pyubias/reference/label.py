@@ -8,13 +8,9 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import NDArray
 
 from pyubias.errors import UserError
-from pyubias.training.labels import Label
+from pyubias.training.labels import MAX_ENERGY, Label
 
 __all__ = ["LabelError", "Reference", "ReferenceMethodError", "label_frame"]
-
-
-# eV per atom: more than all electrons of the heaviest elements are bound by
-MAX_ENERGY = 1e7
 
 
 class LabelError(UserError):

@@ -24,7 +24,7 @@ from pyubias.lammps.walk import load_walks
 from pyubias.model.archive import load
 from pyubias.training.checkpoint import load_trained
 from pyubias.training.labels import hash_frames
-from pyubias.training.reading import read_structures
+from pyubias.training.structures import read_structures
 
 TESTS = Path(__file__).parents[1]
 # in the order in which an iteration writes them
@@ -561,7 +561,7 @@ def test_start_structures_that_cannot_be_read_are_an_error(tmp_path: Path) -> No
     ase.io.write(tmp_path / "none.extxyz", [], format="extxyz")
     with pytest.raises(UserError, match=r"start structures '.*none\.extxyz'"):
         read_structures(tmp_path / "none.extxyz")
-    charged = Atoms("NH4", positions=np.eye(5, 3), info={"charge": 1})
+    charged = Atoms("NH4", positions=np.arange(15.0).reshape(5, 3), info={"charge": 1})
     ase.io.write(tmp_path / "charged.extxyz", [Atoms("He"), charged])
     with pytest.raises(UserError, match=r"structure 1 has charge 1, .* reference\.arguments"):
         read_structures(tmp_path / "charged.extxyz")
