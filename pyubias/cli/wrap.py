@@ -10,11 +10,13 @@ from pyubias.errors import UserError
 
 __all__ = ["wrap"]
 
-KINDS = ("mace", "sevennet", "nequip")
+KINDS = ("mace", "sevennet", "nequip", "ensemble")
 
 
 def wrap(
-    kind: Annotated[str, typer.Argument(help="mace, sevennet or nequip (NequIP and Allegro)")],
+    kind: Annotated[
+        str, typer.Argument(help="mace, sevennet, nequip (NequIP and Allegro), or ensemble")
+    ],
     files: Annotated[
         list[str],
         typer.Argument(
@@ -48,14 +50,18 @@ def wrap(
     """
     if kind not in KINDS:
         raise UserError(f"wrap knows {', '.join(KINDS)}, got '{kind}'")
+    if kind == "ensemble" and len(files) < 2:
+        raise UserError(f"an ensemble has at least two members, got {files[0]} alone")
     from pyubias.analysis.residuals import summarise
-    from pyubias.training.reading import read_frames, read_structures
+    from pyubias.training.reading import read_frames
+    from pyubias.training.structures import read_structures
+    from pyubias.wrap.convert import kind_of
     from pyubias.wrap.wrap import wrap as write
 
     frames, sentence = read_frames(data, keys_of(key))
     print(sentence)
     report = write(
-        kind,
+        kind_of(files) if kind == "ensemble" else kind,
         files,
         frames,
         output,

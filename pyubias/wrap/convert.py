@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import ase.io
 import torch
@@ -20,11 +20,19 @@ from ase import Atoms
 
 from pyubias.errors import UserError
 
-__all__ = ["KINDS", "Body", "convert", "find_python"]
+__all__ = ["KINDS", "Body", "convert", "find_python", "kind_of"]
 
 CONVERTERS = Path(__file__).parent / "converters"
 # kind: the package that its environment needs, as pip knows it
 KINDS = {"mace": "mace-torch", "sevennet": "sevenn", "nequip": "nequip"}
+# how the files of each package end, for ensembles, whose kind is not named
+ENDINGS = {
+    ".model": "mace",
+    ".pth": "sevennet",
+    ".pt": "sevennet",
+    ".ckpt": "nequip",
+    ".nequip.zip": "nequip",
+}
 SECONDS = 1800.0
 REFUSED = "REFUSED: "
 
@@ -47,10 +55,31 @@ class Body:
     module: torch.jit.ScriptModule
     elements: list[str]
     cutoff: float
-    dtype: str
+    dtype: Literal["float32", "float64"]
     head: str | None
     package: str
     expected: list[dict[str, Any]]
+
+
+def kind_of(files: Sequence[str]) -> str:
+    """The kind of the members of an ensemble, from the ends of their names.
+
+    Raises:
+        UserError: an end is unknown, or the members are of several kinds.
+    """
+    found = {}
+    for file in files:
+        kinds = [kind for ending, kind in ENDINGS.items() if file.endswith(ending)]
+        if not kinds:
+            raise UserError(
+                f"cannot tell of which kind '{file}' is: name {', '.join(KINDS)} in place of "
+                "ensemble; several files are an ensemble"
+            )
+        found[kinds[0]] = file
+    if len(found) > 1:
+        named = " and ".join(f"'{file}' is of {kind}" for kind, file in found.items())
+        raise UserError(f"members of an ensemble must be of one kind: {named}")
+    return next(iter(found))
 
 
 def find_python(environment: Path | None) -> str:

@@ -9,6 +9,7 @@ sys.path = [folder for folder in sys.path if folder != HERE]
 from e3nn.util.jit import script as e3nn_script
 from nequip.integrations.ase import NequIPCalculator
 from nequip.model.saved_models.load_utils import load_saved_model
+from nequip.utils.global_state import set_global_state
 
 sys.path.insert(0, HERE)
 
@@ -64,6 +65,7 @@ class Body(nn.Module):
 
 def main():
     args = common.arguments()
+    set_global_state()
     try:
         model = load_saved_model(args.file)
         calculator = NequIPCalculator._from_saved_model(args.file, device="cpu")
