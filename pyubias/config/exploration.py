@@ -64,9 +64,8 @@ def _of_field(section: type[Section], name: str, value: Any) -> Any:
     if name not in SETTINGS_OF_SCRIPTS:
         return value
     field = section.model_fields[name]
-    adapter: TypeAdapter[Any] = TypeAdapter(
-        Annotated[field.annotation, *field.metadata], config=ConfigDict(allow_inf_nan=False)
-    )
+    kind: Any = Annotated[field.annotation, *field.metadata]
+    adapter: TypeAdapter[Any] = TypeAdapter(kind, config=ConfigDict(allow_inf_nan=False))
     if isinstance(value, list):
         return [_of_field(section, name, item) for item in value]
     try:

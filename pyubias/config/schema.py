@@ -302,7 +302,7 @@ class CollectiveVariable(Section):
         if self.range is None and self.dihedral is None:
             raise ValueError("give its range as [low, high]")
         low, high = self.bounds
-        if self.dihedral is not None and not (-180.0 <= low and high <= 180.0):
+        if self.dihedral is not None and (low < -180.0 or high > 180.0):
             raise ValueError(f"angles lie within [-180, 180], got the range [{low:g}, {high:g}]")
         if self.dihedral is None and high <= 0.0:
             raise ValueError(f"no distance or volume lies in the range [{low:g}, {high:g}]")

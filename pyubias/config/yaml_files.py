@@ -1,5 +1,6 @@
 """Reading YAML files: what YAML would take without a word is refused."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ __all__ = ["read_yaml"]
 
 LARGEST_FILE = 10**7  # bytes
 MOST_VALUES = 10**5
+# octal 010, binary 0b1, sexagesimal 1:30, digits 1_000; YAML 1.2 no longer reads them as numbers
+MISREAD = re.compile(r"[-+]?0[0-7]|[-+]?0b|.*[_:]")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -41,6 +44,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader, which would keep the last of several values of a key."""
 
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        kind = node.tag.rpartition(":")[2]
+        number = kind in ("int", "float") and MISREAD.match(str(node.value))
+        if number or kind == "timestamp":
+            as_what = "a date" if kind == "timestamp" else super().construct_object(node, deep)
+            raise ConfigError(
+                f"line {node.start_mark.line + 1}: YAML reads {node.value} as {as_what}: write a "
+                "decimal number, or put quotes around text"
+            )
+        return super().construct_object(node, deep)
+
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         lines: dict[Any, int] = {}
         for key_node, _ in node.value:
@@ -55,6 +69,14 @@ class _Loader(yaml.SafeLoader):
                 )
             lines[key_node.value] = line
         return super().construct_mapping(node, deep)
+
+
+# YAML 1.1 takes 1e5 and 1.0e5, which have no sign, for text
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
 
 
 def _check_size(fields: dict[str, Any], path: Path) -> None:

@@ -3,9 +3,10 @@
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from pyubias.errors import UserError
 
@@ -20,24 +21,40 @@ SectionType = TypeVar("SectionType", bound="Section")
 
 
 class Section(BaseModel):
-    """A part of a file of settings. Unknown keys are errors, and so are nan, inf and booleans
-    where numbers or text are wanted.
+    """A part of a file of settings.
+
+    Unknown keys are errors, and so are nan, inf, and text or booleans in place of numbers.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    @field_validator("*", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _refuse_booleans(cls, value: Any, info: ValidationInfo) -> Any:
-        # pydantic would take true for 1. Sections and mappings look at their values themselves
-        annotation = cls.model_fields[info.field_name or ""].annotation
-        items = value if isinstance(value, list) else [value]
-        if any(isinstance(x, bool) for x in items) and not _takes(annotation, bool):
-            raise ValueError(
-                "true and false are no numbers and no text (YAML also reads yes, no, on and off as "
-                "such: put quotes around text)"
-            )
-        return value
+    def _have_the_right_kind(cls, fields: Any) -> Any:
+        # pydantic would take true for 1, and '3' for 3
+        for name, value in fields.items() if isinstance(fields, dict) else ():
+            field = cls.model_fields.get(name)
+            for item in value if isinstance(value, list) else [value]:
+                problem = field and _problem_of_kind(item, field.annotation)
+                if problem:
+                    context = {"field": name, "value": value}
+                    raise PydanticCustomError(WRONG_KIND, problem, context)
+        return fields
+
+
+WRONG_KIND = "wrong_kind"
+
+
+def _problem_of_kind(value: Any, annotation: Any) -> LiteralString:
+    if isinstance(value, bool) and not _takes(annotation, bool):
+        return (
+            "wanted no true or false (YAML also reads yes, no, on and off as such: put quotes "
+            "around text)"
+        )
+    wants_number = _takes(annotation, int) or _takes(annotation, float)
+    if isinstance(value, str) and wants_number and not _takes(annotation, str):
+        return "wanted a number, not text"
+    return ""
 
 
 def _takes(annotation: Any, kind: type) -> bool:
@@ -124,6 +141,9 @@ def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
         return f"'{key}.kind' must be {kinds}, got '{problem['ctx']['tag']}'"
     message = problem["msg"].removeprefix("Value error, ")
     found = problem.get("input")
+    if problem["type"] == WRONG_KIND:  # found before the fields are looked at one by one
+        key = ".".join([*names, problem["ctx"]["field"]])
+        found = problem["ctx"]["value"]
     # a section as a whole is no answer to the question what was found
     got = "" if isinstance(found, dict | BaseModel) else f", got {_short(found)}"
     return f"'{key}': {message[0].lower() + message[1:]}{got}"
