@@ -27,7 +27,7 @@ class GuardConfig(Section):
         le=1.0,
         description="smallest distance of two atoms, divided by the sum of their covalent radii",
     )
-    volume_ratio: Annotated[float, Field(gt=1.0, le=1e6)] = Field(
+    volume_ratio: Annotated[float, Field(gt=1.0, le=1e12)] = Field(
         3.0, description="largest ratio of the volumes of frame and start, or of start and frame"
     )
 

@@ -30,9 +30,9 @@ __all__ = [
 Count = Annotated[int, Field(gt=0, le=10**6)]
 # two in sum fit into the 32-bit integers of LAMMPS
 Steps = Annotated[int, Field(gt=0, le=10**9)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-Positive = Annotated[float, Field(gt=0.0, le=1e9)]
-NonNegative = Annotated[float, Field(ge=0.0, le=1e9)]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Positive = Annotated[float, Field(gt=0.0, le=1e12)]
+NonNegative = Annotated[float, Field(ge=0.0, le=1e12)]
 # learning rates
 Rate = Annotated[float, Field(gt=0.0, le=10.0)]
 # poll(2) counts milliseconds in 32 bits
