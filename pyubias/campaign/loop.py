@@ -77,6 +77,12 @@ def _prepare(arms: list[Arm], stack: contextlib.ExitStack) -> None:
     main.remove_temporary_files()
     for arm in arms:
         arm.folder.path.mkdir(exist_ok=True)
+        if arm.folder.iterations() and not arm.folder.settings.is_file():
+            raise UserError(
+                f"'{arm.folder.settings}' is missing: without it nobody knows what the labels in "
+                "this folder were made with; bring it back, or remove the run folder"
+            )
+        arm.folder.restore_metrics()
         settings = arm.config.model_dump(mode="json")
         keep_settings(arm.folder.settings, settings, CHANGEABLE, _with_defaults)
 
