@@ -82,8 +82,7 @@ def base_settings(folder: Path) -> dict[str, Any]:
     """A valid campaign in which every key has a value."""
     from pyubias.config.loading import load_campaign
 
-    gaussians = {"height": 0.1, "width": 40.0, "stride": 10}
-    path = tiny(folder, {"control": {"exploration": {"tau": 0.0, "metadynamics": gaussians}}})
+    path = tiny(folder, {"control": {"exploration": {"tau": 0.0}}})
     written = yaml.safe_load(path.read_text())
     full: dict[str, Any] = json.loads(load_campaign(path).model_dump_json())
     return full | {"control": written["control"]}
@@ -333,6 +332,8 @@ def main() -> None:
         for change, text in accepted[: arguments.dry_runs]:
             path.write_text(text)
             tried.append((change, forked_outcome_of(lambda: _dry_run(load_campaign(path)))))
+        for change, outcome in tried:
+            print(f"{outcome.kind} by the dry run: {change}: {outcome.text}")
         failed += report("dry runs of accepted campaigns", tried) if tried else 0
 
         random_ = random.Random(arguments.seed)

@@ -33,6 +33,8 @@ def check_walker_script(exploration: ExplorationConfig, where: str) -> None:
     _check_variables(keys, script, exploration.input, where)
     problem = "" if re.search(r"\b(run|minimize|rerun)\b", script) else "it has no run command"
     problem = problem or _problem_of_dump(script)
+    if exploration.metadynamics is not None and "pf/callback" not in script:
+        problem = problem or "metadynamics needs `fix metadynamics all external pf/callback 1 1`"
     if problem:
         raise ConfigError(f"{where}: exploration.input '{exploration.input}': {problem}")
 
