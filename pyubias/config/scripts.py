@@ -25,6 +25,7 @@ def check_walker_script(exploration: ExplorationConfig, where: str) -> None:
         ConfigError: the script lacks something.
     """
     script = _commands(exploration.input)
+    _check_quit(script, f"{where}: exploration.input '{exploration.input}'")
     if _goes_elsewhere(script):
         return
     keys = {name: f"exploration.variables.{name}" for name in exploration.variables}
@@ -48,6 +49,7 @@ def check_reference_script(reference: LammpsReference | AseReference, where: str
     if isinstance(reference, AseReference):
         return
     script = _commands(reference.input)
+    _check_quit(script, f"{where}: reference.input '{reference.input}'")
     if not _goes_elsewhere(script):
         keys = {name: f"reference.variables.{name}" for name in reference.variables}
         _check_variables(keys, script, reference.input, where)
@@ -68,6 +70,11 @@ def _without_comment(line: str) -> str:
         if character in "\"'" and quoted in ("", character):
             quoted = "" if quoted else character
     return line
+
+
+def _check_quit(script: str, where: str) -> None:
+    if re.search(r"^\s*quit\b", script, re.MULTILINE):
+        raise ConfigError(f"{where}: the command quit ends the whole program: remove it")
 
 
 def _goes_elsewhere(script: str) -> bool:

@@ -86,6 +86,20 @@ def test_a_value_that_would_stop_a_run_is_refused(
     assert sections[0] in str(error.value) if sections else last in str(error.value)
 
 
+def test_a_reference_that_quits_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "label.in").write_text("units metal\nrun 0\nquit\n")
+    path = tiny(tmp_path, {"reference": {"input": "label.in"}})
+    with pytest.raises(ConfigError, match=r"reference\.input '.*': the command quit ends"):
+        load_campaign(path)
+
+
+def test_metadynamics_needs_a_script_with_its_fix(tmp_path: Path) -> None:
+    gaussians = {"height": 0.1, "width": 40.0, "stride": 10}
+    path = tiny(tmp_path, {"exploration": {"metadynamics": gaussians, "tau": 0.0}})
+    with pytest.raises(ConfigError, match=r"exploration\.input .*: metadynamics needs `fix meta"):
+        load_campaign(path)
+
+
 SCRIPTS = [
     ("dump trajectory all custom", "dump trajectory all xyz", "has the style 'xyz'"),
     ("${trajectory}", "${trajectory}.gz", r"has another file, \$\{trajectory\}\.gz"),
@@ -93,6 +107,7 @@ SCRIPTS = [
     ("id element xu yu zu\n", "id type xu yu zu\n", "has no column 'element'"),
     ("dump trajectory", "# dump trajectory", r"it dumps no frame to \$\{trajectory\}"),
     ("\nrun ", "\n# run ", "it has no run command"),
+    ("\nrun ", "\n  quit 0\nrun ", "quit ends the whole program"),
 ]
 
 
