@@ -16,12 +16,13 @@ from pyubias.analysis.residuals import evaluate
 from pyubias.campaign.arms import arms_of
 from pyubias.campaign.cost import Seconds, seconds_of_campaign
 from pyubias.campaign.inputs import Inputs, read_inputs
+from pyubias.campaign.structures import perturbed
 from pyubias.config.schema import CampaignConfig, ExplorationConfig, GuardConfig
 from pyubias.console import duration
 from pyubias.errors import UserError
 from pyubias.lammps.walker import run_walker
 from pyubias.model.prediction import Model
-from pyubias.reference.label import label_frame
+from pyubias.reference.label import LabelError, label_frame
 from pyubias.reference.open import open_reference
 from pyubias.training.checkpoint import Trained
 from pyubias.training.export import export
@@ -105,13 +106,7 @@ def _timed(work: Callable[[], Result]) -> tuple[Result, float]:
 
 
 def _try_potential(config: CampaignConfig, inputs: Inputs, folder: Path) -> _Trained:
-    # a candidate is labelled only when it is selected, which may be late in a campaign
-    structures = [*inputs.start[: TRIED_FRAMES - 1], *inputs.candidates[:1]]
-    frames = [structures[k % len(structures)].copy() for k in range(TRIED_FRAMES)]
-    with open_reference(config.reference) as reference:
-        labels, label = _timed(lambda: [label_frame(reference, atoms) for atoms in frames])
-    for atoms, made in zip(frames, labels, strict=True):
-        made.attach_to(atoms)
+    frames, label = _try_labels(config, inputs)
     ends: list[float] = []
 
     def short(epochs: int) -> Trained:
@@ -132,7 +127,27 @@ def _try_potential(config: CampaignConfig, inputs: Inputs, folder: Path) -> _Tra
     epoch = min([b - a for a, b in itertools.pairwise(ends)] or [seconds])
     sample = epoch * config.uncertainty.n_members / trained.n_train
     preparation = max(seconds - epoch * len(ends), 0.0) / len(frames)
-    return _Trained(frames, folder / "model.pt", label / len(frames), sample, preparation)
+    return _Trained(frames, folder / "model.pt", label, sample, preparation)
+
+
+def _try_labels(config: CampaignConfig, inputs: Inputs) -> tuple[list[Atoms], float]:
+    """Labelled frames, and the seconds of one label."""
+    copies = perturbed(inputs.start, config)[: TRIED_FRAMES - 1]
+    # a candidate is labelled only when it is selected, which may be late in a campaign
+    tried = [*copies, *inputs.candidates[:1]]
+    good, problem = [], None
+    with open_reference(config.reference) as reference:
+        begin = time.perf_counter()
+        for atoms in tried:
+            try:
+                label_frame(reference, atoms).attach_to(atoms)
+                good.append(atoms)
+            except LabelError as error:  # a campaign goes on without this frame
+                problem = error
+        seconds = (time.perf_counter() - begin) / len(tried)
+    if not good:
+        raise UserError(f"the reference labelled no structure: {problem}")
+    return [good[k % len(good)].copy() for k in range(TRIED_FRAMES)], seconds
 
 
 def _try_use(config: CampaignConfig, inputs: Inputs, trained: _Trained) -> Seconds:

@@ -57,11 +57,9 @@ def _check_structures(key: str, structures: Sequence[Atoms], config: CampaignCon
     for k, atoms in enumerate(structures):
         if len(atoms) == 0:
             raise UserError(f"'{key}': structure {k} has no atoms")
-        guard = config.exploration.guard
-        n, reason = first_unphysical(
-            atoms, atoms.positions[None], np.asarray(atoms.cell.array)[None], guard
-        )
-        if n == 0:
+        positions, cells = atoms.positions[None], np.asarray(atoms.cell.array)[None]
+        _, reason = first_unphysical(atoms, positions, cells, config.exploration.guard)
+        if reason:
             raise UserError(
                 f"'{key}': structure {k} is outside the limits of exploration.guard, so that no "
                 f"frame of its walkers could be used: {reason}"

@@ -12,7 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from pyubias.config.values import Count, NonNegative, Positive, Steps, Variables
+from pyubias.config.values import Count, Positive, Steps, Strength, Variables
 from pyubias.config.yaml_settings import Section
 
 __all__ = ["ExplorationConfig", "GuardConfig", "MetadynamicsConfig"]
@@ -94,12 +94,12 @@ class ExplorationConfig(Section):
         20000, description="MD steps after which a walker ends, unless the threshold stops it"
     )
     every: Steps = Field(10, description="MD steps between two frames that are written")
-    tau: NonNegative = Field(
+    tau: Strength = Field(
         0.25,
         description="τ, strength of the bias forces: the ratio of their root mean square to that "
         "of the physical forces; 0 is no bias",
     )
-    tau_stress: NonNegative = Field(
+    tau_stress: Strength = Field(
         0.0,
         description="τ_σ, strength of the bias stress, a ratio as well, of walkers whose cell may "
         "change; 0 is no bias",

@@ -83,7 +83,8 @@ def _goes_elsewhere(script: str) -> bool:
 
 def _check_variables(keys: dict[str, str], script: str, path: Path, where: str) -> None:
     """LAMMPS takes any variable without a word."""
-    known = set(re.findall(r"(?:\bv_)?(\w+)", script))
+    found = re.findall(r"\$\{(\w+)\}|\$(\w)|\bv_(\w+)|\bvariable\s+(\w+)", script)
+    known = {name for names in found for name in names}
     for name, key in keys.items():
         if name not in known:
             declared = re.findall(r"^\s*variable\s+(\w+)\s+index\b", script, re.MULTILINE)

@@ -24,6 +24,7 @@ __all__ = [
     "Seconds",
     "Seed",
     "Steps",
+    "Strength",
     "Variables",
 ]
 
@@ -31,6 +32,8 @@ Count = Annotated[int, Field(gt=0, le=10**6)]
 # two in sum fit into the 32-bit integers of LAMMPS
 Steps = Annotated[int, Field(gt=0, le=10**9)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+# ratios of a bias to what it biases
+Strength = Annotated[float, Field(ge=0.0, le=100.0)]
 Positive = Annotated[float, Field(gt=0.0, le=1e12)]
 NonNegative = Annotated[float, Field(ge=0.0, le=1e12)]
 # learning rates
@@ -66,7 +69,7 @@ def _are_elements(symbols: list[str]) -> list[str]:
 
     for k, symbol in enumerate(symbols):
         if symbol not in chemical_symbols[1:]:
-            raise ValueError(f"'{symbol}' is no chemical symbol")
+            raise ValueError(f"{symbol!r} is no chemical symbol")
         if symbol in symbols[:k]:
             raise ValueError(f"'{symbol}' is listed twice")
     return symbols

@@ -90,7 +90,7 @@ def absolute_paths(config: SectionType, folder: Path) -> SectionType:
         if isinstance(value, Path):
             path = value if value.is_absolute() else folder / value
             if not _is_file(path):
-                raise ConfigError(f"'{key}': file '{str(path)[:300]}' does not exist")
+                raise ConfigError(f"'{key}': file {str(path)[:300]!r} does not exist")
             return path
         if isinstance(value, dict):
             return {k: resolve(v, f"{key}.{k}" if key else k) for k, v in value.items()}

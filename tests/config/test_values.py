@@ -53,6 +53,10 @@ WRONG = [
     ("exploration.variables", {"temperature": "300\nquit"}, "one line of 1 to 1000 characters"),
     ("exploration.variables", {"seed": 3}, "each walker gets a value of 'seed' of its own"),
     ("exploration.variables", {"a b": 3}, "letters, digits and underscores only"),
+    ("exploration.variables", {"run": 3}, "run does not occur in explore.in"),
+    ("exploration.tau", 1e3, "less than or equal to 100"),
+    ("elements", ["a\nb"], "no chemical symbol"),
+    ("start.structures", "a\nb", "does not exist"),
     ("exploration.every", 21, "writes no frame but its first"),
     ("reference.variables", {"dtaa": "x"}, r"reference\.variables\.dtaa does not occur"),
     # collective variables
