@@ -14,7 +14,7 @@ from pyubias.config.schema import GuardConfig
 
 __all__ = ["closest_approach", "first_unphysical"]
 
-LARGEST_COORDINATE = 1e6  # Å
+LARGEST_COORDINATE = 1e4  # Å; vesin would end the process where cells of its grid are too many
 
 
 def closest_approach(atoms: Atoms, within: float = 1.0) -> tuple[float, int, int]:
@@ -28,7 +28,8 @@ def closest_approach(atoms: Atoms, within: float = 1.0) -> tuple[float, int, int
         the ratio and the two atoms; (inf, -1, -1) if no ratio is below `within`.
     """
     radii = covalent_radii[atoms.numbers]
-    neighbors = NeighborList(cutoff=2.0 * within * radii.max(), full_list=False, n_threads=1)
+    cutoff = max(2.0 * within * radii.max(), 1.0)
+    neighbors = NeighborList(cutoff=cutoff, full_list=False, n_threads=1)
     i, j, distance = neighbors.compute(
         points=atoms.positions, box=atoms.cell.array, periodic=atoms.pbc, quantities="ijd"
     )

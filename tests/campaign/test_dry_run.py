@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from campaigns import ALA2
+from campaigns import ALA2, tiny
 
 from pyubias.campaign.dry_run import try_stages
 from pyubias.config.loading import load_campaign
@@ -51,3 +51,27 @@ def test_a_script_that_dumps_other_elements_is_told(config, tmp_path):
     wrong = with_script(config, tmp_path / "walk.in", text)
     with pytest.raises(UserError, match="elements differ"):
         try_stages(wrong, 1)
+
+
+def test_a_reference_that_labels_nothing_is_told_with_its_reason(tmp_path):
+    config = load_campaign(tiny(tmp_path, {"reference": {"max_force": 1e-6}}))
+    with pytest.raises(UserError, match=r"labelled no structure: \|F\| = .* is above the limit"):
+        try_stages(config, 1)
+
+
+def test_the_values_of_all_walkers_are_tried(tmp_path):
+    variables = {"threshold": 20.0, "temperature": [300.0, 300.0, "hot"]}
+    exploration = {"walkers": 3, "variables": variables}
+    config = load_campaign(tiny(tmp_path, {"exploration": exploration}))
+    with pytest.raises(UserError, match=r"walker script '.*explore\.in': .*hot"):
+        try_stages(config, 1)
+
+
+def test_a_walker_that_writes_no_frame_is_told(config, tmp_path):
+    text = (ALA2 / "explore.in").read_text()
+    late = "dump_modify trajectory delay 1000000 element"
+    silent = with_script(
+        config, tmp_path / "walk.in", text.replace("dump_modify trajectory element", late)
+    )
+    with pytest.raises(UserError, match="it wrote no frame"):
+        try_stages(silent, 1)
