@@ -14,7 +14,14 @@ from vesin import NeighborList
 
 from pyubias.errors import UserError
 
-__all__ = ["Graph", "build_graph", "concatenate", "forces_from", "strain_gradient_from"]
+__all__ = [
+    "LARGEST_COORDINATE",
+    "Graph",
+    "build_graph",
+    "concatenate",
+    "forces_from",
+    "strain_gradient_from",
+]
 
 LARGEST_COORDINATE = 1e4  # Å; vesin would end the process where cells of its grid are too many
 
