@@ -10,11 +10,12 @@ import pytest
 import torch
 from ase import Atoms
 from hypothesis import settings
+from made_once import made_once
 from structures import ELEMENTS
 
 from pyubias.config.schema import ModelConfig, TrainingConfig, UncertaintyConfig
 from pyubias.model.potential import Potential
-from pyubias.training.checkpoint import Trained
+from pyubias.training.checkpoint import Trained, load_trained
 from pyubias.training.export import export
 from pyubias.training.reading import read_frames
 from pyubias.training.train import train
@@ -42,26 +43,29 @@ def ala2_frames() -> list[Atoms]:
 
 
 @pytest.fixture(scope="session")
-def trained(ala2_frames: list[Atoms]) -> dict[str, Trained]:
-    """A small trained and calibrated potential for each kind of uncertainty."""
-    training = TrainingConfig(epochs=3)
-    return {
-        name: train(ala2_frames, SMALL, training, kind, splits=SPLITS)
-        for name, kind in KINDS.items()
-    }
+def models(ala2_frames: list[Atoms], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a checkpoint and a model file for each kind of uncertainty."""
+
+    def make(folder: Path) -> None:
+        training = TrainingConfig(epochs=3)
+        for name, kind in KINDS.items():
+            potential = train(ala2_frames, SMALL, training, kind, splits=SPLITS)
+            potential.save(folder / f"{name}.ckpt")
+            export(potential, folder / f"{name}.pt")
+
+    return made_once(tmp_path_factory, "models", make)
 
 
 @pytest.fixture(scope="session")
-def model_files(
-    trained: dict[str, Trained], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Path]:
+def trained(models: Path) -> dict[str, Trained]:
+    """A small trained and calibrated potential for each kind of uncertainty."""
+    return {name: load_trained(models / f"{name}.ckpt") for name in KINDS}
+
+
+@pytest.fixture(scope="session")
+def model_files(models: Path) -> dict[str, Path]:
     """The potentials of `trained`, exported with arithmetic in float64."""
-    folder = tmp_path_factory.mktemp("models")
-    files = {}
-    for name, potential in trained.items():
-        files[name] = folder / f"{name}.pt"
-        export(potential, files[name])
-    return files
+    return {name: models / f"{name}.pt" for name in KINDS}
 
 
 @pytest.fixture(scope="session")
