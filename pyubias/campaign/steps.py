@@ -213,8 +213,8 @@ class Steps:
                 abandoned.walk.save(folder.walk(k))
                 # raised by this rank alone, the error ends the ranks that wait for it as well
                 raise UserError(
-                    f"walker {k} failed on one of its {group.size} ranks ({abandoned}), which no "
-                    "other rank can know; it is kept as failed: run the same command to go on"
+                    f"walker {k} failed on one of its {group.size} ranks ({abandoned}), and the "
+                    "others wait for it; the walk is kept as failed: run the same command to go on"
                 ) from abandoned
             if group.is_root:
                 result.save(folder.walk(k))

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -224,4 +225,11 @@ def test_missing_operators_or_those_of_another_torch_are_no_error(tmp_path, monk
 def test_operators_with_other_constants_are_refused(monkeypatch, name):
     monkeypatch.setattr(kernels, name, getattr(kernels, name) + 1)
     with pytest.raises(UserError, match=f"constants {{.*'{name.lower()}'.*}}, pyubias wants"):
+        kernels.load_kernels.__wrapped__()
+
+
+@built
+def test_operators_of_a_version_without_constants_are_refused(monkeypatch):
+    monkeypatch.setattr(torch.ops, "pyubias", SimpleNamespace())
+    with pytest.raises(UserError, match="constants None, pyubias wants"):
         kernels.load_kernels.__wrapped__()
