@@ -299,6 +299,7 @@ def counted() -> Iterator[Counter[str]]:
         count(steps, "run_walker", "walkers")
         count(train, "fit", "trainings")
         count(optimise, "set_gradient", "structures", argument=1)
+        count(optimise, "set_gradient", "batches")
         yield counts
 
 

@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 
-def made_once(
-    factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]
-) -> Path:
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
     """A folder that the first process that asks fills, while the others wait for it.
 
     Args:

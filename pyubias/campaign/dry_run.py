@@ -140,7 +140,7 @@ def _try_walk(config: CampaignConfig, atoms: Atoms, elements: list[str], folder:
         return seconds
 
     setup = walk(1)
-    return max(walk(TRIED_STEPS) - setup, 1e-6) / TRIED_STEPS
+    return max(walk(1 + TRIED_STEPS) - setup, 1e-6) / TRIED_STEPS
 
 
 def _estimate(

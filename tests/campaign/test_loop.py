@@ -157,7 +157,9 @@ def script_that_fails(folder: Path) -> str:
     """The walker script, which stops with an error where the variable `broken` is 1."""
     text = WALKER.read_text()
     script = folder / "broken.in"
-    script.write_text(text.replace("run ${steps}", 'if "${broken} == 1" then "run -1"\nrun ${steps}'))
+    script.write_text(
+        text.replace("run ${steps}", 'if "${broken} == 1" then "run -1"\nrun ${steps}')
+    )
     return str(script)
 
 

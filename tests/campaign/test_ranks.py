@@ -107,16 +107,18 @@ def test_an_arm_and_its_control_run_side_by_side(folder: Path, uninterrupted: Pa
 
 @law("training.ranks")
 def test_replicas_of_a_potential_share_each_batch(folder: Path) -> None:
-    """Two ranks take the same number of the structures that one rank takes alone; of an odd
-    batch, the first takes one more."""
+    """Both take part in every batch; of an odd batch, the first takes one structure more."""
     runs = folder / "runs"
-    checkpoints = [runs / "replicas" / "iterations" / k / "potential.ckpt" for k in ("0000", "0001")]
-    structures = sum(6 * load_trained(path).n_train for path in checkpoints)
-    first, second = (share["structures"] for share in shares_of(folder, "replicas"))
-    assert first + second == structures
-    assert 0.8 < second / first <= 1.0
-    alone = shares_of(folder, "spread")
-    assert alone[0]["structures"] > alone[1]["structures"] == 0
+    epochs, sizes = 6, []
+    for iteration in ("0000", "0001"):
+        n = load_trained(runs / "replicas" / "iterations" / iteration / "potential.ckpt").n_train
+        sizes += [len(batch) for batch in np.array_split(range(n), -(-n // 4))]
+    first, second = shares_of(folder, "replicas")
+    assert first["batches"] == second["batches"] == epochs * len(sizes)
+    assert first["structures"] == epochs * sum(-(-n // 2) for n in sizes)
+    assert second["structures"] == epochs * sum(n // 2 for n in sizes)
+    alone, idle = shares_of(folder, "spread")
+    assert alone["batches"] > idle["batches"] == 0
     assert [r["n_labels"] for r in metrics(runs / "replicas")] == [10, 14]
 
 
