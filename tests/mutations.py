@@ -10,19 +10,28 @@ than a tenth of the mutations survive.
 """
 
 import argparse
+import importlib
 import os
+import shlex
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import time
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
+# what tests import and needs seconds for it; neither pyubias nor MPI, which do not survive a fork
+HEAVY = ("torch._dynamo", "scipy.linalg", "matplotlib.figure", "ase.db", "rich.live")
 COPIED = ("pyubias", "tests", "inputs", "lammps_plugin", "pyproject.toml")
 TIMEOUT = 900.0  # s; a mutation whose tests take longer hangs, and counts as caught
 ALLOWED = 0.1  # fraction of mutations that may survive
+ABROAD = 99  # exit code of a child that imports another pyubias than the copy
 
 
 @dataclass(frozen=True)
@@ -68,21 +77,21 @@ MUTATIONS = [
         "lammps/walker.py",
         '"tau": config.tau,',
         '"tau": 0.0,',
-        f"{WALKERS} {LOOP} -k bias",
+        f"{WALKERS} {LOOP} -k 'bias_drives or bias_acts'",
     ),
     Mutation(
         "cells are never biased",
         "lammps/walker.py",
         '"tau_stress": config.tau_stress,',
         '"tau_stress": 0.0,',
-        WALKERS,
+        f"{WALKERS} -k bias_stress",
     ),
     Mutation(
         "all walkers have the variables of the first",
         "lammps/walker.py",
         "value[walker % len(value)]",
         "value[0]",
-        WALKERS,
+        f"{WALKERS} -k each_variable",
     ),
     Mutation(
         "the threshold is out of reach",
@@ -175,14 +184,14 @@ MUTATIONS = [
         "campaign/steps.py",
         "balance=config.balance,",
         "balance=0.5,",
-        MOLECULES,
+        f"{MOLECULES} -k molecules_only",
     ),
     Mutation(
         "a molecule has no cap",
         "campaign/steps.py",
         "per_group=config.per_molecule,",
         "per_group=None,",
-        MOLECULES,
+        f"{MOLECULES} -k cap",
     ),
     Mutation(
         "the last batch exceeds the budget of labels",
@@ -275,7 +284,7 @@ MUTATIONS = [
         "campaign/steps.py",
         "newest = max(f.iteration for f in frames)",
         "newest = min(f.iteration for f in frames)",
-        LOOP,
+        f"{LOOP} -k walkers_restart",
     ),
     # the loop
     Mutation(
@@ -283,42 +292,42 @@ MUTATIONS = [
         "campaign/loop.py",
         "[f for f in self.labels.frames(iteration) if not f.failed]",
         "self.labels.frames(iteration)",
-        LOOP,
+        f"{LOOP} -k failed_labels",
     ),
     Mutation(
         "the target error ends no campaign",
         "campaign/loop.py",
         "return n_labels < stop.labels and not reached",
         "return n_labels < stop.labels",
-        LOOP,
+        f"{LOOP} -k target_error",
     ),
     Mutation(
         "the wall clock ends no campaign",
         "campaign/loop.py",
         "if hours is not None and time.monotonic() - start > 3600 * hours:",
         "if False:",
-        RESUME,
+        f"{RESUME} -k wall_clock",
     ),
     Mutation(
         "a reference that always fails is asked for ever",
         "campaign/loop.py",
         "if iteration - newest < MAX_FAILED_BATCHES:",
         "if iteration < 12:",
-        LOOP,
+        f"{LOOP} -k always_fails",
     ),
     Mutation(
         "a raised budget keeps the potential of the last training",
         "campaign/loop.py",
         "self.ranks.on_root(folder.reopen)  # the budget was raised",
         "self.ranks.on_root(lambda: folder.record.unlink())",
-        RESUME,
+        f"{RESUME} -k last_training",
     ),
     Mutation(
         "the last training is as short as the others",
         "campaign/steps.py",
         "round(training.final_factor * training.max_steps)",
         "training.max_steps",
-        f"{SETTINGS} {RESUME}",
+        SETTINGS,
     ),
     Mutation(
         "models are always exported in float32",
@@ -332,7 +341,7 @@ MUTATIONS = [
         "campaign/kept_settings.py",
         "or before.get(key) == now.get(key):",
         "or True:",
-        f"campaign/test_kept_settings.py {RESUME}",
+        "campaign/test_kept_settings.py",
     ),
     Mutation(
         "the control arm is the main one",
@@ -361,7 +370,7 @@ MUTATIONS = [
         "campaign/metrics.py",
         "[self._visited[k] for k in range(iteration + 1)]",
         "[self._visited[iteration]]",
-        f"{SETTINGS} {REPORT}",
+        SETTINGS,
     ),
     Mutation(
         "the time of earlier iterations is forgotten",
@@ -375,7 +384,7 @@ MUTATIONS = [
         "campaign/metrics.py",
         "n_labels=sum(not f.failed for f in used),",
         "n_labels=len(used),",
-        LOOP,
+        f"{LOOP} -k failed_labels",
     ),
     Mutation(
         "no time is left",
@@ -419,7 +428,7 @@ MUTATIONS = [
         "campaign/steps.py",
         "min(config.ranks_per_walker, self.ranks.size),",
         "1,",
-        f"{RANKS} -k walker",
+        f"{RANKS} -k share_a_walker",
     ),
     Mutation(
         "one replica does all the work of a batch",
@@ -696,47 +705,58 @@ def copy_of_the_tree(folder: Path) -> Path:
     return folder
 
 
-def environment(tree: Path) -> dict[str, str]:
-    path = os.pathsep.join([str(tree), *filter(None, [os.environ.get("PYTHONPATH", "")])])
-    return os.environ | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
-
-
-def fail_unless_the_copy_is_imported(tree: Path) -> None:
-    program = "import pyubias; print(pyubias.__file__)"
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=tree,
-        env=environment(tree),
-        capture_output=True,
-        text=True,
-    )
-    if not done.stdout.startswith(str(tree)):
-        sys.exit(
-            f"Python imports {done.stdout.strip() or done.stderr}, wanted the copy in {tree}: "
-            "mutations need an installation of pyubias that is not editable"
-        )
-
-
 def run_tests(tree: Path, tests: str) -> tuple[int, float, str]:
-    """Exit code of pytest (1: a test failed), seconds, and the last lines of its output."""
+    """Exit code of pytest (1: a test failed), seconds, and the last lines of its output.
+
+    A child of this process runs the tests, so that torch and others are imported once for all.
+    """
     arguments = [
-        word if word.startswith("-") or not word.endswith(".py") else str(tree / "tests" / word)
-        for word in tests.split()
+        str(tree / "tests" / word) if ".py" in word else word for word in shlex.split(tests)
     ]
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider"]
     begin = time.monotonic()
+    with tempfile.TemporaryFile("w+") as output:
+        pid = os.fork()
+        if pid == 0:
+            os.setsid()
+            for descriptor in (1, 2):
+                os.dup2(output.fileno(), descriptor)
+            _become_pytest(tree, arguments)
+        code = _wait(pid, begin + TIMEOUT)
+        output.seek(0)
+        return code, time.monotonic() - begin, output.read()[-3000:]
+
+
+def _become_pytest(tree: Path, arguments: list[str]) -> NoReturn:
+    code = ABROAD
     try:
-        done = subprocess.run(
-            [*command, *arguments],
-            cwd=tree,
-            env=environment(tree),
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
-        )
-    except subprocess.TimeoutExpired:
-        return 1, time.monotonic() - begin, f"took longer than {TIMEOUT:g} s"
-    return done.returncode, time.monotonic() - begin, (done.stdout + done.stderr)[-3000:]
+        os.chdir(tree)
+        sys.path[:0] = [str(tree)]
+        path = os.pathsep.join([str(tree), *filter(None, [os.environ.get("PYTHONPATH", "")])])
+        os.environ.update(PYTHONPATH=path)
+        import pyubias
+
+        if Path(pyubias.__file__).is_relative_to(tree):
+            options = ["-x", "-q", "--no-header", "-p", "no:cacheprovider"]
+            code = int(pytest.main([*options, *arguments]))
+        else:
+            print(f"Python imports {pyubias.__file__}: mutations need an installation of pyubias")
+            print("that is not editable")
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def _wait(pid: int, deadline: float) -> int:
+    """The exit code of a child; 1 if it takes too long."""
+    while time.monotonic() < deadline:
+        if (ended := os.waitpid(pid, os.WNOHANG))[0]:
+            return os.waitstatus_to_exitcode(ended[1])
+        time.sleep(0.05)
+    os.killpg(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return 1
 
 
 def mutated(tree: Path, mutation: Mutation) -> tuple[Path, str]:
@@ -759,10 +779,14 @@ def main() -> None:
     picked = [m for m in MUTATIONS if not chosen or any(word in m.name for word in chosen)]
     if not picked:
         sys.exit(f"no mutation is called {' or '.join(chosen)}")
+    # a file that is as long and as old as its mutation would be taken from the cache of bytecode
+    sys.dont_write_bytecode = True
+    os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    for module in HEAVY:
+        importlib.import_module(module)
     survived = []
     with tempfile.TemporaryDirectory(prefix="mutations-") as folder:
         tree = copy_of_the_tree(Path(folder).resolve())
-        fail_unless_the_copy_is_imported(tree)
         for mutation in MUTATIONS:  # none is out of date
             file, text = mutated(tree, mutation)
             file.write_text(text)

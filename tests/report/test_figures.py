@@ -105,11 +105,11 @@ def test_a_map_counts_the_frames_of_each_cell_between_the_bounds_of_its_variable
         CollectiveVariable(name="phi", dihedral=[1, 2, 3, 4]),
         CollectiveVariable(name="gap", distance=[1, 2], range=(0.0, 64.0)),
     ]
-    visited = np.array([[-180.0, 0.5]] * 10 + [[179.0, 63.5]] + [[0.0, 99.0]])
+    visited = np.array([[-180.0, 0.5]] * 10 + [[179.0, 31.5]] + [[0.0, 99.0]])
     (axis,) = figures.visited_figure({"biased": visited}, {"biased": 0.123}, variables).axes
     cells = axis.collections[0].get_array().reshape(64, 64)
     assert float(cells[0, 0]) == pytest.approx(1.0)  # log10 of ten frames
-    assert float(cells[63, 63]) == 0.0
+    assert float(cells[31, 63]) == 0.0  # rows are the second variable
     assert int((~np.ma.getmaskarray(cells)).sum()) == 2
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("φ (°)", "gap (Å)")
     assert axis.get_xlim() == (-180.0, 180.0)
