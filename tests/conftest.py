@@ -43,7 +43,7 @@ def ala2_frames() -> list[Atoms]:
 
 
 @pytest.fixture(scope="session")
-def models(ala2_frames: list[Atoms], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder_of_models(ala2_frames: list[Atoms], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a checkpoint and a model file for each kind of uncertainty."""
 
     def make(folder: Path) -> None:
@@ -57,15 +57,15 @@ def models(ala2_frames: list[Atoms], tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
-def trained(models: Path) -> dict[str, Trained]:
+def trained(folder_of_models: Path) -> dict[str, Trained]:
     """A small trained and calibrated potential for each kind of uncertainty."""
-    return {name: load_trained(models / f"{name}.ckpt") for name in KINDS}
+    return {name: load_trained(folder_of_models / f"{name}.ckpt") for name in KINDS}
 
 
 @pytest.fixture(scope="session")
-def model_files(models: Path) -> dict[str, Path]:
+def model_files(folder_of_models: Path) -> dict[str, Path]:
     """The potentials of `trained`, exported with arithmetic in float64."""
-    return {name: models / f"{name}.pt" for name in KINDS}
+    return {name: folder_of_models / f"{name}.pt" for name in KINDS}
 
 
 @pytest.fixture(scope="session")
