@@ -20,6 +20,8 @@ from pyubias.training.export import export
 from pyubias.training.reading import read_frames
 from pyubias.training.train import train
 
+WORKERS = 4  # processes that share a run of all tests, if there are as many cores
+
 torch.set_num_threads(1)
 torch.set_warn_always(True)  # a warning must not depend on which test came first
 settings.register_profile("pyubias", deadline=None, database=None, max_examples=50)
@@ -34,6 +36,27 @@ KINDS = {
     "distance": UncertaintyConfig(kind="distance", projections=24),
     "ensemble": UncertaintyConfig(kind="ensemble", members=2),
 }
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at its options
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Share a run of all tests between processes; files named on the command line stay in one."""
+    options = config.option
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    if whole and getattr(options, "numprocesses", 0) is None and not options.usepdb:
+        options.numprocesses = min(WORKERS, len(os.sched_getaffinity(0)))
+        # fixtures of a module are made once
+        options.dist = "loadfile"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that start several MPI ranks."""
+    for item in items:
+        if isinstance(item, pytest.Function):
+            parameters = item.callspec.params if hasattr(item, "callspec") else {}
+            names = item.function.__code__.co_names
+            if "mpirun" in names or parameters.get("ranks", 1) > 1:
+                item.add_marker("mpi")
 
 
 @pytest.fixture(scope="session")

@@ -184,7 +184,7 @@ MUTATIONS = [
         "campaign/steps.py",
         "balance=config.balance,",
         "balance=0.5,",
-        f"{MOLECULES} -k molecules_only",
+        f"{MOLECULES} -k weighs",
     ),
     Mutation(
         "a molecule has no cap",

@@ -2,6 +2,7 @@
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ase.build import molecule
@@ -9,7 +10,9 @@ from campaigns import metrics, shared_commands, tiny
 from outcomes import assert_same_result, labels, molecules, names_of, run, walks_of
 from references import ase_reference
 
+from pyubias.campaign import steps
 from pyubias.campaign.loop import run_campaign
+from pyubias.campaign.molecule_kernel import select_on_levels
 from pyubias.config.loading import load_campaign
 
 pytest.importorskip("rdkit")
@@ -61,6 +64,26 @@ def test_a_campaign_over_molecules_goes_on_where_it_was_killed(
     assert_same_result(folder, over_molecules)
     ours, theirs = labels(folder), labels(over_molecules)
     assert [f.molecule for f in ours] == [f.molecule for f in theirs]
+
+
+@law("selection.balance")
+def test_a_selection_weighs_molecules_as_the_file_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def spy(*arguments: Any, **options: Any) -> Any:
+        calls.append((options, select_on_levels(*arguments, **options)))
+        return calls[-1][1]
+
+    monkeypatch.setattr(steps, "select_on_levels", spy)
+    changes = molecules(tmp_path, balance=0.25, per_molecule=3)
+    folder = run(tmp_path, changes | {"stop": {"labels": 12}})
+    ((options, picked),) = calls
+    assert (options["balance"], options["per_molecule"]) == (0.25, 3)
+    assert options["labelled_molecules"] == [f.molecule for f in labels(folder)[:8]]
+    new = [f.molecule for f in labels(folder)[8:]]
+    assert new == [options["pool_molecules"][k] for k in picked]
 
 
 @law("selection.per_molecule")
