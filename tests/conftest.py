@@ -43,7 +43,9 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     """Share a run of all tests between processes; files named on the command line stay in one."""
     options = config.option
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    if whole and getattr(options, "numprocesses", 0) is None and not options.usepdb:
+    if "PYTEST_XDIST_WORKER" in os.environ or not whole or options.usepdb:
+        return
+    if getattr(options, "numprocesses", 0) is None:  # pytest-xdist is installed, nobody asked
         options.numprocesses = min(WORKERS, len(os.sched_getaffinity(0)))
         # fixtures of a module are made once
         options.dist = "loadfile"
