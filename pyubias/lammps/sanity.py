@@ -36,8 +36,15 @@ def closest_approach(atoms: Atoms, within: float = 1.0) -> tuple[float, int, int
     if not len(i):
         return float("inf"), -1, -1
     ratio = distance / (radii[i] + radii[j])
-    k = int(np.argmin(ratio))
-    return (float(ratio[k]), int(i[k]), int(j[k])) if ratio[k] < within else (float("inf"), -1, -1)
+    smallest = float(ratio.min())
+    near = ratio <= smallest * (1.0 + 1e-9)
+    if smallest >= within:
+        return float("inf"), -1, -1
+    # several pairs may be as close, and the neighbor list has no order that is promised
+    first, second = min(
+        (min(pair), max(pair)) for pair in zip(i[near].tolist(), j[near].tolist(), strict=True)
+    )
+    return smallest, first, second
 
 
 def first_unphysical(

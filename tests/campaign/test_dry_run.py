@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 from campaigns import ALA2, tiny
 
+from pyubias.campaign import dry_run
 from pyubias.campaign.dry_run import try_stages
 from pyubias.config.loading import load_campaign
+from pyubias.console import duration
 from pyubias.errors import UserError
 
 
@@ -75,3 +77,22 @@ def test_a_walker_that_writes_no_frame_is_told(config, tmp_path):
     )
     with pytest.raises(UserError, match="it wrote no frame"):
         try_stages(silent, 1)
+def test_the_cost_is_that_of_the_measured_parts_of_both_arms(config, monkeypatch, capsys):
+    """How the parts become a cost is in test_cost.py."""
+    measured = []
+
+    def an_hour(arm, parts, n_ranks):
+        measured.append((arm.exploration.tau, parts, n_ranks))
+        return 3600.0
+
+    monkeypatch.setattr(dry_run, "seconds_of_campaign", an_hour)
+    try_stages(config, 2)
+    printed = capsys.readouterr().out
+    assert f"at most about {duration(7200.0)} on 2 ranks" in printed
+    assert [(tau, n) for tau, _, n in measured] == [(config.exploration.tau, 2), (0.0, 2)]
+    for _, parts, _ in measured:
+        for name in ("label", "sample", "features", "setup", "step"):
+            assert getattr(parts, name) > 0.0, name
+        assert f"{1e3 * parts.label:.3g} ms a frame" in printed
+        assert f"{1e3 * parts.sample:.3g} ms a sample" in printed
+        assert f"{1e3 * parts.step:.3g} ms a step" in printed

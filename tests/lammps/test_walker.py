@@ -205,6 +205,7 @@ def test_a_periodic_walker_keeps_cells_and_elements(tmp_path: Path) -> None:
     assert prediction.energy == pytest.approx(energy, rel=1e-9)
 
 
+@pytest.mark.law("exploration.guard.volume_ratio")
 def test_a_walker_that_leaves_its_guard_is_cut_back_and_reported(tmp_path: Path) -> None:
     save_toy(tmp_path / "toy.pt", LennardJones())
     (tmp_path / "npt.in").write_text(SCRIPT)
