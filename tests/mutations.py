@@ -60,6 +60,7 @@ LOOP = "campaign/test_loop.py"
 RESUME = "campaign/test_resume.py"
 RANKS = "campaign/test_ranks.py"
 MOLECULES = "campaign/test_over_molecules.py"
+COST = "campaign/test_cost.py"
 DRY_RUN = "campaign/test_dry_run.py"
 SELECTION = "campaign/test_selection.py"
 TRAINING = "training/test_settings_of_training.py"
@@ -239,8 +240,8 @@ MUTATIONS = [
     Mutation(
         "batches come in the order of the frames",
         "training/optimise.py",
-        "generator.permutation(len(training_set))",
-        "np.arange(len(training_set))",
+        "regular[generator.permutation(len(regular))]",
+        "regular",
         TRAINING,
     ),
     # start and splits
@@ -396,23 +397,23 @@ MUTATIONS = [
     # the dry run
     Mutation(
         "a campaign costs nothing",
-        "campaign/dry_run.py",
-        "return training + (budget * per_label + steps * per_step) / n_ranks",
+        "campaign/cost.py",
+        "return training + pools + len(sizes) * parts.test + (labels + walks) / n_ranks",
         "return 0.0",
-        DRY_RUN,
+        COST,
     ),
     Mutation(
         "ranks do not make a campaign faster",
-        "campaign/dry_run.py",
-        "(budget * per_label + steps * per_step) / n_ranks",
-        "(budget * per_label + steps * per_step)",
-        DRY_RUN,
+        "campaign/cost.py",
+        "(labels + walks) / n_ranks",
+        "(labels + walks)",
+        COST,
     ),
     Mutation(
-        "the set-up of a walker counts as steps",
+        "only one arm costs time",
         "campaign/dry_run.py",
-        "setup = walk(1)",
-        "setup = 0.0 * walk(1)",
+        "total += seconds_of_campaign(arm.config, parts, n_ranks)",
+        "total = seconds_of_campaign(arm.config, parts, n_ranks)",
         DRY_RUN,
     ),
     # ranks
@@ -490,7 +491,7 @@ MUTATIONS = [
     Mutation(
         "forces do not validate",
         "training/optimise.py",
-        "return energy_mae, forces_mae, energy_mae + forces_mae",
+        "return energy_mae, forces_mae, energy_mae + (forces_mae or 0.0)",
         "return energy_mae, forces_mae, energy_mae",
         TRAINING,
     ),

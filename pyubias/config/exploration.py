@@ -24,7 +24,7 @@ class GuardConfig(Section):
     distance: float = Field(
         0.5,
         ge=0.01,
-        le=1.0,
+        le=5.0,
         description="smallest distance of two atoms, divided by the sum of their covalent radii",
     )
     volume_ratio: Annotated[float, Field(gt=1.0, le=1e12)] = Field(

@@ -65,7 +65,7 @@ def test_the_values_of_all_walkers_are_tried(tmp_path):
     variables = {"threshold": 20.0, "temperature": [300.0, 300.0, "hot"]}
     exploration = {"walkers": 3, "variables": variables}
     config = load_campaign(tiny(tmp_path, {"exploration": exploration}))
-    with pytest.raises(UserError, match=r"walker script '.*explore\.in': .*hot"):
+    with pytest.raises(UserError, match=r"walker script '.*walker\.in': .*hot"):
         try_stages(config, 1)
 
 
@@ -77,6 +77,8 @@ def test_a_walker_that_writes_no_frame_is_told(config, tmp_path):
     )
     with pytest.raises(UserError, match="it wrote no frame"):
         try_stages(silent, 1)
+
+
 def test_the_cost_is_that_of_the_measured_parts_of_both_arms(config, monkeypatch, capsys):
     """How the parts become a cost is in test_cost.py."""
     measured = []

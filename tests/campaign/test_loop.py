@@ -213,8 +213,12 @@ def test_the_control_arm_is_the_campaign_with_the_differences_applied(tmp_path: 
 
 
 def test_an_arm_is_named_after_what_drives_its_walkers(tmp_path: Path) -> None:
-    gaussians = {"height": 0.1, "width": 40.0, "stride": 100}
-    driven = {"exploration": {"tau": 0.0, "metadynamics": gaussians}}
+    gaussians = {"height": 0.1, "width": 40.0, "stride": 10}
+    needed = "fix metadynamics all external pf/callback 1 1\nrun ${steps}"
+    script = tmp_path / "walk.in"
+    script.write_text(WALKER.read_text().replace("run ${steps}", needed))
+    bias = {"tau": 0.0, "metadynamics": gaussians, "input": str(script)}
+    driven = {"exploration": bias}
     config = load_campaign(tiny(tmp_path, {"control": driven}))
     assert [arm.name for arm in arms_of(config, tmp_path)] == ["biased", "metadynamics"]
 

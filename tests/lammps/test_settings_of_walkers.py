@@ -111,7 +111,7 @@ def test_a_bias_stress_moves_the_cell_to_higher_uncertainty(argon) -> None:
 def test_a_walker_has_its_own_value_of_each_variable(model_file: Path, tmp_path: Path) -> None:
     variables = {"temperature": [300.0, 600.0]}
     for k, wanted in enumerate((300.0, 600.0, 300.0)):
-        peptide(tmp_path / str(k), model_file, k, variables=variables, steps=1)
+        peptide(tmp_path / str(k), model_file, k, variables=variables, steps=5)
         assert thermo(tmp_path / str(k))["Temp"][0] == pytest.approx(wanted)
 
 

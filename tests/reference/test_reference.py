@@ -223,7 +223,7 @@ def test_another_order_or_number_of_atoms_is_refused(c7eq: Atoms) -> None:
         ),
         ("ase.units.kB", {}, "'ase.units.kB' is a float, wanted a class of calculators of ASE"),
         ("ase.Atoms", {}, "'ase.Atoms' is the class Atoms, wanted a class of calculators of ASE"),
-        ("ase.build.bulk", {"name": "Cu"}, "gives Atoms, wanted a calculator of ASE"),
+        ("ase.build.fcc111", {"symbol": "Cu", "size": [1, 1, 1]}, "gives Atoms, wanted a"),
     ],
 )
 def test_a_calculator_that_cannot_be_made_is_named(
