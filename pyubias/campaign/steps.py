@@ -14,18 +14,13 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from pyubias.analysis.residuals import evaluate
+from pyubias.campaign.inputs import Inputs
 from pyubias.campaign.label_store import LabelledFrame, LabelStore
 from pyubias.campaign.molecule_kernel import select_on_levels, split_uncertainty
 from pyubias.campaign.progress import Progress
 from pyubias.campaign.run_folder import RunFolder
 from pyubias.campaign.selection import select
-from pyubias.campaign.structures import (
-    elements_of,
-    open_candidates,
-    perturbed,
-    read_candidates,
-    read_start,
-)
+from pyubias.campaign.structures import open_candidates, perturbed
 from pyubias.config.schema import CampaignConfig
 from pyubias.errors import UserError
 from pyubias.files import copy_file, write_json, write_with
@@ -37,7 +32,6 @@ from pyubias.reference.label import LabelError, Reference, label_frame
 from pyubias.reference.open import open_reference
 from pyubias.training.checkpoint import load_trained
 from pyubias.training.export import export
-from pyubias.training.reading import read_frames
 from pyubias.training.splits import split_frames
 from pyubias.training.structures import without_constraints
 from pyubias.training.train import train
@@ -50,15 +44,22 @@ class Steps:
 
     Args:
         config: of the arm.
+        inputs: what its files hold.
         folder: of the arm.
         ranks: that share its work.
         progress: shows what happens.
     """
 
     def __init__(
-        self, config: CampaignConfig, folder: RunFolder, ranks: Ranks, progress: Progress
+        self,
+        config: CampaignConfig,
+        inputs: Inputs,
+        folder: RunFolder,
+        ranks: Ranks,
+        progress: Progress,
     ) -> None:
         self.config = config
+        self.inputs = inputs
         self.folder = folder
         self.ranks = ranks
         self.progress = progress
@@ -67,12 +68,7 @@ class Steps:
         # one rank makes the database, then all open it
         ranks.on_root(self._make_label_store)
         self.labels = LabelStore(folder.labels)
-        self.start = ranks.on_root(lambda: read_start(config))
-        self.candidates = ranks.on_root(lambda: read_candidates(config))
-        self.elements = ranks.on_root(lambda: elements_of(config, self.start + self.candidates))
-        test = config.evaluation.test
-        self.test = ranks.on_root(lambda: read_frames(test)[0] if test is not None else [])
-        remark = without_constraints(self.start + self.candidates)
+        remark = without_constraints(inputs.start + inputs.candidates)
         if remark is not None:
             progress.log(f"warning: {remark}")
 
@@ -125,7 +121,7 @@ class Steps:
     def _unlabelled(self, iteration: int) -> list[tuple[str, Atoms]]:
         """Keys and frames, in the order in which they were selected."""
         if iteration == 0:
-            frames = perturbed(self.start, self.config)
+            frames = perturbed(self.inputs.start, self.config)
         else:
             source = self.folder.iteration(iteration - 1).selection
             frames = _read_selection(source)
@@ -163,7 +159,7 @@ class Steps:
             self.config.model,
             training.model_copy(update=changes),
             self.config.uncertainty,
-            elements=self.elements,
+            elements=self.inputs.elements,
             splits=[f.split for f in frames],
             progress=lambda epoch, epochs, mae: self.progress.update(done=epoch, total=epochs),
             ranks=ranks,
@@ -189,7 +185,7 @@ class Steps:
             if folder.evaluation.is_file():
                 return
             self.progress.stage("evaluate")
-            result = evaluate(Model(folder.model), self.test) if self.test else {}
+            result = evaluate(Model(folder.model), self.inputs.test) if self.inputs.test else {}
             write_json(folder.evaluation, result)
 
         self.ranks.on_root(evaluate_model)
@@ -216,7 +212,7 @@ class Steps:
                     config,
                     k,
                     folder.model,
-                    self.elements,
+                    self.inputs.elements,
                     starts[k % len(starts)].atoms,
                     _seed(self.config.seed, iteration, k),
                     workspace,
@@ -262,7 +258,7 @@ class Steps:
                 folder.walk(k).unlink(missing_ok=True)
             failures = sorted({w.failure for w in walks if w.failure})
             raise UserError("; ".join(["the walkers wrote no frame", *failures[:1]]))
-        pool += open_candidates(self.candidates, self.labels.frames(iteration))
+        pool += open_candidates(self.inputs.candidates, self.labels.frames(iteration))
         self.progress.stage("select", f"iteration {iteration}: from {len(pool)} frames")
         batch_size = min(self.config.selection.batch_size, self.config.stop.labels - len(frames))
         # walkers are numbered from 0, so that this seed differs from all of theirs

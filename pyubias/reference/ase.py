@@ -1,6 +1,7 @@
 """References that are ASE calculators."""
 
 import pkgutil
+import sys
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
@@ -19,16 +20,44 @@ __all__ = ["AseMethod"]
 
 
 def _find_calculator(config: AseReference) -> Callable[..., Any]:
-    """The class or function that the settings name, from an installed package or from a file."""
+    """The class or function that the settings name, from an installed package or from a file.
+
+    Raises:
+        ReferenceMethodError: there is none, or it can be seen that it makes no calculator. It is
+            not called then, because it could do anything else.
+    """
+    if config.file is None and config.calculator.split(".")[0] in sys.stdlib_module_names:
+        raise ReferenceMethodError(
+            f"reference calculator '{config.calculator}' is of Python's standard library, which "
+            "has no calculator of ASE"
+        )
+    found = _import(config)
+    if not callable(found) or (isinstance(found, type) and not _is_calculator(found)):
+        raise ReferenceMethodError(
+            f"reference calculator '{config.calculator}' is {_described(found)}, wanted a class "
+            "of calculators of ASE, or a function that gives a calculator"
+        )
+    return cast(Callable[..., Any], found)
+
+
+def _is_calculator(kind: type) -> bool:
+    return issubclass(kind, BaseCalculator) or hasattr(kind, "get_property")
+
+
+def _described(found: object) -> str:
+    return f"the class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"
+
+
+def _import(config: AseReference) -> object:
     try:
         if config.file is None:
-            return cast(Callable[..., Any], pkgutil.resolve_name(config.calculator))
+            return pkgutil.resolve_name(config.calculator)
         name = config.file.stem
         # with a loader of its own, the file may have any suffix
         loader = SourceFileLoader(name, str(config.file))
         module = module_from_spec(cast(ModuleSpec, spec_from_file_location(name, loader=loader)))
         loader.exec_module(module)
-        return cast(Callable[..., Any], getattr(module, config.calculator.rpartition(".")[2]))
+        return getattr(module, config.calculator.rpartition(".")[2])
     except Exception as error:  # a file of one's own may hold any mistake
         where = "" if config.file is None else f" of '{config.file}'"
         raise ReferenceMethodError(
@@ -59,9 +88,9 @@ class AseMethod:
                 f"reference calculator '{self.config.calculator}' refused its arguments "
                 f"{self.config.arguments}: {error}"
             ) from error
-        if not isinstance(calculator, BaseCalculator) and not hasattr(calculator, "get_property"):
+        if not _is_calculator(type(calculator)):
             raise ReferenceMethodError(
-                f"reference calculator '{self.config.calculator}' gives a "
+                f"reference calculator '{self.config.calculator}' gives "
                 f"{type(calculator).__name__}, wanted a calculator of ASE"
             )
         _separate_folder(calculator, *self.place)

@@ -105,7 +105,7 @@ def load_trained(path: str | Path) -> Trained:
     except UserError:
         raise
     except (RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"'{path}' is not a pyubias checkpoint: {reason}") from error
     except Exception as error:  # unpickling errors have no common base class
         raise UserError(f"'{path}' is not a pyubias checkpoint (export takes one)") from error

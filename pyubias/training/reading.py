@@ -109,7 +109,7 @@ def _labels_of(atoms: Atoms, keys: Mapping[str, str]) -> dict[str, Found]:
 def _clean(atoms: Atoms, labels: Mapping[str, Found]) -> Atoms:
     """A structure with its labels and simple info; one that is not fully periodic has no stress."""
     clean = Atoms(
-        atoms.get_chemical_symbols(),
+        atoms.numbers,
         positions=atoms.positions,
         cell=atoms.cell,
         pbc=atoms.pbc,

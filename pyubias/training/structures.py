@@ -7,11 +7,13 @@ import ase.db
 import ase.io
 import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 from ase.io.formats import string2index
 from numpy.typing import NDArray
 from vesin import NeighborList
 
 from pyubias.errors import UserError
+from pyubias.model.graphs import LARGEST_COORDINATE
 
 __all__ = [
     "charge_in_info",
@@ -161,8 +163,16 @@ def check_geometry(atoms: Atoms) -> str | None:
         return "has no atoms"
     if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
         return "has positions or cell vectors that are not finite"
-    if (atoms.numbers < 1).any():
-        return f"has an atom without an element, {atoms.get_chemical_formula()}"
+    unknown = (atoms.numbers < 1) | (atoms.numbers >= len(chemical_symbols))
+    if unknown.any():
+        return (
+            f"has an atom with the atomic number {atoms.numbers[unknown][0]}, which no element has"
+        )
+    if np.abs(atoms.positions).max() > LARGEST_COORDINATE:
+        return (
+            f"has a coordinate of {np.abs(atoms.positions).max():.3g} Å, wanted at most "
+            f"{LARGEST_COORDINATE:g} Å"
+        )
     for axis in np.flatnonzero(atoms.pbc):
         if np.linalg.norm(atoms.cell[axis]) < COINCIDENT:
             return (
@@ -172,10 +182,11 @@ def check_geometry(atoms: Atoms) -> str | None:
     cell = _complete(atoms)
     if abs(np.linalg.det(cell)) < 1e-6 * np.prod(np.linalg.norm(cell, axis=1)):
         return "has cell vectors in one plane, which span no volume"
-    i, j, distances = NeighborList(cutoff=COINCIDENT, full_list=False, n_threads=1).compute(
+    # a shorter cutoff would make the grid of the neighbor list too fine
+    i, j, distances = NeighborList(cutoff=1.0, full_list=False, n_threads=1).compute(
         points=atoms.positions, box=cell, periodic=atoms.pbc, quantities="ijd"
     )
-    if len(i):
+    if len(i) and distances.min() < COINCIDENT:
         k = int(np.lexsort((j, i, distances))[0])
         return (
             f"has atoms {i[k]} and {j[k]} at a distance of {distances[k]:.3g} Å (atoms are counted "

@@ -221,6 +221,9 @@ def test_another_order_or_number_of_atoms_is_refused(c7eq: Atoms) -> None:
             {"how": "refuse"},
             r"refused its arguments \{'how': 'refuse'\}: no such method",
         ),
+        ("ase.units.kB", {}, "'ase.units.kB' is a float, wanted a class of calculators of ASE"),
+        ("ase.Atoms", {}, "'ase.Atoms' is the class Atoms, wanted a class of calculators of ASE"),
+        ("ase.build.fcc111", {"symbol": "Cu", "size": [1, 1, 1]}, "gives Atoms, wanted a"),
     ],
 )
 def test_a_calculator_that_cannot_be_made_is_named(
@@ -231,6 +234,14 @@ def test_a_calculator_that_cannot_be_made_is_named(
         open_reference(ase_reference(calculator, **arguments)) as method,
     ):
         label_frame(method, molecule("H2O"))
+
+
+def test_what_cannot_be_a_calculator_is_not_called(tmp_path: Path) -> None:
+    reference = ase_reference("os.system", command=f"touch {tmp_path / 'called'}")
+    message = "'os.system' is of Python's standard library, which has no calculator"
+    with pytest.raises(ReferenceMethodError, match=message), open_reference(reference):
+        pass
+    assert not (tmp_path / "called").exists()
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,9 @@ def zero_vector():
         (zero_vector(), "is periodic along cell vector 3, which is zero; .* to F .* T T T"),
         (Atoms("Cu2", positions=np.zeros((2, 3))), "atoms 0 and 1 at a distance of 0 Å"),
         (Atoms("Cu", positions=[[np.inf, 0, 0]]), "not finite"),
-        (Atoms("XCu", positions=np.eye(3)[:2]), "an atom without an element"),
+        (Atoms("XCu", positions=np.eye(3)[:2]), "the atomic number 0, which no element has"),
+        (Atoms([29, 150], positions=np.eye(3)[:2]), "the atomic number 150, which no element has"),
+        (Atoms("Cu2", positions=[[0, 0, 0], [0, 0, 2e4]]), "a coordinate of 2e\\+04 Å, wanted"),
         (Atoms(), "has no atoms"),
     ],
 )
