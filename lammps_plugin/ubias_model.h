@@ -36,11 +36,8 @@ struct UbiasMetadata {
   std::vector<std::string> elements;    // in type order
   double cutoff;
   int n_features;
-<<<<<<< HEAD
   int hops;    // E_i and phi_i depend on edges whose center is fewer than this many hops from i
-=======
   double alpha, total_factor, atomic_factor;    // nan where the file has none
->>>>>>> 083a2dc39f9ad43f57e6069d6689dfc4abe956ab
   std::string dtype, uncertainty, model_hash, training_hash, torch_version;
   bool has_checksum;
 };
