@@ -17,6 +17,7 @@
 #include <cmath>
 
 using namespace LAMMPS_NS;
+using namespace FixConst;
 
 void FixUbias::read_keywords(int narg, char **arg)
 {
@@ -101,25 +102,36 @@ void FixUbias::init()
   pair->bias_uncertainty = uncertainty_kind;
 }
 
-// Noise must not count as a physical force, and a barostat needs the bias stress.
+// Fixes that replace forces or hold atoms must see the bias, and noise must not count as a physical
+// force. Of the fixes that change forces, only those that add physical ones may come first. A
+// barostat needs the bias stress.
 
 void FixUbias::check_fix_order()
 {
-  // a list, because the patterns of LAMMPS have no alternatives
+  // lists, because the patterns of LAMMPS have no alternatives
 
+  const std::vector<std::string> adding = {
+      "addforce",   "addtorque", "amoeba/", "cmap",        "colvars", "drag",   "efield",
+      "electrode/", "external",  "gravity", "halt",        "imd",     "indent", "mdi/qm",
+      "nonaffine/", "numdiff",   "orient/", "pair",        "plumed",  "qeq",    "restrain",
+      "rhok",       "smd",       "spring",  "store/force", "viscous", "wall/"};
   const std::vector<std::string> stochastic = {"langevin", "brownian",  "gjf",      "gle",
                                                "gld",      "ttm",       "qtb",      "ffl",
                                                "bd",       "temp/csld", "temp/csvr"};
   for (const auto &other : modify->get_fix_list()) {
     if (other == this) return;
     const std::string style = other->style;
-    const bool noisy = std::any_of(stochastic.begin(), stochastic.end(), [&](const auto &start) {
-      return style.compare(0, start.size(), start) == 0;
-    });
-    if (noisy || other->box_change != NO_BOX_CHANGE)
+    auto starts_with_one_of = [&](const std::vector<std::string> &names) {
+      return std::any_of(names.begin(), names.end(), [&](const auto &start) {
+        return style.compare(0, start.size(), start) == 0;
+      });
+    };
+    const bool changes_forces = modify->get_fix_mask(other) & (POST_FORCE | MIN_POST_FORCE);
+    if (starts_with_one_of(stochastic) || other->box_change != NO_BOX_CHANGE ||
+        (changes_forces && !starts_with_one_of(adding)))
       error->all(FLERR,
-                 "fix ubias must be defined before fix {} (style {}), which adds noise or changes "
-                 "the box",
+                 "fix ubias must be defined before fix {} (style {}), which adds noise, replaces "
+                 "forces or changes the box",
                  other->id, style);
   }
 }

@@ -61,7 +61,10 @@ void PairUbias::compute(int eflag, int vflag)
 {
   ev_init(eflag, vflag);
   if (atom->nmax > nmax) grow_atom_arrays();
-  if (neighbor->ago == 0) graph.rebuild_pairs(*list, atom->type, map, atom->nlocal + atom->nghost);
+  if (neighbor->ago == 0) {
+    check_box();
+    graph.rebuild_pairs(*list, atom->type, map, atom->nlocal + atom->nghost);
+  }
   graph.pack_edges(atom->x, model->metadata().cutoff);
 
   const bool want_total = bias_uncertainty == TOTAL || eflag_global;
@@ -71,6 +74,7 @@ void PairUbias::compute(int eflag, int vflag)
   gradient_failure.clear();
   std::string message;
   try {
+    if (neighbor->ago == 0) check_exclusions();
     model->forward(graph, want_total || want_atomic);
     check_energies();
     if (bias_uncertainty == NONE) check_forces();

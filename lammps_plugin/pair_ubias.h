@@ -58,6 +58,10 @@ class PairUbias : public Pair {
   void allocate();
   void load_model(const std::string &path);
   void log_model(const std::string &path);
+  void check_masses();
+  void check_box();
+  void check_exclusions();
+  std::string mass_warning;    // the last one, which is not repeated
   void grow_atom_arrays();
   void check_energies();
   void check_forces();

@@ -17,6 +17,7 @@
 #include "update.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <exception>
 
@@ -118,15 +119,33 @@ void PairUbias::load_model(const std::string &path)
   stop_together(message);
 }
 
+// which of the two uncertainties have no conformal factor: none, one or both
+
+static std::string calibration_of(const UbiasMetadata &m)
+{
+  // A factor of 1 is that of a head that never was calibrated. Models of other programs apply
+  // their factors without naming them: alpha alone holds for those.
+
+  auto calibrated = [&](double factor, double other) {
+    return std::isnan(factor) ? std::isnan(other) : factor != 1.0;
+  };
+  const bool total = !std::isnan(m.alpha) && calibrated(m.total_factor, m.atomic_factor);
+  const bool atomic = !std::isnan(m.alpha) && calibrated(m.atomic_factor, m.total_factor);
+  if (total && atomic) return "";
+  if (!total && !atomic) return " (not calibrated)";
+  return total ? " (the atomic one is not calibrated)" : " (the total one is not calibrated)";
+}
+
 void PairUbias::log_model(const std::string &path)
 {
   if (comm->me != 0) return;
   const auto &m = model->metadata();
   utils::logmesg(lmp,
-                 "pair_style ubias: model {} ({}), contract {}, training set {}, uncertainty {}, "
-                 "cutoff {} A, torch {}, {}, device {}, {} thread(s) per rank\n",
-                 path, m.model_hash, m.contract_version, m.training_hash, m.uncertainty, m.cutoff,
-                 m.torch_version, m.dtype, device, n_threads);
+                 "pair_style ubias: model {} ({}), contract {}, training set {}, uncertainty {}{}, "
+                 "cutoff {} A, torch {}, {}, device {}, {} thread(s) per rank{}\n",
+                 path, m.model_hash, m.contract_version, m.training_hash, m.uncertainty,
+                 calibration_of(m), m.cutoff, m.torch_version, m.dtype, device, n_threads,
+                 m.has_checksum ? "" : ", file without checksum");
 }
 
 void PairUbias::init_style()
@@ -156,6 +175,8 @@ void PairUbias::init_style()
                  "pair_style ubias needs all pairs of bonded atoms: add 'special_bonds "
                  "lj/coul 1.0 1.0 1.0'");
 
+  check_box();
+  check_masses();
   bias_uncertainty = NONE;
   neighbor->add_request(this, NeighConst::REQ_FULL);
 }

@@ -5,8 +5,9 @@
 
 #include "ubias_model.h"
 
+#include "model_file.h"
+
 #include <ATen/Parallel.h>
-#include "json.h"
 #include <torch/cuda.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
@@ -22,7 +23,6 @@ using namespace LAMMPS_NS;
 
 namespace {
 
-constexpr int CONTRACT_VERSION = 1;
 constexpr const char *METADATA_FILE = "pyubias.json";
 
 // The last line of a TorchScript error holds its reason.
@@ -59,31 +59,6 @@ template <typename Function> auto translate_errors(const std::string &doing, Fun
   }
 }
 
-UbiasMetadata parse_metadata(const std::string &text, const std::string &path)
-{
-  if (text.empty())
-    throw std::runtime_error("'" + path +
-                             "' is TorchScript but carries no pyubias metadata; write it with "
-                             "pyubias.contract.save()");
-  const auto fields = json::parse(text);
-  UbiasMetadata metadata;
-  metadata.contract_version = fields.at("contract_version");
-  if (metadata.contract_version != CONTRACT_VERSION)
-    throw std::runtime_error("'" + path + "' has contract version " +
-                             std::to_string(metadata.contract_version) +
-                             ", this plugin reads version " + std::to_string(CONTRACT_VERSION) +
-                             "; export the model again");
-  metadata.elements = fields.at("elements").get<std::vector<std::string>>();
-  metadata.cutoff = fields.at("cutoff");
-  metadata.n_features = fields.at("n_features");
-  metadata.dtype = fields.value("dtype", "unknown");
-  metadata.uncertainty = fields.value("uncertainty", "unknown");
-  metadata.model_hash = fields.value("model_hash", "unknown");
-  metadata.training_hash = fields.value("training_hash", "unknown");
-  metadata.torch_version = fields.value("torch_version", "unknown");
-  return metadata;
-}
-
 // version of the torch that is loaded, from the version.py beside its library
 
 std::string loaded_torch_version()
@@ -109,11 +84,17 @@ class TorchModel : public UbiasModel {
     at::set_num_threads(n_threads);
 
     torch::jit::ExtraFilesMap extra_files{{METADATA_FILE, ""}};
+    bool verified = false;
     module = translate_errors("cannot read model '" + path + "'", [&] {
+      verified = verify_checksum(path);
       return torch::jit::load(path, device, extra_files);
     });
     info = translate_errors("cannot use model '" + path + "'", [&] {
-      return parse_metadata(extra_files.at(METADATA_FILE), path);
+      UbiasMetadata metadata = parse_metadata(extra_files.at(METADATA_FILE), path);
+      if (metadata.has_checksum && !verified)
+        throw std::runtime_error("its checksum is gone, so the file was changed after it was "
+                                 "written; copy or export the model again");
+      return metadata;
     });
     module.eval();
     for (auto parameter : module.parameters()) parameter.set_requires_grad(false);
@@ -122,6 +103,11 @@ class TorchModel : public UbiasModel {
     evaluate = module.find_method("evaluate");
     total_gradient = module.find_method("total_uncertainty_gradient");
     if (!gradients || !evaluate || !total_gradient) gradients = evaluate = total_gradient = {};
+
+    // A graph without atoms has results of the right shapes. With a wrong number of features in
+    // the metadata, the first step would read memory that is not there.
+    UbiasGraph nothing;
+    forward(nothing, true);
   }
 
   const UbiasMetadata &metadata() const override { return info; }

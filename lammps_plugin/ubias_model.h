@@ -36,7 +36,9 @@ struct UbiasMetadata {
   std::vector<std::string> elements;    // in type order
   double cutoff;
   int n_features;
+  double alpha, total_factor, atomic_factor;    // nan where the file has none
   std::string dtype, uncertainty, model_hash, training_hash, torch_version;
+  bool has_checksum;
 };
 
 class UbiasModel {

@@ -37,7 +37,8 @@ at less cost. The other three methods replace autograd; a model has all of them 
 
 Both outputs of `forward` stay attached to the autograd graph of ``edge_vectors``: never call
 ``autograd.grad`` inside ``forward``. The module applies the calibration factors itself. The
-TorchScript archive holds the metadata as the JSON file ``pyubias.json``.
+TorchScript archive holds the metadata as the JSON file ``pyubias.json``. `save` appends a checksum
+of the whole file (`pyubias.model.checksum`); whoever reads a model refuses a file that differs.
 """
 
 from pyubias.model.archive import CONTRACT_VERSION, ContractError, Metadata, load, save

@@ -1,11 +1,14 @@
 """Files that appear under their names only when they are complete, and JSON."""
 
+import errno
 import json
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from pyubias.errors import UserError
 
 __all__ = ["copy_file", "read_json", "write_json", "write_with"]
 
@@ -16,7 +19,14 @@ def write_with(path: Path, write: Callable[[Path], object]) -> None:
     The file appears under its own name only when it is complete, also if the process is killed.
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-    write(temporary)
+    try:
+        write(temporary)
+    except Exception as error:
+        temporary.unlink(missing_ok=True)
+        # torch reports a full disk as an error of its own
+        if isinstance(error, RuntimeError) and "PytorchStreamWriter" in str(error):
+            raise OSError(errno.EIO, "cannot be written completely", str(path)) from error
+        raise
     temporary.replace(path)
 
 
@@ -26,8 +36,17 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file."""
-    return json.loads(path.read_text())
+    """The value in a JSON file.
+
+    Raises:
+        UserError: the file holds no complete JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"'{path}' is damaged: {error}; remove it, and the same command makes it again"
+        ) from error
 
 
 def copy_file(source: Path, target: Path) -> None:

@@ -156,6 +156,8 @@ class Ranks:
             yield Replicas(self.rank, self.size)
         finally:
             torch.distributed.destroy_process_group()
+            del store  # which opens the file once more, and would leave an empty one behind
+            self.wait_for_all()
             if self.is_root:
                 path.unlink(missing_ok=True)
 

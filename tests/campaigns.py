@@ -5,6 +5,7 @@ A test that starts, kills and restarts `pyubias` many times would spend its time
 command; what then runs is `pyubias.cli.main` with the arguments of the command line.
 """
 
+import contextlib
 import functools
 import importlib
 import json
@@ -14,16 +15,21 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import yaml
+from made_once import all_cores
 
 ALA2 = Path(__file__).parents[1] / "inputs" / "ala2"
 TIMES = ("wall_s", "seconds")
 TESTS = Path(__file__).parent
+# the script of the walkers of tiny campaigns, whose bias acts from the third step on
+WALKER = TESTS / "walker.in"
 # programs that tests start find test modules, whatever room these are in
 PYTHONPATH = os.pathsep.join(
     [str(TESTS), *(str(p) for p in TESTS.iterdir() if p.is_dir()), os.environ.get("PYTHONPATH", "")]
@@ -38,7 +44,7 @@ Changes = dict[str, Any]
 
 
 def tiny(folder: Path, changes: Changes | None = None, name: str = "campaign.yaml") -> Path:
-    """Write a campaign file of a few seconds.
+    """Write a campaign file of a few seconds, whose walkers are biased and one of them crosses.
 
     `changes` are merged into its settings; a key that becomes None is left out.
     """
@@ -57,13 +63,12 @@ def tiny(folder: Path, changes: Changes | None = None, name: str = "campaign.yam
         "training": {"epochs": 6, "calibration": 0.2},
         "uncertainty": {"projections": 16},
         "exploration": {
-            "input": str(ALA2 / "explore.in"),
+            "input": str(WALKER),
             "walkers": 2,
-            # a bad potential tears the molecule apart in 20 fs
             "steps": 20,
             "every": 5,
             # the first walker crosses its threshold, the second has none
-            "variables": {"threshold": [20.0, 1e6]},
+            "variables": {"threshold": [5.0, 1e6]},
         },
         "selection": {"batch_size": 4},
         "stop": {"labels": 18},
@@ -187,15 +192,16 @@ def mpirun(ranks: int, folder: Path, *arguments: object) -> subprocess.Completed
     """Run a command of this virtual environment on several ranks."""
     scripts = Path(sys.executable).parent
     command = [scripts / "mpirun", "-n", str(ranks), *map(str, arguments)]
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env=os.environ | ENVIRONMENT | {"PATH": f"{scripts}:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    with all_cores():
+        return subprocess.run(
+            command,
+            cwd=folder,
+            env=os.environ | ENVIRONMENT | {"PATH": f"{scripts}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
 
 
 def metrics(folder: Path) -> list[Changes]:
@@ -257,14 +263,52 @@ def _run(request: Changes) -> None:
 
 
 def run_all(files: list[str]) -> None:
-    """Campaigns one after the other, on all ranks, without their reports."""
+    """Campaigns one after the other, on all ranks, without their reports.
+
+    Beside each file, ``NAME-shares-RANK.json`` holds what a rank did.
+    """
     from pyubias.campaign.loop import run_campaign
     from pyubias.config.loading import load_campaign
     from pyubias.parallel import Ranks
 
     ranks = Ranks()
-    for file in files:
-        run_campaign(load_campaign(file), Path(file).parent / "runs", ranks)
+    for file in map(Path, files):
+        with counted() as counts:
+            run_campaign(load_campaign(file), file.parent / "runs", ranks)
+        share = file.with_name(f"{file.stem}-shares-{ranks.rank}.json")
+        share.write_text(json.dumps(counts))
+
+
+@contextlib.contextmanager
+def counted() -> Iterator[Counter[str]]:
+    """Count what this process does: labels, walkers, trainings, structures in their gradients."""
+    from pyubias.campaign import steps
+    from pyubias.training import optimise, train
+
+    counts: Counter[str] = Counter()
+    with contextlib.ExitStack() as stack:
+
+        def count(module: Any, function: str, what: str, argument: int | None = None) -> None:
+            original = getattr(module, function)
+
+            def spy(*arguments: Any, **options: Any) -> Any:
+                counts[what] += 1 if argument is None else len(arguments[argument])
+                return original(*arguments, **options)
+
+            stack.enter_context(mock.patch.object(module, function, spy))
+
+        count(steps, "label_frame", "labels")
+        count(steps, "run_walker", "walkers")
+        count(train, "fit", "trainings")
+        count(optimise, "set_gradient", "structures", argument=1)
+        count(optimise, "set_gradient", "batches")
+        yield counts
+
+
+def shares(file: Path, ranks: int) -> list[Counter[str]]:
+    """What each rank counted in the campaign of a file."""
+    paths = [file.with_name(f"{file.stem}-shares-{rank}.json") for rank in range(ranks)]
+    return [Counter(json.loads(path.read_text())) for path in paths]
 
 
 if __name__ == "__main__":

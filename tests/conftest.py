@@ -10,14 +10,17 @@ import pytest
 import torch
 from ase import Atoms
 from hypothesis import settings
+from made_once import made_once
 from structures import ELEMENTS
 
 from pyubias.config.schema import ModelConfig, TrainingConfig, UncertaintyConfig
 from pyubias.model.potential import Potential
-from pyubias.training.checkpoint import Trained
+from pyubias.training.checkpoint import Trained, load_trained
 from pyubias.training.export import export
 from pyubias.training.reading import read_frames
 from pyubias.training.train import train
+
+WORKERS = 4  # processes that share a run of all tests, if there are as many cores
 
 torch.set_num_threads(1)
 torch.set_warn_always(True)  # a warning must not depend on which test came first
@@ -35,6 +38,29 @@ KINDS = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at its options
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Share a run of all tests between processes; files named on the command line stay in one."""
+    options = config.option
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    if "PYTEST_XDIST_WORKER" in os.environ or not whole or options.usepdb:
+        return
+    if getattr(options, "numprocesses", 0) is None:  # pytest-xdist is installed, nobody asked
+        options.numprocesses = min(WORKERS, len(os.sched_getaffinity(0)))
+        # fixtures of a module are made once
+        options.dist = "loadfile"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that start several MPI ranks."""
+    for item in items:
+        if isinstance(item, pytest.Function):
+            parameters = item.callspec.params if hasattr(item, "callspec") else {}
+            names = item.function.__code__.co_names
+            if "mpirun" in names or parameters.get("ranks", 1) > 1:
+                item.add_marker("mpi")
+
+
 @pytest.fixture(scope="session")
 def ala2_frames() -> list[Atoms]:
     """Twenty labelled structures of alanine dipeptide."""
@@ -42,26 +68,29 @@ def ala2_frames() -> list[Atoms]:
 
 
 @pytest.fixture(scope="session")
-def trained(ala2_frames: list[Atoms]) -> dict[str, Trained]:
-    """A small trained and calibrated potential for each kind of uncertainty."""
-    training = TrainingConfig(epochs=3)
-    return {
-        name: train(ala2_frames, SMALL, training, kind, splits=SPLITS)
-        for name, kind in KINDS.items()
-    }
+def folder_of_models(ala2_frames: list[Atoms], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a checkpoint and a model file for each kind of uncertainty."""
+
+    def make(folder: Path) -> None:
+        training = TrainingConfig(epochs=3)
+        for name, kind in KINDS.items():
+            potential = train(ala2_frames, SMALL, training, kind, splits=SPLITS)
+            potential.save(folder / f"{name}.ckpt")
+            export(potential, folder / f"{name}.pt")
+
+    return made_once(tmp_path_factory, "models", make)
 
 
 @pytest.fixture(scope="session")
-def model_files(
-    trained: dict[str, Trained], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Path]:
+def trained(folder_of_models: Path) -> dict[str, Trained]:
+    """A small trained and calibrated potential for each kind of uncertainty."""
+    return {name: load_trained(folder_of_models / f"{name}.ckpt") for name in KINDS}
+
+
+@pytest.fixture(scope="session")
+def model_files(folder_of_models: Path) -> dict[str, Path]:
     """The potentials of `trained`, exported with arithmetic in float64."""
-    folder = tmp_path_factory.mktemp("models")
-    files = {}
-    for name, potential in trained.items():
-        files[name] = folder / f"{name}.pt"
-        export(potential, files[name])
-    return files
+    return {name: folder_of_models / f"{name}.pt" for name in KINDS}
 
 
 @pytest.fixture(scope="session")

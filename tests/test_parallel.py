@@ -1,6 +1,7 @@
 """Ranks share work item by item; what one rank learns, errors too, all know."""
 
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -69,7 +70,8 @@ def check_ranks(folder: Path) -> None:
     assert (first is None) == (ranks.rank > 0)
     assert ranks.first(ranks.size + 1).size == ranks.size
 
-    # replicas: each item is one replica's, sums are the same on all
+    # replicas: each item is one replica's, sums are the same on all, and no file stays
+    tempfile.tempdir = str(folder)
     with ranks.replicas() as replicas:
         parts = ranks.communicator.allgather(replicas.part([*range(5)]))
         assert sorted(k for part in parts for k in part) == [*range(5)]
@@ -81,6 +83,7 @@ def check_ranks(folder: Path) -> None:
     ranks.wait_for_all()
     ranks.on_root(lambda: (folder / "all-good").touch())
     assert not list(folder.glob(".claims-*"))
+    assert not list(folder.glob("pyubias-*"))
 
 
 def fail_with(message: str) -> None:

@@ -20,7 +20,8 @@ Array = NDArray[np.float64]
 class Residuals:
     """Residuals (predicted minus true) and uncertainties, flat over all structures.
 
-    An array is empty if no structure has the label.
+    An array is empty if no structure has the label. Components of labels that are nan are unknown
+    and have no residual.
 
     Attributes:
         energy: (structures,), eV/atom.
@@ -47,11 +48,13 @@ def residuals_of(frames: Sequence[Atoms], predictions: Sequence[Prediction]) -> 
         total_uncertainty.append(predicted.total_uncertainty)
         if FORCES in atoms.arrays:
             difference = predicted.forces - atoms.arrays[FORCES]
-            forces.append(difference.ravel())
-            atomic.append(np.sqrt(np.square(difference).mean(1)))
-            atomic_uncertainty.append(predicted.atomic_uncertainty)
+            forces.append(difference[~np.isnan(atoms.arrays[FORCES])])
+            known = ~np.isnan(atoms.arrays[FORCES]).any(1)
+            atomic.append(np.sqrt(np.square(difference[known]).mean(1)))
+            atomic_uncertainty.append(predicted.atomic_uncertainty[known])
         if STRESS in atoms.info and predicted.stress is not None:
-            stress.append(predicted.stress - atoms.info[STRESS])
+            of_stress = predicted.stress - atoms.info[STRESS]
+            stress.append(of_stress[~np.isnan(atoms.info[STRESS])])
     return Residuals(
         energy=np.array(energy, dtype=np.float64),
         total_uncertainty=np.array(total_uncertainty, dtype=np.float64),
@@ -83,7 +86,9 @@ def summarise(residuals: Residuals) -> dict[str, float | int | None]:
         x = getattr(residuals, name)
         summary[f"{name}_rmse"] = float(np.sqrt(np.mean(np.square(x)))) if len(x) else None
         summary[f"{name}_mae"] = float(np.mean(np.abs(x))) if len(x) else None
-    summary["total_coverage"] = coverage(residuals.energy, residuals.total_uncertainty)
+    summary["total_coverage"] = (
+        coverage(residuals.energy, residuals.total_uncertainty) if len(residuals.energy) else None
+    )
     summary["atomic_coverage"] = (
         coverage(residuals.atomic, residuals.atomic_uncertainty) if len(residuals.atomic) else None
     )

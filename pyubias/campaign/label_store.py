@@ -1,5 +1,6 @@
 """All labels of a campaign, in an ASE database."""
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -55,7 +56,8 @@ class LabelStore:
         self.path = path
         if not path.is_file():
             # ASE makes the tables one by one, and could not read a database that a kill left half
-            write_with(path, lambda temporary: _connect(temporary).count())
+            with self._one_line("made"):
+                write_with(path, lambda temporary: _connect(temporary).count())
         self.database = _connect(path)
 
     def add(self, key: str, atoms: Atoms, label: Label | None, reason: str = "") -> None:
@@ -73,13 +75,21 @@ class LabelStore:
                 results["stress"] = label.stress
             clean.calc = SinglePointCalculator(clean, **results)
         data = {"reason": reason, "molecule": atoms.info.get("molecule", "")}
-        self.database.write(clean, frame=f"f{key}", failed=bool(reason), data=data, **columns)
+        with self._one_line("written"):
+            self.database.write(clean, frame=f"f{key}", failed=bool(reason), data=data, **columns)
+
+    @contextlib.contextmanager
+    def _one_line(self, doing: str) -> Iterator[None]:
+        """Turn errors of SQLite, as on a full disk, into a UserError."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            message = f"label database '{self.path}' cannot be {doing}: {error}"
+            raise UserError(message) from error
 
     def _rows(self, **options: Any) -> Iterator[Any]:
-        try:
+        with self._one_line("read"):
             yield from self.database.select(**options)
-        except sqlite3.DatabaseError as error:
-            raise UserError(f"label database '{self.path}' cannot be read: {error}") from error
 
     def keys(self) -> set[str]:
         return {row.frame[1:] for row in self._rows(columns=["id", "key_value_pairs"])}

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from pyubias.campaign.arms import Arm, arms_of
+from pyubias.campaign.inputs import Inputs, read_inputs
 from pyubias.campaign.kept_settings import keep_settings
+from pyubias.campaign.lock import locked
 from pyubias.campaign.metrics import Metrics
 from pyubias.campaign.progress import Progress, live_table, wants_live_table
 from pyubias.campaign.record import Record, describe
@@ -49,23 +51,38 @@ def run_campaign(
     ranks = ranks or Ranks()
     folder = Path(runs).resolve() / config.name
     arms = arms_of(config, folder)
-    ranks.on_root(lambda: _prepare(arms))
     live = ranks.is_root and wants_live_table()
-    with live_table([arm.folder for arm in arms], live):
+    # before there is a run folder, whose settings could not be changed any more
+    inputs = ranks.on_root(lambda: [read_inputs(arm.config) for arm in arms])
+    with contextlib.ExitStack() as stack:
+        ranks.on_root(lambda: _prepare(arms, stack))
+        stack.enter_context(live_table([arm.folder for arm in arms], live))
         if ranks.size < len(arms):
-            for arm in arms:
-                _run_arm(arm, ranks, _progress(arm, arms[0], ranks, echo=not live))
+            for arm, files in zip(arms, inputs, strict=True):
+                _run_arm(arm, files, ranks, _progress(arm, arms[0], ranks, echo=not live))
         else:
             mine = ranks.rank * len(arms) // ranks.size
             group = ranks.split(mine)
-            _run_arm(arms[mine], group, _progress(arms[mine], arms[0], group, echo=not live))
+            progress = _progress(arms[mine], arms[0], group, echo=not live)
+            _run_arm(arms[mine], inputs[mine], group, progress)
     ranks.wait_for_all()
     return folder
 
 
-def _prepare(arms: list[Arm]) -> None:
+def _prepare(arms: list[Arm], stack: contextlib.ExitStack) -> None:
+    """Make and lock the run folder; compare its settings, and remove what a kill left behind."""
+    main = arms[0].folder
+    main.path.mkdir(parents=True, exist_ok=True)
+    stack.enter_context(locked(main.path))
+    main.remove_temporary_files()
     for arm in arms:
-        arm.folder.path.mkdir(parents=True, exist_ok=True)
+        arm.folder.path.mkdir(exist_ok=True)
+        if arm.folder.iterations() and not arm.folder.settings.is_file():
+            raise UserError(
+                f"'{arm.folder.settings}' is missing: without it nobody knows what the labels in "
+                "this folder were made with; bring it back, or remove the run folder"
+            )
+        arm.folder.restore_metrics()
         settings = arm.config.model_dump(mode="json")
         keep_settings(arm.folder.settings, settings, CHANGEABLE, _with_defaults)
 
@@ -82,28 +99,29 @@ def _progress(arm: Arm, main: Arm, ranks: Ranks, echo: bool) -> Progress:
     return Progress(arm.name, arm.folder, main.folder.log, ranks.is_root, echo)
 
 
-def _run_arm(arm: Arm, ranks: Ranks, progress: Progress) -> None:
-    campaign = _Campaign(arm, ranks, progress)
+def _run_arm(arm: Arm, inputs: Inputs, ranks: Ranks, progress: Progress) -> None:
     hours = arm.config.stop.hours
     start = time.monotonic()
     iteration = 0
-    while campaign.iterate(iteration):
-        iteration += 1
-        if hours is not None and time.monotonic() - start > 3600 * hours:
-            progress.log(f"stop.hours = {hours:g} reached; run the same command to go on")
-            break
+    with contextlib.closing(Steps(arm.config, inputs, arm.folder, ranks, progress)) as steps:
+        campaign = _Campaign(arm, ranks, progress, steps)
+        while campaign.iterate(iteration):
+            iteration += 1
+            if hours is not None and time.monotonic() - start > 3600 * hours:
+                progress.log(f"stop.hours = {hours:g} reached; run the same command to go on")
+                break
 
 
 class _Campaign:
     """One arm while it runs. All its ranks call every method."""
 
-    def __init__(self, arm: Arm, ranks: Ranks, progress: Progress) -> None:
+    def __init__(self, arm: Arm, ranks: Ranks, progress: Progress, steps: Steps) -> None:
         self.config = arm.config
         self.folder = arm.folder
         self.ranks = ranks
         self.progress = progress
-        self.steps = Steps(arm.config, arm.folder, ranks, progress)
-        self.labels = self.steps.labels
+        self.steps = steps
+        self.labels = steps.labels
         self.metrics = Metrics(arm.config, arm.folder)
 
     def iterate(self, iteration: int) -> bool:

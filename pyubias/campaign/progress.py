@@ -1,6 +1,5 @@
 """What a running campaign shows: lines in a log, and a live table where there is a terminal."""
 
-import json
 import sys
 import threading
 import time
@@ -16,6 +15,7 @@ from rich.table import Table
 
 from pyubias.campaign.run_folder import RunFolder
 from pyubias.console import duration
+from pyubias.errors import UserError
 from pyubias.files import read_json, write_json
 
 __all__ = ["Progress", "live_table", "wants_live_table"]
@@ -110,7 +110,7 @@ def _table(folders: Sequence[RunFolder]) -> Table:
     for folder in folders:
         try:
             status = read_json(folder.status)
-        except (OSError, json.JSONDecodeError):
+        except (OSError, UserError):
             continue
         done = f" {status['done']}/{status['total']}" if status.get("total") else ""
         table.add_row(

@@ -12,6 +12,8 @@ output file exists, and files appear under their names only when they are comple
 campaign needs nothing else.
 """
 
+import contextlib
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,6 +148,13 @@ class RunFolder:
         """The walks of each iteration."""
         return (iteration.walks() for iteration in self.iterations())
 
+    def remove_temporary_files(self) -> None:
+        """Remove what killed processes left in this folder and below."""
+        for path in self.path.rglob(".claims-*"):
+            shutil.rmtree(path, ignore_errors=True)
+        for path in self.path.rglob(".*.tmp*"):
+            path.unlink(missing_ok=True)
+
     @property
     def has_metrics(self) -> bool:
         """Whether an iteration is complete."""
@@ -156,6 +165,15 @@ class RunFolder:
         if not self.has_metrics:
             return []
         return [Record.from_json(fields) for fields in read_json(self.metrics)]
+
+    def restore_metrics(self) -> None:
+        """Make a metrics file that is missing or damaged again, from the records of iterations."""
+        with contextlib.suppress(UserError):
+            if self.has_metrics and self.records():
+                return
+        complete = [folder for folder in self.iterations() if folder.is_complete]
+        if complete:
+            self.write_records([folder.read_record() for folder in complete])
 
     def write_records(self, records: list[Record]) -> None:
         write_json(self.metrics, [record.to_json() for record in records])

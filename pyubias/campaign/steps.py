@@ -14,18 +14,13 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from pyubias.analysis.residuals import evaluate
+from pyubias.campaign.inputs import Inputs
 from pyubias.campaign.label_store import LabelledFrame, LabelStore
 from pyubias.campaign.molecule_kernel import select_on_levels, split_uncertainty
 from pyubias.campaign.progress import Progress
 from pyubias.campaign.run_folder import RunFolder
 from pyubias.campaign.selection import select
-from pyubias.campaign.structures import (
-    elements_of,
-    open_candidates,
-    perturbed,
-    read_candidates,
-    read_start,
-)
+from pyubias.campaign.structures import open_candidates, perturbed
 from pyubias.config.schema import CampaignConfig
 from pyubias.errors import UserError
 from pyubias.files import copy_file, write_json, write_with
@@ -37,8 +32,8 @@ from pyubias.reference.label import LabelError, Reference, label_frame
 from pyubias.reference.open import open_reference
 from pyubias.training.checkpoint import load_trained
 from pyubias.training.export import export
-from pyubias.training.reading import read_frames
 from pyubias.training.splits import split_frames
+from pyubias.training.structures import without_constraints
 from pyubias.training.train import train
 
 __all__ = ["Steps"]
@@ -49,26 +44,47 @@ class Steps:
 
     Args:
         config: of the arm.
+        inputs: what its files hold.
         folder: of the arm.
         ranks: that share its work.
         progress: shows what happens.
     """
 
     def __init__(
-        self, config: CampaignConfig, folder: RunFolder, ranks: Ranks, progress: Progress
+        self,
+        config: CampaignConfig,
+        inputs: Inputs,
+        folder: RunFolder,
+        ranks: Ranks,
+        progress: Progress,
     ) -> None:
         self.config = config
+        self.inputs = inputs
         self.folder = folder
         self.ranks = ranks
         self.progress = progress
+        self._resources = contextlib.ExitStack()
+        self._reference: Reference | None = None
         # one rank makes the database, then all open it
-        ranks.on_root(lambda: LabelStore(folder.labels).keys())
+        ranks.on_root(self._make_label_store)
         self.labels = LabelStore(folder.labels)
-        self.start = ranks.on_root(lambda: read_start(config))
-        self.candidates = ranks.on_root(lambda: read_candidates(config))
-        self.elements = ranks.on_root(lambda: elements_of(config, self.start + self.candidates))
-        test = config.evaluation.test
-        self.test = ranks.on_root(lambda: read_frames(test)[0] if test is not None else [])
+        remark = without_constraints(inputs.start + inputs.candidates)
+        if remark is not None:
+            progress.log(f"warning: {remark}")
+
+    def close(self) -> None:
+        """End the reference of this rank."""
+        self._resources.close()
+
+    def _make_label_store(self) -> None:
+        store = self.folder.labels
+        trained = self.folder.iteration(0).checkpoint
+        if trained.is_file() and not (store.is_file() and LabelStore(store).keys()):
+            raise UserError(
+                f"'{store}' holds no label, but '{trained}' was trained on some: bring the "
+                "database back, or remove the run folder to begin anew"
+            )
+        LabelStore(store)
 
     def label(self, iteration: int) -> None:
         """Label the frames of an iteration that are not in the database."""
@@ -76,36 +92,39 @@ class Steps:
         if not wanted:
             return
         self.progress.stage("label", f"iteration {iteration}: {len(wanted)} frames")
-        with contextlib.ExitStack() as stack:
-            reference: Reference | None = None
 
-            def label(item: tuple[str, Atoms]) -> UserError | None:
-                nonlocal reference
-                key, atoms = item
-                try:
-                    # opened by ranks that label, and not before they do
-                    if reference is None:
-                        reference = stack.enter_context(open_reference(self.config.reference))
-                    self.labels.add(key, atoms, label_frame(reference, atoms))
-                except LabelError as error:
-                    self.labels.add(key, atoms, None, reason=str(error))
-                    self.progress.log_here(f"label {key} failed: {error}")
-                except UserError as error:
-                    return error
-                return None
+        def label(item: tuple[str, Atoms]) -> Exception | None:
+            key, atoms = item
+            try:
+                self._label(key, atoms)
+            except Exception as error:  # a rank that stopped would leave the others waiting
+                return error
+            return None
 
-            problems = self.ranks.map(label, wanted, self.folder.path)
-        for problem in problems:
+        for problem in self.ranks.map(label, wanted, self.folder.path):
             if problem is not None:
                 self.ranks.fail(problem)
+
+    def _label(self, key: str, atoms: Atoms) -> None:
+        """Label one frame on this rank; a label that fails is kept with its reason."""
+        if self._reference is None:
+            # the ranks that label keep their references until the arm ends
+            self._reference = self._resources.enter_context(open_reference(self.config.reference))
+        try:
+            label = label_frame(self._reference, atoms)
+        except LabelError as error:
+            self.labels.add(key, atoms, None, reason=str(error))
+            self.progress.log_here(f"label {key} failed: {error}")
+        else:
+            self.labels.add(key, atoms, label)
 
     def _unlabelled(self, iteration: int) -> list[tuple[str, Atoms]]:
         """Keys and frames, in the order in which they were selected."""
         if iteration == 0:
-            frames = perturbed(self.start, self.config)
+            frames = perturbed(self.inputs.start, self.config)
         else:
             source = self.folder.iteration(iteration - 1).selection
-            frames = ase.io.read(source, index=":") if source.stat().st_size else []
+            frames = _read_selection(source)
         known = self.labels.keys()
         keyed = [(f"{iteration:04d}-{k:02d}", atoms) for k, atoms in enumerate(frames)]
         return [(key, atoms) for key, atoms in keyed if key not in known]
@@ -140,13 +159,23 @@ class Steps:
             self.config.model,
             training.model_copy(update=changes),
             self.config.uncertainty,
-            elements=self.elements,
+            elements=self.inputs.elements,
             splits=[f.split for f in frames],
             progress=lambda epoch, epochs, mae: self.progress.update(done=epoch, total=epochs),
             ranks=ranks,
         )
         if ranks.is_root:
             trained.save(output)
+            # later iterations have more calibration frames, of which the record tells
+            first = all(f.iteration == 0 for f in frames)
+            for remark in trained.calibration_remarks if first else []:
+                self.progress.log(f"warning: {remark}")
+            if trained.atomic_attainable == 0.0:
+                threshold = self.config.exploration.threshold
+                self.progress.log(
+                    f"warning: exploration.threshold = {threshold:g} eV/Å stops walkers by an "
+                    "uncertainty that is not calibrated"
+                )
 
     def evaluate(self, iteration: int) -> None:
         """Compare the model of an iteration with the test set."""
@@ -156,7 +185,7 @@ class Steps:
             if folder.evaluation.is_file():
                 return
             self.progress.stage("evaluate")
-            result = evaluate(Model(folder.model), self.test) if self.test else {}
+            result = evaluate(Model(folder.model), self.inputs.test) if self.inputs.test else {}
             write_json(folder.evaluation, result)
 
         self.ranks.on_root(evaluate_model)
@@ -183,7 +212,7 @@ class Steps:
                     config,
                     k,
                     folder.model,
-                    self.elements,
+                    self.inputs.elements,
                     starts[k % len(starts)].atoms,
                     _seed(self.config.seed, iteration, k),
                     workspace,
@@ -221,8 +250,15 @@ class Steps:
         folder = self.folder.iteration(iteration)
         if folder.selection.is_file():
             return
-        pool = self._pool(folder.walks(), _starts(frames))
-        pool += open_candidates(self.candidates, self.labels.frames(iteration))
+        walks = folder.walks()
+        pool = self._pool(walks, _starts(frames))
+        if not pool:
+            # they are run again by the same command, when their script is right
+            for k in range(len(walks)):
+                folder.walk(k).unlink(missing_ok=True)
+            failures = sorted({w.failure for w in walks if w.failure})
+            raise UserError("; ".join(["the walkers wrote no frame", *failures[:1]]))
+        pool += open_candidates(self.inputs.candidates, self.labels.frames(iteration))
         self.progress.stage("select", f"iteration {iteration}: from {len(pool)} frames")
         batch_size = min(self.config.selection.batch_size, self.config.stop.labels - len(frames))
         # walkers are numbered from 0, so that this seed differs from all of theirs
@@ -302,10 +338,20 @@ class Steps:
                     if self.config.by_molecule:
                         atoms.info["molecule"] = starts[k % len(starts)].molecule
                     pool.append(atoms)
-        if not pool:
-            failures = sorted({w.failure for w in walks if w.failure})
-            raise UserError("; ".join(["the walkers wrote no frame", *failures[:1]]))
         return pool
+
+
+def _read_selection(path: Path) -> list[Atoms]:
+    if path.stat().st_size == 0:
+        return []
+    try:
+        frames: list[Atoms] = ase.io.read(path, index=":")
+    except Exception as error:  # ASE's reader raises whatever it meets
+        raise UserError(
+            f"'{path}' is damaged ({type(error).__name__}): remove it, and the same command makes "
+            "it again"
+        ) from error
+    return frames
 
 
 def _ending(walk: Walk) -> str:

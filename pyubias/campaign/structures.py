@@ -9,8 +9,8 @@ from pyubias.campaign.label_store import LabelledFrame
 from pyubias.config.schema import CampaignConfig
 from pyubias.errors import UserError
 from pyubias.molecules.identity import molecule_of
-from pyubias.training.reading import read_structures
 from pyubias.training.splits import split_frames
+from pyubias.training.structures import read_structures
 
 __all__ = ["elements_of", "open_candidates", "perturbed", "read_candidates", "read_start"]
 
@@ -33,6 +33,7 @@ def perturbed(structures: Sequence[Atoms], config: CampaignConfig) -> list[Atoms
     frames = []
     for k in range(n):
         atoms = structures[k % len(structures)].copy()
+        atoms.set_constraint()
         if start.strain > 0.0 and atoms.pbc.all():
             strain = generator.uniform(-start.strain, start.strain, (3, 3))
             strain = np.eye(3) + 0.5 * (strain + strain.T)
@@ -55,6 +56,7 @@ def read_candidates(config: CampaignConfig) -> list[Atoms]:
     frames = _with_molecules(read_structures(path, "candidates"))
     generator = np.random.default_rng([config.seed, 1])
     for atoms in frames:
+        atoms.set_constraint()
         atoms.positions += generator.uniform(-1, 1, atoms.positions.shape) * config.start.perturb
     return frames
 

@@ -94,7 +94,10 @@ def check(model: Annotated[Path, typer.Argument(help="any TorchScript model file
     """Does a model file meet the contract? Says what is missing."""
     from pyubias.contract import check_contract
 
-    print(f"{model} meets the contract: {_describe(check_contract(model))}")
+    metadata = check_contract(model)
+    print(f"{model} meets the contract: {_describe(metadata)}")
+    if metadata.checksum is None:
+        print("it has no checksum, so damage may pass unseen: export or save it again")
 
 
 app.command()(evaluate)
@@ -139,9 +142,13 @@ app.add_typer(diversity, name="diversity")
 
 
 def _describe(metadata: Any) -> str:
+    from pyubias.model.archive import attainable_of
+
+    raw = [name for name in ("total", "atomic") if attainable_of(metadata, name) == 0.0]
     return (
         f"elements {' '.join(metadata.elements)}, cutoff {metadata.cutoff:g} Å, "
         f"{metadata.n_features} features, {metadata.dtype}, uncertainty {metadata.uncertainty}"
+        + (f" (not calibrated: {' and '.join(raw)})" if raw else "")
     )
 
 
@@ -163,7 +170,8 @@ def _exit_with(raised: Exception) -> None:
         if isinstance(raised, CollectiveError):
             error, n_ranks = raised.error, raised.n_ranks
             report = not raised.reported_elsewhere
-    code = 2 if isinstance(error, UserError) else 1
+    # a full disk or a folder without permission is nothing that a traceback would explain
+    code = 2 if isinstance(error, UserError | OSError) else 1
     if report and code == 2:
         print(f"pyubias: error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
     elif report:

@@ -23,6 +23,7 @@ def evaluate(
 ) -> None:
     """Errors of energy, forces and stress, and the coverage of the uncertainties."""
     from pyubias.analysis.residuals import evaluate as errors_and_coverage
+    from pyubias.model.archive import attainable_of
     from pyubias.model.prediction import Model
     from pyubias.training.reading import read_frames
 
@@ -35,14 +36,25 @@ def evaluate(
         table.add_column(column, justify="right" if column else "left")
     for name, unit in UNITS.items():
         values = [result[f"{name}_rmse"], result[f"{name}_mae"]]
-        cells = ["no label" if v is None else f"{1e3 * v:.3f}" for v in values]
+        cells = ["–" if v is None else f"{1e3 * v:.3f}" for v in values]
         table.add_row(f"{name}, {unit}", *cells)
     Console().print(table)
-    alpha = loaded.metadata.alpha
-    wanted = "" if alpha is None else f" (calibrated for {1 - alpha:.2f})"
     for name in ("total", "atomic"):
-        value = result[f"{name}_coverage"]
+        value, attainable = result[f"{name}_coverage"], attainable_of(loaded.metadata, name)
         if value is not None:
+            wanted = _calibrated_for(loaded.metadata.alpha, attainable)
             print(f"coverage of the {name} uncertainty: {value:.3f}{wanted}")
+        result[f"{name}_attainable"] = attainable
     if json_file is not None:
         json_file.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _calibrated_for(alpha: float | None, attainable: float | None) -> str:
+    """The coverage that an uncertainty is calibrated for, in parentheses, as far as it is known."""
+    if attainable == 0.0:
+        return " (not calibrated: the model file has no calibration of it)"
+    if alpha is None:
+        return ""
+    if attainable is not None and attainable < 1 - alpha - 1e-9:
+        return f" (calibrated for {attainable:.2f} only, by too few structures for {1 - alpha:.2f})"
+    return f" (calibrated for {1 - alpha:.2f})"

@@ -41,11 +41,9 @@ def start_system(structure: Path, folder: Path, name: str) -> list[str]:
     """
     import ase.io
 
-    from pyubias.training.reading import read_structures
+    from pyubias.training.structures import read_structures, without_constraints
 
-    if not structure.is_file():
-        raise UserError(f"structure '{structure}' does not exist")
-    frames = read_structures(structure)
+    frames = read_structures(structure, "structure")
     structures = folder / f"{name}.extxyz"
     texts = {
         f"{name}.yaml": _fill(
@@ -68,7 +66,9 @@ def start_system(structure: Path, folder: Path, name: str) -> list[str]:
         (folder / file).write_text(text)
     if structures.resolve() != structure.resolve():
         ase.io.write(structures, frames, format="extxyz")
+    remark = without_constraints(frames)
     return [
+        *([] if remark is None else [f"warning: {remark}"]),
         f"{folder / f'{name}.yaml'}: the campaign; choose its reference",
         f"{folder / 'explore.in'}: what one walker does",
         f"{structures}: {len(frames)} start structure(s)",

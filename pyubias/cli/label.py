@@ -14,6 +14,8 @@ if TYPE_CHECKING:  # ASE takes a second to import
 
 __all__ = ["label", "label_file"]
 
+KEPT_ARRAYS = ("numbers", "positions", "initial_charges", "initial_magmoms")
+
 
 def label(
     structures: Annotated[Path, typer.Argument(help="any format of ASE, or a LAMMPS dump")],
@@ -46,9 +48,10 @@ def label_file(structures: Path, reference: Path, output: Path) -> tuple[int, li
     from pyubias.reference.label import LabelError, label_frame
     from pyubias.reference.open import open_reference
 
+    config = load_reference(reference)
     frames = _read(structures)
     labelled, failed = [], []
-    with open_reference(load_reference(reference)) as method:
+    with open_reference(config) as method:
         for k, atoms in enumerate(frames):
             try:
                 label_frame(method, atoms).attach_to(atoms)
@@ -61,21 +64,34 @@ def label_file(structures: Path, reference: Path, output: Path) -> tuple[int, li
 
 
 def _read(path: Path) -> "list[Atoms]":
-    """Structures without the labels and other arrays of the file, but with its info."""
-    import ase.io
+    """Structures with the charges, moments and info of the file, without labels and other arrays.
 
-    if not path.is_file():
-        raise UserError(f"structures '{path}' do not exist")
+    Raises:
+        UserError: the file cannot be read, the geometry of a structure makes no sense, or its info
+            has a charge or a spin.
+    """
+    from pyubias.training.labels import ENERGY, STRESS
+    from pyubias.training.structures import charge_in_info, check_geometry, open_file
+
     form = "lammps-dump-text" if path.suffix == ".dump" else None
-    try:
-        frames = ase.io.read(path, index=":", format=form)
-    except Exception as error:  # ASE's readers raise whatever their formats meet
-        raise UserError(f"structures '{path}' cannot be read: {error}") from error
-    for atoms in frames:
+    frames = open_file(path, "structures", form=form)
+    for k, atoms in enumerate(frames):
         if not atoms.pbc.any():
             atoms.cell = None  # the box that LAMMPS shrank around the atoms of a dump
+        state = charge_in_info(atoms)
+        if state is not None:
+            raise UserError(
+                f"structures '{path}': structure {k} has {state} in its info, which calculators do "
+                "not read; give it in reference.arguments, for all structures, or as "
+                "initial_charges or initial_magmoms of atoms, and drop it here"
+            )
+        fault = check_geometry(atoms)
+        if fault is not None:
+            raise UserError(f"structures '{path}': structure {k} {fault}")
         atoms.calc = None
+        for name in (ENERGY, STRESS):
+            atoms.info.pop(name, None)
         for name in list(atoms.arrays):
-            if name not in ("numbers", "positions"):
+            if name not in KEPT_ARRAYS:
                 del atoms.arrays[name]
     return frames

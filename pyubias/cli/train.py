@@ -1,5 +1,6 @@
 """`pyubias train`: a potential from files of labelled structures, and from run folders."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from pyubias.cli.options import Keys, Output, keys_of
 from pyubias.config.loading import load_training
+from pyubias.config.schema import ModelConfig, TrainingConfig
 from pyubias.errors import UserError
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -35,6 +37,8 @@ def train(
     Under mpirun the ranks share each batch, or the members of an ensemble.
     """
     from pyubias.parallel import Ranks
+    from pyubias.training.remarks import remarks_on
+    from pyubias.training.train import draw_splits
     from pyubias.training.train import train as fit
 
     ranks = Ranks()
@@ -43,11 +47,15 @@ def train(
         lambda: (None, None, None) if config is None else load_training(config)
     )
     console = Console(quiet=not ranks.is_root)
-    console.print(sentence, highlight=False, soft_wrap=True)
+    model, training = sections[0] or ModelConfig(), sections[1] or TrainingConfig()
+    splits = splits or ranks.on_root(lambda: draw_splits(frames, model, training))
+    for line in [sentence, *remarks_on(frames, splits, model, training)]:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     with console.status("training") as status:
 
         def progress(epoch: int, epochs: int, mae: float) -> None:
-            status.update(f"epoch {epoch}/{epochs}, validation forces MAE {1e3 * mae:.1f} meV/Å")
+            error = "" if math.isnan(mae) else f", validation forces MAE {1e3 * mae:.1f} meV/Å"
+            status.update(f"epoch {epoch}/{epochs}{error}")
 
         trained = ranks.together(
             lambda: fit(frames, *sections, splits=splits, progress=progress, ranks=ranks)
@@ -58,21 +66,19 @@ def train(
 
 
 def _describe(trained: "Trained", output: Path) -> None:
-    best = min(trained.history, key=lambda h: h["score"], default=None)
+    best = min(trained.history, key=lambda h: h["score"] or 0.0, default=None)
     print(
         f"{output}: trained on {trained.n_train} structures, {trained.n_validation} for "
         f"validation, {trained.n_calibration} for calibration"
     )
     if best:
+        forces = "–" if best["forces_mae"] is None else f"{1e3 * best['forces_mae']:.1f} meV/Å"
         print(
-            f"validation MAE: energy {1e3 * best['energy_mae']:.2f} meV/atom, forces "
-            f"{1e3 * best['forces_mae']:.1f} meV/Å"
+            f"validation MAE: energy {1e3 * (best['energy_mae'] or 0.0):.2f} meV/atom, "
+            f"forces {forces}"
         )
-    if 0 < trained.attainable < 1 - trained.uncertainty.alpha:
-        print(
-            f"{trained.n_calibration} calibration structures can promise a coverage of total "
-            f"uncertainty of {trained.attainable:.2f} only"
-        )
+    for remark in trained.calibration_remarks:
+        print(f"warning: {remark}")
 
 
 def gather(

@@ -3,25 +3,24 @@
 Paths in a file are relative to the file.
 """
 
-import re
 from pathlib import Path
 
 from pyubias.config.schema import (
     AseReference,
     CampaignConfig,
-    ExplorationConfig,
     LammpsReference,
     ModelConfig,
     Reference,
     TrainingConfig,
     UncertaintyConfig,
 )
+from pyubias.config.scripts import check_reference_script, check_walker_script
+from pyubias.config.yaml_files import read_yaml
 from pyubias.config.yaml_settings import (
     ConfigError,
     Section,
     absolute_paths,
     merge,
-    read_yaml,
     validate,
 )
 
@@ -48,42 +47,34 @@ def load_campaign(path: str | Path) -> CampaignConfig:
     config = validate(CampaignConfig, read_yaml(path), str(path))
     folder = path.parent.resolve()
     absolute: CampaignConfig = absolute_paths(config, folder)
-    _check_variables(absolute.exploration, str(path))
+    _check_scripts(absolute, str(path))
     if config.control is None:
         return absolute
     # checked here, not after an hour, and with paths that no longer depend on the file
     control: CampaignConfig = absolute_paths(control_arm(config), folder)
-    _check_variables(control.exploration, f"{path}: control")
+    _check_scripts(control, f"{path}: control")
+    if control == absolute.model_copy(update={"control": None}):
+        raise ConfigError(f"{path}: control changes nothing: give the keys in which it differs")
     fields = control.model_dump(mode="json", exclude={"control"})
     return absolute.model_copy(update={"control": fields})
 
 
-def _check_variables(exploration: ExplorationConfig, where: str) -> None:
-    """Refuse variables that the script never uses, which LAMMPS takes without a word.
-
-    Raises:
-        ConfigError: with the variables that the script has.
-    """
-    script = exploration.input.read_text()
-    if re.search(r"\b(include|jump)\b", script):
-        return  # another file may use them
-    known = set(re.findall(r"\w+", script))
-    keys = {name: f"exploration.variables.{name}" for name in exploration.variables}
-    if exploration.tau_stress > 0.0:
-        keys["tau_stress"] = "exploration.tau_stress"
-    for name, key in keys.items():
-        if name not in known:
-            declared = re.findall(r"^\s*variable\s+(\w+)\s+index\b", script, re.MULTILINE)
-            raise ConfigError(
-                f"{where}: {key} does not occur in {exploration.input.name}, whose variables are "
-                f"{', '.join(declared) or 'none'}"
-            )
+def _check_scripts(config: CampaignConfig, where: str) -> None:
+    check_walker_script(config.exploration, where)
+    check_reference_script(config.reference, where)
 
 
 def control_arm(config: CampaignConfig) -> CampaignConfig:
     """The campaign with the differences under `control` applied."""
     fields = config.model_dump(exclude={"control"})
-    arm: CampaignConfig = validate(CampaignConfig, merge(fields, config.control or {}), "control")
+    changes = config.control or {}
+    arm: CampaignConfig = validate(CampaignConfig, merge(fields, changes), "control")
+    if arm.control is not None:
+        raise ConfigError("control: 'control': a control arm has none of its own")
+    if arm.name != config.name:
+        raise ConfigError(
+            f"control: 'name': both arms are in the folder '{config.name}': leave it out"
+        )
     return arm
 
 
@@ -103,4 +94,8 @@ def load_reference(path: str | Path) -> LammpsReference | AseReference:
     path = Path(path)
     fields = read_yaml(path)
     config = validate(_ReferenceFile, {"reference": fields.get("reference", fields)}, str(path))
-    return absolute_paths(config, path.parent.resolve()).reference
+    reference: LammpsReference | AseReference = absolute_paths(
+        config, path.parent.resolve()
+    ).reference
+    check_reference_script(reference, str(path))
+    return reference

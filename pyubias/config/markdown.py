@@ -105,7 +105,7 @@ def _type(field: Schema) -> str:
         return f"mapping to ({_type(field['additionalProperties'])})"
     if field.get("format") == "path":
         return "path"
-    limits = [f"{sign} {field[bound]:g}" for bound, sign in BOUNDS.items() if bound in field]
+    limits = [f"{sign} {field[bound]:.10g}" for bound, sign in BOUNDS.items() if bound in field]
     limits += [f"multiple of {field['multipleOf']}"] if "multipleOf" in field else []
     kind = TYPES.get(field["type"], str(field["type"]))
     return f"{kind} {', '.join(limits)}" if limits else kind

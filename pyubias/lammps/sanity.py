@@ -14,7 +14,7 @@ from pyubias.config.schema import GuardConfig
 
 __all__ = ["closest_approach", "first_unphysical"]
 
-LARGEST_COORDINATE = 1e6  # Å
+LARGEST_COORDINATE = 1e4  # Å; vesin would end the process where cells of its grid are too many
 
 
 def closest_approach(atoms: Atoms, within: float = 1.0) -> tuple[float, int, int]:
@@ -28,15 +28,23 @@ def closest_approach(atoms: Atoms, within: float = 1.0) -> tuple[float, int, int
         the ratio and the two atoms; (inf, -1, -1) if no ratio is below `within`.
     """
     radii = covalent_radii[atoms.numbers]
-    neighbors = NeighborList(cutoff=2.0 * within * radii.max(), full_list=False, n_threads=1)
+    cutoff = max(2.0 * within * radii.max(), 1.0)
+    neighbors = NeighborList(cutoff=cutoff, full_list=False, n_threads=1)
     i, j, distance = neighbors.compute(
         points=atoms.positions, box=atoms.cell.array, periodic=atoms.pbc, quantities="ijd"
     )
     if not len(i):
         return float("inf"), -1, -1
     ratio = distance / (radii[i] + radii[j])
-    k = int(np.argmin(ratio))
-    return (float(ratio[k]), int(i[k]), int(j[k])) if ratio[k] < within else (float("inf"), -1, -1)
+    smallest = float(ratio.min())
+    near = ratio <= smallest * (1.0 + 1e-9)
+    if smallest >= within:
+        return float("inf"), -1, -1
+    # several pairs may be as close, and the neighbor list has no order that is promised
+    first, second = min(
+        (min(pair), max(pair)) for pair in zip(i[near].tolist(), j[near].tolist(), strict=True)
+    )
+    return smallest, first, second
 
 
 def first_unphysical(

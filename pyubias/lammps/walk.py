@@ -1,5 +1,7 @@
 """A walk: what one walker leaves behind, in memory and in a file."""
 
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from pyubias.errors import UserError
 from pyubias.files import write_with
 
 __all__ = ["Walk", "load_walk", "load_walks"]
@@ -50,7 +53,21 @@ class Walk:
 
 
 def load_walk(path: Path) -> Walk:
-    """Read a walk that `Walk.save` wrote."""
+    """Read a walk that `Walk.save` wrote.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        return _read(path)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(
+            f"'{path}' is damaged ({type(error).__name__}): remove it, and the same command makes "
+            "it again"
+        ) from error
+
+
+def _read(path: Path) -> Walk:
     with np.load(path) as data:
         return Walk(
             numbers=data["numbers"],

@@ -1,5 +1,7 @@
 """One walker: a run of a LAMMPS script that also runs by hand."""
 
+import contextlib
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Any
 from ase import Atoms
 
 from pyubias.config.schema import ExplorationConfig, GuardConfig
+from pyubias.errors import UserError
 from pyubias.lammps.data_file import write_structure
 from pyubias.lammps.dumps import Trajectory, read_dump
 from pyubias.lammps.library import LammpsError, OneRankError, open_lammps
@@ -37,7 +40,6 @@ def values_of_walker(variables: Mapping[str, Any], walker: int) -> dict[str, Any
 def script_variables(config: ExplorationConfig, walker: int) -> dict[str, Any]:
     """The variables of the script that the settings decide."""
     return {
-        "here": config.input.parent,
         "steps": config.steps,
         "every": config.every,
         "tau": config.tau,
@@ -66,34 +68,45 @@ def run_walker(
 
     Raises:
         AbandonedWalk: LAMMPS stopped on this rank alone. The caller must end all ranks.
+        UserError: the script has units real, but the variables are in eV and Å.
     """
-    start = folder / "structure.data"
     if is_root:
-        write_structure(start, structure, elements)
+        write_structure(folder / "structure.data", structure, elements)
     if communicator is not None:
         communicator.Barrier()
-    trajectory, crossing = folder / "trajectory.dump", folder / "crossing.dump"
+    # LAMMPS runs in the folder, and paths are relative to it: scripts need no quotes then, and
+    # LAMMPS replaces no character of a path
     variables = {
-        "model": model,
-        "structure": start,
+        "here": os.path.relpath(config.input.parent, folder),
+        "model": os.path.relpath(model, folder),
+        "structure": "structure.data",
         "elements": elements,
         "seed": seed,
-        "trajectory": trajectory,
-        "crossing": crossing,
+        "trajectory": "trajectory.dump",
+        "crossing": "crossing.dump",
         **script_variables(config, walker),
     }
-    failure, steps, abandoned = "", 0, False
+    failure, steps, abandoned, units = "", 0, False, ""
     try:
-        with open_lammps(communicator, variables, log=folder / "log.lammps") as instance:
+        with (
+            contextlib.chdir(folder),
+            open_lammps(communicator, variables, log="log.lammps") as instance,
+        ):
             try:
                 _run_script(instance, config)
             finally:
                 steps = int(instance.extract_global("ntimestep") or 0)
+                units = instance.extract_global("units")
     except LammpsError as error:
         failure, abandoned = str(error), isinstance(error, OneRankError)
+    if units == "real":
+        raise UserError(
+            f"walker script '{config.input}': units must be metal, got real; the script would "
+            "compare uncertainties in kcal/mol/Å with the threshold in eV/Å"
+        )
     if not (is_root or abandoned):
         return _walk(structure, Trajectory.empty(len(structure)), steps, False, "")
-    walk = _read_walk(structure, trajectory, crossing, steps, failure, config.guard)
+    walk = _read_walk(structure, folder, steps, failure, config.guard)
     if abandoned:
         raise AbandonedWalk(walk)
     return walk
@@ -101,15 +114,14 @@ def run_walker(
 
 def _read_walk(
     structure: Atoms,
-    trajectory: Path,
-    crossing: Path,
+    folder: Path,
     steps: int,
     failure: str,
     guard: GuardConfig,
 ) -> Walk:
     """The frames of both dumps, up to the first unphysical one."""
-    last = read_dump(crossing, structure).first(1)
-    frames = read_dump(trajectory, structure) + last
+    last = read_dump(folder / "crossing.dump", structure).first(1)
+    frames = read_dump(folder / "trajectory.dump", structure) + last
     n, reason = first_unphysical(structure, frames.positions, frames.cells, guard)
     if reason:
         cut = f"cut back from step {frames.timesteps[n]}, where {reason}"

@@ -7,16 +7,18 @@ import warnings
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from ase.data import atomic_numbers
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pyubias.errors import UserError
 from pyubias.files import write_with
+from pyubias.model.checksum import DamagedFileError, add_checksum, verify_checksum
 from pyubias.model.ops import load_kernels
 
-__all__ = ["CONTRACT_VERSION", "ContractError", "Metadata", "load", "save"]
+__all__ = ["CONTRACT_VERSION", "ContractError", "Metadata", "attainable_of", "load", "save"]
 
 CONTRACT_VERSION = 1
 METADATA_FILE = "pyubias.json"
@@ -26,38 +28,75 @@ class ContractError(UserError):
     """A model file violates the contract; the message names the fault, what was got and wanted."""
 
 
+def _chemical_symbols(elements: list[str]) -> list[str]:
+    unknown = [symbol for symbol in elements if not atomic_numbers.get(symbol)]
+    if unknown:
+        raise ValueError(f"'{unknown[0]}' is no chemical symbol")
+    if len(set(elements)) < len(elements):
+        raise ValueError("an element occurs twice")
+    return elements
+
+
+Factor = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+
+
 class Metadata(BaseModel):
     """The metadata of a model file.
 
     Attributes:
         contract_version: version of the contract that the model meets.
         elements: chemical symbols in type order; type 0 is the first.
-        cutoff: Å.
+        cutoff: Å, from 0.1 to 1000.
         n_features: p, the number of features per atom.
         dtype: precision of the arithmetic inside; inputs and outputs are always float64.
         uncertainty: kind of uncertainty, such as ``posterior``.
         alpha: the calibrated uncertainties cover a fraction 1 - alpha of the residuals.
         total_factor, atomic_factor: conformal factors, which the module already applies.
+        total_attainable, atomic_attainable: coverages that the calibration guarantees, at most
+            1 - alpha or a little more; 0 for an uncertainty that is not calibrated; None if
+            unknown.
         model_hash: hash of code, parameters and buffers; `save` fills it in.
         training_hash: hash of the structures and labels that the model was trained on.
+        checksum: kind of the checksum at the end of the file; `save` fills it in. None: the file
+            has none, so that damage may pass unseen.
         pyubias_version, torch_version: versions that wrote the file.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    # the plugin has the same limits, in model_file.cpp
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     contract_version: int = CONTRACT_VERSION
-    elements: list[str] = Field(min_length=1)
-    cutoff: PositiveFloat
-    n_features: PositiveInt
+    elements: Annotated[list[str], Field(min_length=1), AfterValidator(_chemical_symbols)]
+    cutoff: float = Field(ge=0.1, le=1000.0)
+    n_features: int = Field(ge=1, le=1_000_000)
     dtype: Literal["float32", "float64"] = "float64"
     uncertainty: str = "custom"
-    alpha: float | None = None
-    total_factor: float | None = None
-    atomic_factor: float | None = None
+    alpha: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    total_factor: Factor | None = None
+    atomic_factor: Factor | None = None
+    total_attainable: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
+    atomic_attainable: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
     model_hash: str = "none"
     training_hash: str = "none"
+    checksum: Literal["sha256"] | None = None
     pyubias_version: str = Field(default_factory=lambda: version("pyubias"))
     torch_version: str = Field(default_factory=lambda: str(torch.__version__))
+
+
+def attainable_of(metadata: Metadata, name: str) -> float | None:
+    """The coverage that the calibration of an uncertainty guarantees, 0 without one.
+
+    None if it is unknown. Earlier files do not hold it; a conformal factor of exactly 1 is then
+    one that calibration never set.
+
+    Args:
+        metadata: of a model file.
+        name: ``total`` or ``atomic``.
+    """
+    attainable: float | None = getattr(metadata, f"{name}_attainable")
+    if attainable is None and getattr(metadata, f"{name}_factor") == 1.0:
+        return 0.0
+    return attainable
 
 
 def save(scripted_module: torch.jit.ScriptModule, path: str | Path, metadata: Metadata) -> Metadata:
@@ -74,14 +113,17 @@ def save(scripted_module: torch.jit.ScriptModule, path: str | Path, metadata: Me
             f"model must be a TorchScript module, got {type(scripted_module).__name__}; "
             "pass it through torch.jit.script first"
         )
-    metadata = metadata.model_copy(update={"model_hash": _hash_module(scripted_module)})
+    changes = {"model_hash": _hash_module(scripted_module), "checksum": "sha256"}
+    metadata = metadata.model_copy(update=changes)
     extra_files = {METADATA_FILE: metadata.model_dump_json()}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        write_with(
-            Path(path),
-            lambda file: torch.jit.save(scripted_module, str(file), _extra_files=extra_files),
-        )
+
+    def write(file: Path) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            torch.jit.save(scripted_module, str(file), _extra_files=extra_files)
+        add_checksum(file)
+
+    write_with(Path(path), write)
     return metadata
 
 
@@ -109,14 +151,21 @@ def load(
         the module in evaluation mode, and its metadata.
 
     Raises:
-        ContractError: the file is missing, truncated, not TorchScript, without metadata, or of
-            another contract version.
+        ContractError: the file is missing, truncated, changed since it was written, not
+            TorchScript, without metadata, or of another contract version.
     """
     path = Path(path)
     if not path.is_file():
         raise ContractError(f"model file '{path}' does not exist")
     extra_files = {METADATA_FILE: ""}
     load_kernels()
+    try:
+        verified = verify_checksum(path)
+    except DamagedFileError as error:
+        raise ContractError(
+            f"model file '{path}' is not a readable TorchScript archive, or was truncated or "
+            f"changed after it was written ({error}); copy or export it again"
+        ) from error
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -128,6 +177,11 @@ def load(
             f"by something other than pyubias export?): {reason}"
         ) from error
     metadata = _parse_metadata(extra_files[METADATA_FILE], path)
+    if metadata.checksum and not verified:
+        raise ContractError(
+            f"model file '{path}' has lost its checksum, so it was changed after it was written; "
+            "copy or export it again"
+        )
     return module.eval(), metadata
 
 
@@ -150,7 +204,7 @@ def _parse_metadata(text: str | bytes, path: Path) -> Metadata:
                 f"model file '{path}' has contract version {found}, this pyubias reads version "
                 f"{CONTRACT_VERSION}; export the model again"
             )
-        return Metadata.model_validate(fields)
+        return Metadata.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         raise ContractError(

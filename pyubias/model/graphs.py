@@ -14,7 +14,16 @@ from vesin import NeighborList
 
 from pyubias.errors import UserError
 
-__all__ = ["Graph", "build_graph", "concatenate", "forces_from", "strain_gradient_from"]
+__all__ = [
+    "LARGEST_COORDINATE",
+    "Graph",
+    "build_graph",
+    "concatenate",
+    "forces_from",
+    "strain_gradient_from",
+]
+
+LARGEST_COORDINATE = 1e4  # Å; vesin would end the process where cells of its grid are too many
 
 
 @dataclass(frozen=True)
@@ -63,8 +72,13 @@ def build_graph(atoms: Atoms, cutoff: float, elements: Sequence[str]) -> Graph:
         elements: chemical symbols in type order.
 
     Raises:
-        UserError: an element of the structure is not in the list.
+        UserError: an element of the structure is not in the list, or a coordinate is beyond reason.
     """
+    if not np.abs(atoms.positions).max(initial=0.0) <= LARGEST_COORDINATE:
+        raise UserError(
+            f"an atom of {atoms.get_chemical_formula()} is farther than {LARGEST_COORDINATE:g} Å "
+            "from the origin, or nowhere (nan)"
+        )
     position = {symbol: k for k, symbol in enumerate(elements)}
     unknown = sorted(set(atoms.get_chemical_symbols()) - set(position))
     if unknown:

@@ -1,30 +1,23 @@
-"""From the settings of a reference to a method that labels."""
+"""References as the rest of the package uses them."""
 
 import contextlib
 from collections.abc import Iterator
 
 from pyubias.config.schema import AseReference, LammpsReference
-from pyubias.lammps.library import LammpsError, open_lammps
-from pyubias.reference.ase import AseMethod
-from pyubias.reference.label import Reference, ReferenceMethodError
-from pyubias.reference.lammps import LammpsMethod
-from pyubias.reference.supercell import of_supercell
+from pyubias.parallel import Ranks
+from pyubias.reference.label import Reference
+from pyubias.reference.worker import Worker
 
 __all__ = ["open_reference"]
 
 
 @contextlib.contextmanager
 def open_reference(config: LammpsReference | AseReference) -> Iterator[Reference]:
-    """Set a reference method up, so that it labels many frames one after the other.
+    """Set a reference up in a process of its own, and end it with the block.
 
     Raises:
         ReferenceMethodError: the method cannot be set up.
     """
-    if isinstance(config, AseReference):
-        yield of_supercell(AseMethod(config), config.supercell)
-        return
-    try:
-        with open_lammps(variables={"here": config.input.parent, **config.variables}) as instance:
-            yield of_supercell(LammpsMethod(config, instance), config.supercell)
-    except LammpsError as error:
-        raise ReferenceMethodError(f"reference '{config.input}': {error}") from error
+    ranks = Ranks()
+    with contextlib.closing(Worker(config, (ranks.rank, ranks.size))) as worker:
+        yield worker

@@ -181,7 +181,7 @@ def _test(config: CampaignConfig, result: ArmResult) -> dict[str, Any] | None:
     frames, source = read_frames(config.evaluation.test)
     predictions = Model(result.arm.folder.model).predict(frames)
     residuals = residuals_of(frames, predictions)
-    forces = [a.arrays[FORCES].ravel() for a in frames if FORCES in a.arrays]
+    forces = [a.arrays[FORCES][~np.isnan(a.arrays[FORCES])] for a in frames if FORCES in a.arrays]
     true = {
         "energy": np.array([a.info[ENERGY] / len(a) for a in frames]),
         "forces": np.concatenate(forces) if forces else np.zeros(0),
@@ -193,7 +193,7 @@ def _test(config: CampaignConfig, result: ArmResult) -> dict[str, Any] | None:
         "source": source,
         "parity": figures.parity_figure(true, predicted),
         "total_coverage": summary["total_coverage"],
-        "atomic_coverage": summary["atomic_coverage"] or 0.0,
+        "atomic_coverage": summary["atomic_coverage"],
         "uncertainty": figures.uncertainty_figure(residuals),
         "over_volume": errors_over_volume(frames, predictions),
     }
@@ -257,13 +257,20 @@ def errors_over_volume(frames: Sequence[Atoms], predictions: Sequence[Prediction
             (a, 1e3 * np.array([(p.energy - a.info[ENERGY]) / len(a)])) for a, p in periodic
         ],
         "forces RMSE (meV/Å)": [
-            (a, 1e3 * (p.forces - a.arrays[FORCES])) for a, p in periodic if FORCES in a.arrays
+            (a, _known(1e3 * (p.forces - a.arrays[FORCES])))
+            for a, p in periodic
+            if FORCES in a.arrays
         ],
         "stress RMSE (meV/Å³)": [
-            (a, 1e3 * (p.stress - a.info[STRESS]))
+            (a, _known(1e3 * (p.stress - a.info[STRESS])))
             for a, p in periodic
             if STRESS in a.info and p.stress is not None
         ],
     }
     curves = {label: rmse_by_volume(pairs) for label, pairs in residuals.items() if pairs}
     return figures.error_by_volume_figure(curves)
+
+
+def _known(residuals: Array) -> Array:
+    """Residuals of the components that have a label."""
+    return residuals[~np.isnan(residuals)]

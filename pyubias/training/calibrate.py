@@ -13,7 +13,9 @@ from pyubias.training.loss import predict
 __all__ = ["calibrate"]
 
 
-def calibrate(potential: UncertainPotential, samples: Sequence[Sample], alpha: float) -> float:
+def calibrate(
+    potential: UncertainPotential, samples: Sequence[Sample], alpha: float
+) -> tuple[float, float]:
     """Set both conformal factors of the head, equation (17) of pyubias/README.md.
 
     The residual of the total uncertainty is |ΔE|/N of each structure. The residual of the atomic
@@ -21,14 +23,17 @@ def calibrate(potential: UncertainPotential, samples: Sequence[Sample], alpha: f
 
     Args:
         potential: a potential with a fitted head, whose factors are 1.
-        samples: the calibration split. The factors stay 1 if it is empty.
+        samples: the calibration split. The factors stay 1 if it is empty, that of the atomic
+            uncertainty also without forces.
         alpha: α; the calibrated uncertainties cover a fraction 1 - α of the residuals.
 
     Returns:
-        the coverage that this number of structures guarantees for the total uncertainty.
+        the coverages that this number of structures guarantees for the total and the atomic
+        uncertainty; 0 for one that is not calibrated. Atoms of one structure are no independent
+        scores, so that the structures count.
     """
     if not samples:
-        return 0.0
+        return 0.0, 0.0
     exact = potential.to(torch.float64)
     head = exact.head
     assert head is not None
@@ -40,14 +45,17 @@ def calibrate(potential: UncertainPotential, samples: Sequence[Sample], alpha: f
         residuals.append(abs(energy - sample.energy) / sample.graph.n_atoms)
         uncertainties.append(float(head.total(features.mean(0))))
         force_errors = (forces - sample.forces).square().mean(1).sqrt()
-        # a structure without labels of forces has errors of nan
-        if bool(torch.isfinite(force_errors).all()):
-            atomic.append((force_errors, head.atomic(features)))
+        # an atom without a label of its force has an error of nan
+        known = ~sample.forces.isnan().any(1)
+        if bool(known.any()):
+            atomic.append((force_errors[known], head.atomic(features)[known]))
     head.total_factor.fill_(conformal_factor(residuals, uncertainties, alpha))
     if atomic:
         errors, of_atoms = (torch.cat(x).numpy() for x in zip(*atomic, strict=True))
         head.atomic_factor.fill_(conformal_factor(errors, of_atoms, alpha))
-    return attainable_coverage(len(residuals), alpha)
+    return attainable_coverage(len(residuals), alpha), (
+        attainable_coverage(len(atomic), alpha) if atomic else 0.0
+    )
 
 
 def _mean_prediction(potential: UncertainPotential, sample: Sample) -> tuple[float, Tensor]:

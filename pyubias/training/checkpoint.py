@@ -10,6 +10,7 @@ from pyubias.config.schema import ModelConfig, UncertaintyConfig
 from pyubias.errors import UserError
 from pyubias.files import write_with
 from pyubias.model.uncertain_potential import UncertainPotential, new_potential
+from pyubias.training.conformal import calibration_remark
 
 __all__ = ["CHECKPOINT_VERSION", "Trained", "load_trained"]
 
@@ -27,23 +28,35 @@ class Trained:
         potential: a potential with a fitted, calibrated uncertainty.
         model, uncertainty: the settings of the potential.
         training_hash: hash of the structures and labels.
-        history: for each validation: epoch, energy_mae (eV/atom), forces_mae (eV/Å), score and
+        history: for each validation: epoch, energy_mae (eV/atom), forces_mae (eV/Å; None
+            without labels of forces), score and
             seconds since the start. The lowest score picks the parameters. For an ensemble, the
             history of its last member.
         n_train, n_validation, n_calibration: number of structures in each split.
         attainable: coverage of the total uncertainty that a calibration split of this size
-            guarantees.
+            guarantees; 0 if it is not calibrated.
+        atomic_attainable: the same of the atomic uncertainty; None if an earlier version did not
+            keep it.
     """
 
     potential: UncertainPotential
     model: ModelConfig
     uncertainty: UncertaintyConfig
     training_hash: str
-    history: list[dict[str, float]] = field(default_factory=list)
+    history: list[dict[str, float | None]] = field(default_factory=list)
     n_train: int = 0
     n_validation: int = 0
     n_calibration: int = 0
     attainable: float = 0.0
+    atomic_attainable: float | None = None
+
+    @property
+    def calibration_remarks(self) -> list[str]:
+        """A line for each uncertainty that is not calibrated for 1 - alpha."""
+        alpha = self.uncertainty.alpha
+        found = {"total": self.attainable, "atomic": self.atomic_attainable}
+        remarks = [calibration_remark(name, value, alpha) for name, value in found.items()]
+        return [remark for remark in remarks if remark is not None]
 
     @property
     def elements(self) -> list[str]:
@@ -72,6 +85,7 @@ class Trained:
                 "n_validation": self.n_validation,
                 "n_calibration": self.n_calibration,
                 "attainable": self.attainable,
+                "atomic_attainable": self.atomic_attainable,
             },
         }
         write_with(Path(path), lambda temporary: torch.save(state, temporary))
@@ -91,7 +105,7 @@ def load_trained(path: str | Path) -> Trained:
     except UserError:
         raise
     except (RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"'{path}' is not a pyubias checkpoint: {reason}") from error
     except Exception as error:  # unpickling errors have no common base class
         raise UserError(f"'{path}' is not a pyubias checkpoint (export takes one)") from error

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 __all__ = [
     "attainable_coverage",
+    "calibration_remark",
     "conformal_factor",
     "coverage",
     "shortfall",
@@ -80,6 +81,28 @@ def shortfall(group: str, n: int, alpha: float) -> str | None:
     return (
         f"{n} calibration structures of {group} molecules promise a coverage of {promised:.3f} at "
         f"most, wanted {1.0 - alpha:.3f}: it takes {smallest_calibration(alpha)}"
+    )
+
+
+def calibration_remark(name: str, attainable: float | None, alpha: float) -> str | None:
+    """One line if an uncertainty is not calibrated for a coverage of 1 - alpha, else None.
+
+    Args:
+        name: ``total`` or ``atomic``.
+        attainable: coverage that the calibration guarantees, 0 without one, None if unknown.
+        alpha: α.
+    """
+    if attainable is None or attainable >= 1.0 - alpha - 1e-9:
+        return None
+    if attainable == 0.0:
+        wanted = {"atomic": " with forces"}.get(name, "")
+        return (
+            f"the {name} uncertainty is not calibrated: there are no calibration "
+            f"structures{wanted}, and {smallest_calibration(alpha)} are wanted"
+        )
+    return (
+        f"the {name} uncertainty is calibrated for a coverage of {attainable:.2f} only, not "
+        f"{1.0 - alpha:.2f}: it takes {smallest_calibration(alpha)} calibration structures"
     )
 
 

@@ -64,6 +64,8 @@ def export(
         alpha=trained.uncertainty.alpha,
         total_factor=float(head.total_factor),
         atomic_factor=float(head.atomic_factor),
+        total_attainable=trained.attainable,
+        atomic_attainable=trained.atomic_attainable,
         training_hash=trained.training_hash,
     )
     return save(scripted, path, metadata)

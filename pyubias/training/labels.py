@@ -12,7 +12,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-__all__ = ["ENERGY", "FORCES", "STRESS", "Label", "hash_frames"]
+__all__ = ["ENERGY", "FORCES", "MAX_ENERGY", "STRESS", "Label", "check_labels", "hash_frames"]
 
 # in Atoms.info: eV
 ENERGY = "REF_energy"
@@ -20,6 +20,9 @@ ENERGY = "REF_energy"
 FORCES = "REF_forces"
 # in Atoms.info: (6,), eV/Å³, ASE's sign and Voigt order, fully periodic structures only
 STRESS = "REF_stress"
+
+# beyond these, labels have other units or are no labels: eV per atom, eV/Å, eV/Å³ (3 TPa)
+MAX_ENERGY, MAX_FORCE, MAX_STRESS = 1e7, 1e4, 20.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,30 @@ class Label:
         atoms.arrays[FORCES] = self.forces
         if self.stress is not None:
             atoms.info[STRESS] = self.stress
+
+
+def check_labels(atoms: Atoms) -> str | None:
+    """What is wrong with the labels of a structure, as the end of a sentence; None if nothing.
+
+    Components of forces and stress that are nan are unknown, which is nothing wrong.
+    """
+    energy = atoms.info.get(ENERGY, 0.0)
+    if not np.isfinite(energy):
+        return f"has an energy that is not finite, {energy}"
+    if abs(energy) > MAX_ENERGY * max(1, len(atoms)):
+        return f"has an energy beyond reason, {energy:.4g} eV for {len(atoms)} atoms"
+    for name, unit, limit, values in (
+        ("force", "eV/Å", MAX_FORCE, atoms.arrays.get(FORCES)),
+        ("stress", "eV/Å³", MAX_STRESS, atoms.info.get(STRESS)),
+    ):
+        if values is None or np.isnan(values).all():
+            continue
+        largest = float(np.nanmax(np.abs(values)))
+        if not np.isfinite(largest):
+            return f"has a {name} that is not finite"
+        if largest > limit:
+            return f"has a {name} beyond reason, {largest:.4g} {unit}; is it in other units?"
+    return None
 
 
 def hash_frames(frames: Sequence[Atoms]) -> str:

@@ -38,14 +38,14 @@ class Validation(NamedTuple):
     Attributes:
         epoch: counted from 1.
         energy_mae: mean absolute error of energies, eV/atom.
-        forces_mae: mean absolute error of force components, eV/Å.
+        forces_mae: mean absolute error of force components, eV/Å; None without labels of forces.
         score: the checkpoint with the lowest score is kept.
         seconds: since the start of the fit.
     """
 
     epoch: int
     energy_mae: float
-    forces_mae: float
+    forces_mae: float | None
     score: float
     seconds: float
 
@@ -73,7 +73,9 @@ def set_reference(potential: Potential, frames: Sequence[Atoms]) -> None:
     reference = np.linalg.solve(counts.T @ counts + ridge, counts.T @ energies)
     deviation = float(np.std((energies - counts @ reference) / np.sqrt(counts.sum(1))))
     forces = [a.arrays[FORCES] for a in frames if FORCES in a.arrays]
-    rms_force = float(np.sqrt(np.mean(np.square(np.concatenate(forces))))) if forces else 0.0
+    known = np.concatenate(forces) if forces else np.zeros(0)
+    known = known[np.isfinite(known)]
+    rms_force = float(np.sqrt(np.mean(np.square(known)))) if known.size else 0.0
     potential.atomic_reference.copy_(torch.from_numpy(reference))
     potential.energy_scale.fill_(max(deviation, 0.1 * rms_force, 1e-3))
 
@@ -85,11 +87,12 @@ def fit(
     config: TrainingConfig,
     progress: Progress | None = None,
     replicas: Replicas | None = None,
-) -> list[dict[str, float]]:
+) -> list[dict[str, float | None]]:
     """Fit with Adam, and keep the parameters with the lowest score on the validation set.
 
     Learning rates fall linearly to zero. The weight of energies grows by the factor
     `config.energy_ramp` over the epochs, because energies gain most when forces are nearly right.
+    Every batch holds the isolated atoms in addition.
     Training stops when a validation finds no better parameters for `config.patience` epochs.
     Without a validation set, the last parameters are kept.
 
@@ -106,7 +109,11 @@ def fit(
         the fields of `Validation` at each validation.
     """
     replicas = replicas or Replicas()
-    n_batches = -(-len(training_set) // config.batch_size)
+    isolated = [k for k, sample in enumerate(training_set) if _is_alone(sample)]
+    if len(isolated) == len(training_set):
+        isolated = []
+    regular = np.setdiff1d(np.arange(len(training_set)), isolated)
+    n_batches = -(-len(regular) // config.batch_size)
     n_epochs = min(config.epochs, max(1, config.max_steps // n_batches))
     generator = np.random.default_rng(config.seed)
     start = time.perf_counter()
@@ -116,7 +123,9 @@ def fit(
     with _on_device(potential, torch.device(config.device)):
         step = _adam(potential, config, n_epochs * n_batches)
         for epoch in range(1, n_epochs + 1):
-            batches = np.array_split(generator.permutation(len(training_set)), n_batches)
+            order = regular[generator.permutation(len(regular))]
+            # the energy without neighbors is far from all others, and one frame of it is little
+            batches = [np.append(b, isolated).astype(int) for b in np.array_split(order, n_batches)]
             weights = _ramped(config, epoch / n_epochs)
             _train_epoch(potential, training_set, batches, weights, replicas, step)
             is_last = epoch == n_epochs
@@ -128,12 +137,17 @@ def fit(
                     best = BestParameters(history[-1].score, epoch, state)
                 is_last = is_last or bool(config.patience and epoch - best.epoch >= config.patience)
             if progress is not None:
-                progress(epoch, n_epochs, history[-1].forces_mae if history else float("nan"))
+                mae = history[-1].forces_mae if history else None
+                progress(epoch, n_epochs, float("nan") if mae is None else mae)
             if is_last:
                 break
         if best.state is not None:
             potential.load_state_dict(best.state)
     return [validation._asdict() for validation in history]
+
+
+def _is_alone(sample: Sample) -> bool:
+    return sample.graph.n_atoms == 1 and len(sample.graph.edge_vectors) == 0
 
 
 @contextmanager
@@ -218,11 +232,12 @@ def set_gradient(
 
 def _validate(
     potential: Potential, samples: Sequence[Sample], config: TrainingConfig, replicas: Replicas
-) -> tuple[float, float, float]:
+) -> tuple[float, float | None, float]:
     """Errors on the validation set, which the ranks share.
 
     Returns:
-        the mean absolute errors of energies (eV/atom) and of forces (eV/Å), and the score: their
+        the mean absolute errors of energies (eV/atom) and of forces (eV/Å, None without labels),
+        and the score: their
         sum, or the geometric mean over structures of the sum of both errors of a structure.
     """
     sums = torch.zeros(5, dtype=torch.float64, device=potential.shift.device)
@@ -233,10 +248,10 @@ def _validate(
     replicas.add_up([sums])
     n_structures, energies, n_components, forces, logarithms = sums.tolist()
     energy_mae = energies / n_structures
-    forces_mae = forces / n_components if n_components else 0.0
+    forces_mae = forces / n_components if n_components else None
     if config.checkpoint == "geometric":
         return energy_mae, forces_mae, math.exp(logarithms / n_structures)
-    return energy_mae, forces_mae, energy_mae + forces_mae
+    return energy_mae, forces_mae, energy_mae + (forces_mae or 0.0)
 
 
 def _error_sums(potential: Potential, batch: Batch) -> Tensor:

@@ -14,14 +14,16 @@ from pyubias.parallel import Ranks, Replicas
 from pyubias.training.batches import make_sample
 from pyubias.training.calibrate import calibrate
 from pyubias.training.checkpoint import Trained
-from pyubias.training.labels import hash_frames
+from pyubias.training.isolated import check_isolated, is_isolated, without_images
+from pyubias.training.labels import check_labels, hash_frames
 from pyubias.training.optimise import Progress, fit, set_reference
 from pyubias.training.splits import SPLITS, split_frames
+from pyubias.training.structures import check_geometry
 
-__all__ = ["train"]
+__all__ = ["draw_splits", "train"]
 
 # a potential and its history
-Fitted = tuple[Potential, list[dict[str, float]]]
+Fitted = tuple[Potential, list[dict[str, float | None]]]
 
 
 def train(
@@ -43,22 +45,31 @@ def train(
         elements: chemical symbols in type order; default: alphabetical.
         splits: ``train``, ``validation`` or ``calibration`` for each frame; default: drawn with
             the seed and fractions of `training`. Calibration frames serve the two conformal
-            factors only.
+            factors only. Isolated atoms are always trained on: every optimiser step sees them, so
+            that they set the energy of an atom without neighbors.
         progress: called after each epoch with (epoch, number of epochs, forces MAE in eV/Å on the
             validation split).
         ranks: ranks that all call this with the same arguments and get the same result. They
             share each batch, or the members of an ensemble. Default: this rank alone.
 
     Raises:
-        UserError: no frame is left for training, or a frame has no energy.
+        UserError: no frame is left for training, a frame has no energy, labels or a geometry that
+            cannot be right, or isolated atoms of one element differ in energy.
     """
     model = model or ModelConfig()
     training = training or TrainingConfig()
     uncertainty = uncertainty or UncertaintyConfig()
     elements = list(elements or sorted({s for a in frames for s in a.get_chemical_symbols()}))
     if splits is None:
-        splits = split_frames(len(frames), training.validation, training.calibration, training.seed)
-    chosen = _by_split(frames, splits)
+        splits = draw_splits(frames, model, training)
+    _check(frames)
+    chosen = _by_split(frames, splits, model.cutoff)
+    # the regression of energies is that of bulk; training then finds the energy without neighbors
+    regular = [a for a in chosen["train"] if not is_isolated(a, model.cutoff)]
+    known = {s for a in regular for s in a.symbols}
+    isolated = chosen["train"][len(regular) :]
+    check_isolated(isolated)
+    regular += [a for a in isolated if not set(a.symbols) <= known]
     samples = {
         name: [make_sample(a, model.cutoff, elements) for a in part]
         for name, part in chosen.items()
@@ -66,7 +77,7 @@ def train(
 
     def fit_member(k: int, replicas: Replicas | None) -> Fitted:
         member = new_potential(elements, model, training.seed + k)
-        set_reference(member, chosen["train"])
+        set_reference(member, regular)
         history = fit(member, samples["train"], samples["validation"], training, progress, replicas)
         return member, history
 
@@ -86,20 +97,40 @@ def train(
         n_train=len(chosen["train"]),
         n_validation=len(chosen["validation"]),
         n_calibration=len(chosen["calibration"]),
-        attainable=attainable,
+        attainable=attainable[0],
+        atomic_attainable=attainable[1],
     )
 
 
-def _by_split(frames: Sequence[Atoms], splits: Sequence[str]) -> dict[str, list[Atoms]]:
-    """The frames of each split.
+def draw_splits(frames: Sequence[Atoms], model: ModelConfig, training: TrainingConfig) -> list[str]:
+    """The splits of frames; isolated atoms are always trained on."""
+    isolated = [is_isolated(atoms, model.cutoff) for atoms in frames]
+    n = len(frames) - sum(isolated)
+    drawn = iter(split_frames(n, training.validation, training.calibration, training.seed))
+    return ["train" if alone else next(drawn) for alone in isolated]
+
+
+def _check(frames: Sequence[Atoms]) -> None:
+    for k, atoms in enumerate(frames):
+        fault = check_geometry(atoms) or check_labels(atoms)
+        if fault is not None:
+            raise UserError(f"structure {k} {fault}")
+
+
+def _by_split(
+    frames: Sequence[Atoms], splits: Sequence[str], cutoff: float
+) -> dict[str, list[Atoms]]:
+    """The frames of each split; isolated atoms are at the end of those to train on.
 
     Raises:
         UserError: no frame is left for training.
     """
+    isolated = [is_isolated(atoms, cutoff) for atoms in frames]
+    rows = list(zip(frames, splits, isolated, strict=True))
     chosen = {
-        name: [a for a, split in zip(frames, splits, strict=True) if split == name]
-        for name in SPLITS
+        name: [a for a, split, alone in rows if split == name and not alone] for name in SPLITS
     }
+    chosen["train"] += [without_images(a) for a, _, alone in rows if alone]
     if not chosen["train"]:
         raise UserError(f"no frame is left to train on: got {len(frames)} frames in all")
     return chosen

@@ -20,6 +20,7 @@ def butane_like(angle):
     return Atoms("H4", positions=[[1, 0, 0], [0, 0, 0], [0, 0, 1], [x, y, 1]])
 
 
+@pytest.mark.law("evaluation.collective_variables.dihedral")
 @pytest.mark.parametrize("angle", [0, 60, 179, -179, -120])
 def test_dihedrals_lie_between_minus_and_plus_180(angle):
     phi = CollectiveVariable(name="phi", dihedral=[1, 2, 3, 4])
@@ -35,6 +36,9 @@ def test_a_trans_dihedral_is_within_the_bounds():
     assert value[0] == pytest.approx(-180)
 
 
+@pytest.mark.law(
+    "evaluation.collective_variables.distance", "evaluation.collective_variables.volume"
+)
 def test_atoms_are_counted_from_one_and_distances_find_the_nearest_image():
     d = CollectiveVariable(name="d", distance=[1, 2], range=(0, 10))
     v = CollectiveVariable(name="v", volume=True, range=(0, 1000))

@@ -90,6 +90,22 @@ def test_frames_without_forces_have_errors_of_energy_only():
     assert summary["atomic_coverage"] is None
 
 
+def test_components_without_a_label_count_neither_as_errors_nor_as_covered():
+    """Of the first atom one component is unknown, so that only the second has an error."""
+    nan = np.nan
+    frames = [labelled(0.0, [[nan, 1, 1], [0, 0, 0]], [nan, 0, 0, 0, 0, 0])]
+    e = residuals_of(frames, [predicted(0.0, [[0, 0, 0], [3, 0, 0]], np.ones(6), atomic=[9, 1])])
+    np.testing.assert_allclose(e.forces, [-1, -1, 3, 0, 0])
+    np.testing.assert_allclose(e.atomic, [np.sqrt(3.0)])
+    np.testing.assert_allclose(e.atomic_uncertainty, [1.0])
+    np.testing.assert_allclose(e.stress, np.ones(5))
+    assert summarise(e)["atomic_coverage"] == 0.0
+
+
+def test_a_summary_of_nothing_holds_no_numbers():
+    assert {v for k, v in summarise(residuals_of([], [])).items() if k != "n_structures"} == {None}
+
+
 def test_evaluate_compares_a_model_with_labels(tmp_path):
     """The toy's ArNe at 2 Å has 5/16 eV."""
     atoms = Atoms("ArNe", positions=[[0, 0, 0], [0, 0, 2.0]], info={"REF_energy": 5 / 16 + 0.2})

@@ -24,7 +24,9 @@ def config(folder: Path, candidates: list[Atoms], **changes) -> CampaignConfig:
     ase.io.write(folder / "candidates.xyz", candidates)
     start = {"structures": "start.xyz", "candidates": "candidates.xyz", "perturb": 0.02}
     reference = {"kind": "ase", "calculator": "ase.calculators.emt.EMT", "input": None}
-    return load_campaign(tiny(folder, {"start": start, "reference": reference, **changes}))
+    # the collective variables of the tiny campaign need larger molecules
+    settings = {"start": start, "reference": reference, "evaluation": None}
+    return load_campaign(tiny(folder, settings | changes))
 
 
 def frame(atoms: Atoms, reason: str = "") -> LabelledFrame:

@@ -192,7 +192,7 @@ def test_train_export_check_evaluate_label_as_a_user_chains_them(tmp_path: Path)
     assert command.status == 0, command.output
     assert "energy from REF_energy (20 of 20); forces from REF_forces (20 of 20)" in command.output
     assert "potential.ckpt: trained on 14 structures, 2 for validation, 4 for" in command.output
-    assert "promise a coverage of total uncertainty of 0.80 only" in command.output
+    assert "the total uncertainty is calibrated for a coverage of 0.80 only" in command.output
 
     command = run(tmp_path, "export", "potential.ckpt")
     assert command.status == 0, command.output
@@ -207,7 +207,8 @@ def test_train_export_check_evaluate_label_as_a_user_chains_them(tmp_path: Path)
     assert result["n_structures"] == 20
     assert f"{1e3 * result['forces_rmse']:.3f}" in command.output
     assert f"{1e3 * result['energy_mae']:.3f}" in command.output
-    assert "no label" in command.output  # of stress
+    assert re.search(r"stress, meV/Å³ +│ +– │ +– │", command.output)
+    assert "(calibrated for 0.80 only, by too few structures for 0.95)" in command.output
     coverage = f"coverage of the atomic uncertainty: {result['atomic_coverage']:.3f} (calibrated"
     assert coverage in command.output
 

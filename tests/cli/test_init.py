@@ -4,7 +4,9 @@ from pathlib import Path
 
 import ase.io
 import pytest
-from ase.build import bulk, molecule
+from ase import Atoms
+from ase.build import bulk, fcc111, molecule
+from ase.constraints import FixAtoms
 from campaigns import ALA2
 
 from pyubias.campaign.dry_run import try_stages
@@ -23,8 +25,19 @@ def shrink(file: Path) -> None:
     file.write_text(text + "\nmodel: {hidden: [8], n_radial: 2, n_basis: 4}\n")
 
 
+def fixed_slab() -> Atoms:
+    """Below zero in a direction without a cell vector, with a fixed layer."""
+    slab = fcc111("Al", (2, 2, 2))
+    slab.positions[:, 2] -= 3.0
+    slab.info.clear()  # a dictionary, which extended XYZ cannot hold
+    slab.set_constraint(FixAtoms([0, 1, 2, 3]))
+    return slab
+
+
 @pytest.mark.parametrize(
-    "atoms", [molecule("CH3CH2OH"), bulk("Al", cubic=True) * (2, 2, 2)], ids=["molecule", "crystal"]
+    "atoms",
+    [molecule("CH3CH2OH"), bulk("Al", cubic=True) * (2, 2, 2), fixed_slab()],
+    ids=["molecule", "crystal", "slab"],
 )
 def test_a_new_system_is_in_order(atoms, tmp_path, capsys):
     ase.io.write(tmp_path / "start.xyz", atoms, format="extxyz")
@@ -36,6 +49,8 @@ def test_a_new_system_is_in_order(atoms, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "all is in order" in printed
     assert "on 2 ranks" in printed
+    remark = "1 of 1 start structures have constraints, which are not applied"
+    assert (remark in printed) == (remark in lines[0]) == bool(atoms.constraints)
     assert lines[-1] == f"next: pyubias run {tmp_path / 'new' / 'mine.yaml'} --dry-run"
 
 

@@ -95,3 +95,51 @@ def test_structures_that_are_missing_or_unreadable_are_an_error(tmp_path: Path, 
     with pytest.raises(UserError, match=r"structures '.*bad\.xyz' cannot be read"):
         label_file(tmp_path / "bad.xyz", emt, tmp_path / "out.extxyz")
     assert not (tmp_path / "out.extxyz").exists()
+
+
+def test_charges_and_moments_of_atoms_reach_the_calculator(tmp_path: Path) -> None:
+    (atoms,) = rattled(1)
+    atoms.set_initial_charges([1.0, 0.0, 0.0])
+    atoms.set_initial_magnetic_moments([0.0, 2.0, 0.0])
+    ase.io.write(tmp_path / "in.extxyz", atoms)
+    (tmp_path / "sees.py").write_text(
+        "from ase.calculators.emt import EMT\n"
+        "class Sees(EMT):\n"
+        "    def calculate(self, *arguments):\n"
+        "        super().calculate(*arguments)\n"
+        "        charge = self.atoms.get_initial_charges()[0]\n"
+        "        moment = self.atoms.get_initial_magnetic_moments()[1]\n"
+        "        self.results.update(energy=10 * charge + moment, free_energy=None)\n"
+    )
+    settings = "kind: ase\ncalculator: Sees\nfile: sees.py\n"
+    (tmp_path / "sees.yaml").write_text(settings)
+    label_file(tmp_path / "in.extxyz", tmp_path / "sees.yaml", tmp_path / "out.extxyz")
+    read = ase.io.read(tmp_path / "out.extxyz")
+    assert read.info["REF_energy"] == 12.0
+    assert read.get_initial_charges()[0] == 1.0
+
+
+@pytest.mark.parametrize(("key", "value"), [("charge", 1), ("multiplicity", 3), ("spin", 1.0)])
+def test_charges_and_spins_in_info_are_refused(tmp_path: Path, emt: Path, key: str, value) -> None:
+    frames = rattled(2)
+    frames[1].info[key] = value
+    ase.io.write(tmp_path / "in.extxyz", frames)
+    message = rf"structure 1 has {key} {value} in its info, which calculators do not read"
+    with pytest.raises(UserError, match=message):
+        label_file(tmp_path / "in.extxyz", emt, tmp_path / "out.extxyz")
+
+
+def test_a_stress_that_the_file_had_is_not_kept_beside_new_labels(tmp_path: Path) -> None:
+    atoms = bulk("Cu", cubic=True)
+    atoms.info["REF_stress"] = np.ones(6)
+    ase.io.write(tmp_path / "in.extxyz", atoms)
+    (tmp_path / "none.py").write_text(
+        "from ase.calculators.emt import EMT\n"
+        "class NoStress(EMT):\n"
+        "    def calculate(self, *arguments):\n"
+        "        super().calculate(*arguments)\n"
+        "        del self.results['stress']\n"
+    )
+    (tmp_path / "none.yaml").write_text("kind: ase\ncalculator: NoStress\nfile: none.py\n")
+    label_file(tmp_path / "in.extxyz", tmp_path / "none.yaml", tmp_path / "out.extxyz")
+    assert "REF_stress" not in ase.io.read(tmp_path / "out.extxyz").info

@@ -103,7 +103,7 @@ def test_an_unknown_key_names_the_nearest_known_one(
         ),
         (
             changed("exploration", "steps", value="many"),
-            r"'exploration\.steps': .*valid integer.*, got 'many'",
+            r"'exploration\.steps': wanted a number, not text, got 'many'",
         ),
         (
             changed("exploration", "tau", value=-1),
@@ -192,7 +192,7 @@ def test_a_file_that_is_named_and_not_there_is_an_error(
 
 def test_a_variable_that_the_script_does_not_have_is_refused(tmp_path: Path) -> None:
     wrong = {"exploration": {"variables": {"temprature": 600.0}}}
-    message = r"variables.temprature does not occur in explore.in, whose variables are model, "
+    message = r"variables.temprature does not occur in walker.in, whose variables are model, "
     with pytest.raises(ConfigError, match=message):
         load_campaign(tiny(tmp_path, wrong))
     with pytest.raises(ConfigError, match=f"control: exploration.{message}"):
@@ -232,7 +232,7 @@ def test_the_variable_of_a_bias_stress_is_its_key(tmp_path: Path) -> None:
 
 
 def test_a_bias_stress_wants_a_script_that_has_it(tmp_path: Path) -> None:
-    message = r"exploration\.tau_stress does not occur in explore\.in, whose variables are .*tau"
+    message = r"exploration\.tau_stress does not occur in walker\.in, whose variables are .*tau"
     with pytest.raises(ConfigError, match=message):
         load_campaign(tiny(tmp_path, {"exploration": {"tau_stress": 0.5}}))
 
@@ -255,7 +255,7 @@ def test_the_control_arm_is_checked_when_the_file_is_read(tmp_path: Path) -> Non
 
 
 def test_paths_of_the_control_arm_are_relative_to_the_file_too(tmp_path: Path) -> None:
-    (tmp_path / "other.in").write_text("# ${threshold}")
+    (tmp_path / "other.in").write_text((ALA2 / "explore.in").read_text())
     path = tiny(tmp_path, {"control": {"exploration": {"input": "other.in"}}})
     assert control_arm(load_campaign(path)).exploration.input == tmp_path / "other.in"
 

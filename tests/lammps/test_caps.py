@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import toys
-from harness import FULL_PRECISION, Run, columns, lmp, random_atoms, write_data
+from harness import ENERGY, FULL_PRECISION, Run, columns, lmp, random_atoms, write_data
 
 CELL = np.array([[9.0, 0.0, 0.0], [1.0, 9.0, 0.0], [-0.5, 0.8, 10.0]])
 
@@ -176,3 +176,42 @@ def test_a_restarted_run_knows_how_fast_the_cell_was(folder):
     pair = "pair_style ubias\npair_coeff * * ../toy.pt Ar Ne\n"
     second = f"read_restart ../uninterrupted/r\n{pair}{deform}{FULL_PRECISION}run 5\n"
     np.testing.assert_allclose(bias_pressures(lmp(second, folder / "restarted")), wanted, rtol=1e-8)
+
+
+def test_caps_have_the_units_of_the_script(folder):
+    """The same caps in kcal/mol/Å and atm as in eV/Å and bar leave the same bias."""
+
+    def bias(units: str, caps: str) -> tuple[np.ndarray, np.ndarray]:
+        script = f"""
+units {units}
+atom_style atomic
+read_data ../start.data
+pair_style ubias
+pair_coeff * * ../toy.pt Ar Ne
+fix physical all store/force
+fix b all ubias tau 2.0 tau_stress 4.0 window 0 {caps}
+compute bias all pressure NULL fix
+thermo_style custom step c_bias[*]
+{FULL_PRECISION}
+dump d all custom 1 d.dump id fx fy fz f_physical[*]
+dump_modify d sort id format float %.17g
+run 0
+"""
+        done = lmp(script, folder / f"caps-{units}-{bool(caps)}")
+        (frame,) = done.dump("d.dump")
+        physical = [f"f_physical[{k}]" for k in (1, 2, 3)]
+        return columns(frame, "fx", "fy", "fz") - columns(frame, *physical), bias_pressures(done)
+
+    def norm(pressures: np.ndarray) -> float:
+        return float(np.sqrt(np.square(pressures) @ [1, 1, 1, 2, 2, 2])[0])
+
+    free_forces, free_pressures = bias("metal", "")
+    force = float(np.median(np.linalg.norm(free_forces, axis=1)))
+    stress = 0.4 * norm(free_pressures)
+    per_ev, per_bar = ENERGY["real"], 1.0 / 1.01325
+    metal = bias("metal", f"max_force {force:.17g} max_stress {stress:.17g}")
+    real = bias("real", f"max_force {force * per_ev:.17g} max_stress {stress * per_bar:.17g}")
+    assert np.abs(metal[0] - free_forces).max() > 0.1 * np.abs(free_forces).max()
+    assert norm(metal[1]) == pytest.approx(stress, rel=1e-9)
+    np.testing.assert_allclose(real[0] / per_ev, metal[0], rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(real[1] / per_bar, metal[1], rtol=1e-6)

@@ -13,9 +13,11 @@ PLUGIN = Path(__file__).parents[2] / "lammps_plugin"
 SOURCES = {
     "pair_ubias.cpp": 3,
     "pair_ubias_setup.cpp": 9,
+    "pair_ubias_guards.cpp": 2,
     "fix_ubias.cpp": 2,
     "fix_ubias_setup.cpp": 10,
-    "ubias_model.cpp": 11,
+    "ubias_model.cpp": 10,
+    "model_file.cpp": 9,
     "open_model.cpp": 2,
 }
 LAMMPS_OWN = "Unrecognized pair style 'ubias'"

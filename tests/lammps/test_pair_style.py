@@ -368,6 +368,74 @@ def test_one_log_line_from_rank_zero_says_which_model_runs(folder):
         assert line == (
             f"pair_style ubias: model ../toy.pt ({metadata.model_hash}), contract 1, "
             "training set 5ca1ab1e, "
-            f"uncertainty custom, cutoff 4 A, torch {metadata.torch_version}, float64, "
-            "device cpu, 1 thread(s) per rank"
+            "uncertainty custom (not calibrated), cutoff 4 A, "
+            f"torch {metadata.torch_version}, float64, device cpu, 1 thread(s) per rank"
         )
+
+
+CALIBRATIONS = {
+    "": {"alpha": 0.05, "total_factor": 2.5, "atomic_factor": 3.5},
+    " (the atomic one is not calibrated)": {"alpha": 0.05, "total_factor": 2.5},
+    " (the total one is not calibrated)": {
+        "alpha": 0.05,
+        "total_factor": 1.0,
+        "atomic_factor": 3.5,
+    },
+    " (not calibrated)": {"alpha": 0.05, "total_factor": 1.0, "atomic_factor": 1.0},
+}
+
+
+@pytest.mark.parametrize("words", CALIBRATIONS)
+def test_the_log_line_says_what_is_not_calibrated(folder, words):
+    toys.save_toy(folder / "calibrated.pt", **CALIBRATIONS[words])
+    run = lmp(f"{SETUP}run 0\n".replace("toy.pt", "calibrated.pt"), folder / "calibrated")
+    assert f", uncertainty custom{words}, cutoff 4 A," in run.log
+
+
+def test_the_log_line_says_that_a_model_has_its_own_calibration(folder):
+    """A model of another program applies its factors itself and gives alpha alone."""
+    toys.save_toy(folder / "alpha.pt", alpha=0.05)
+    run = lmp(f"{SETUP}run 0\n".replace("toy.pt", "alpha.pt"), folder / "alpha")
+    assert ", uncertainty custom, cutoff 4 A," in run.log
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_pairs_of_other_styles_may_be_left_out(folder, pairs_of_neon, ranks):
+    """Pairs of atoms of type NULL are no business of the style: forces on argon stay the same."""
+    hybrid = """
+pair_style hybrid lj/cut 5.0 ubias
+pair_coeff * * ubias ../toy.pt Ar NULL
+pair_coeff 1 2 lj/cut 0.01 2.0
+pair_coeff 2 2 lj/cut 0.01 2.0
+group neon type 2
+"""
+    exclude = "neigh_modify exclude type 2 2\nneigh_modify exclude group neon neon\n"
+    whole = forces_and_energy(folder, f"none-left-out-{ranks}", hybrid, ranks)
+    part = forces_and_energy(folder, f"left-out-{ranks}", hybrid + exclude, ranks)
+    argon = structure().symbols == "Ar"
+    np.testing.assert_allclose(_forces(part)[argon], _forces(whole)[argon], rtol=1e-12, atol=1e-12)
+    assert np.abs(_forces(part)[~argon] - _forces(whole)[~argon]).max() > 1e-6
+
+
+MASSES = {
+    "as they are": ("", ""),
+    "rounded": ("mass 1 40\nmass 2 20.3", ""),
+    "of the other type": (
+        "mass 1 20.18\nmass 2 39.95",
+        "elements contradict masses: type 1 is Ar (39.948 u) but has the mass 20.18 u, that of Ne, "
+        "type 2 is Ne (20.1797 u) but has the mass 39.95 u, that of Ar;",
+    ),
+    "of an element outside the model": (
+        "mass 1 35.45",
+        "type 1 is Ar (39.948 u) but has the mass 35.45 u, that of Cl;",
+    ),
+}
+
+
+@pytest.mark.parametrize("which", MASSES)
+def test_a_mass_that_contradicts_the_element_gives_one_warning(folder, which):
+    masses, warning = MASSES[which]
+    run = lmp(f"{SETUP}{masses}\nrun 0\nrun 0\n", folder / "masses")
+    warnings = [x for x in run.log.splitlines() if x.startswith("WARNING: pair_style ubias")]
+    assert len(warnings) == (1 if warning else 0)
+    assert warning in "".join(warnings)

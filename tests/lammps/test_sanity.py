@@ -5,8 +5,10 @@ from ase.build import bulk
 from ase.build import molecule as ase_molecule
 from ase.data import covalent_radii
 from structures import crystal, molecule
+from vesin import NeighborList
 
 from pyubias.config.schema import GuardConfig
+from pyubias.lammps import sanity
 from pyubias.lammps.sanity import closest_approach, first_unphysical
 
 LIMITS = GuardConfig()
@@ -49,6 +51,22 @@ def test_an_overlap_with_an_image_counts():
     assert ratio == pytest.approx(0.2 / (2 * covalent_radii[29]))
     atoms.pbc = False
     assert closest_approach(atoms) == (float("inf"), -1, -1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_of_pairs_as_close_the_first_counts_in_any_order_of_the_neighbor_list(monkeypatch, seed):
+    """Four atoms in a square have four pairs of one distance."""
+
+    class Shuffled(NeighborList):
+        def compute(self, *arguments, **options):
+            i, j, distance = super().compute(*arguments, **options)
+            order = np.random.default_rng(seed).permutation(len(i))
+            i, j = (j, i) if seed % 2 else (i, j)
+            return i[order], j[order], distance[order]
+
+    monkeypatch.setattr(sanity, "NeighborList", Shuffled)
+    square = Atoms("Cu4", positions=[[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
+    assert closest_approach(square)[1:] == (0, 1)
 
 
 @pytest.mark.parametrize("factor", [0.3, 3.3])

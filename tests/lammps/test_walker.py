@@ -13,6 +13,7 @@ from campaigns import ALA2
 from toys import LennardJones, save_toy
 
 from pyubias.config.schema import ExplorationConfig
+from pyubias.errors import UserError
 from pyubias.lammps.data_file import write_structure
 from pyubias.lammps.dumps import without_flips
 from pyubias.lammps.library import LammpsError
@@ -204,6 +205,7 @@ def test_a_periodic_walker_keeps_cells_and_elements(tmp_path: Path) -> None:
     assert prediction.energy == pytest.approx(energy, rel=1e-9)
 
 
+@pytest.mark.law("exploration.guard.volume_ratio")
 def test_a_walker_that_leaves_its_guard_is_cut_back_and_reported(tmp_path: Path) -> None:
     save_toy(tmp_path / "toy.pt", LennardJones())
     (tmp_path / "npt.in").write_text(SCRIPT)
@@ -286,3 +288,32 @@ def test_walks_come_in_the_order_of_the_walkers_and_only_when_complete(tmp_path:
         made_up(k % 7).save(tmp_path / f"{k:02d}.npz")
     (tmp_path / ".03.npz.tmp.npz").write_bytes(b"half")
     assert [w.steps for w in load_walks(tmp_path)] == [2, 11 % 7, 100 % 7]
+
+
+def test_a_walker_whose_script_has_other_units_than_its_threshold_is_refused(
+    tmp_path: Path,
+) -> None:
+    save_toy(tmp_path / "toy.pt", LennardJones())
+    (tmp_path / "real.in").write_text(SCRIPT.replace("units metal", "units real"))
+    with pytest.raises(UserError, match=r"real.in': units must be metal, got real") as raised:
+        run_walker(
+            config(input=tmp_path / "real.in", steps=5),
+            0,
+            tmp_path / "toy.pt",
+            ["Ar", "Ne"],
+            bulk("Ar", a=5.0) * 3,
+            1,
+            tmp_path,
+        )
+    # it ends the campaign, where a failed walk would not
+    assert not isinstance(raised.value, LammpsError)
+
+
+@pytest.mark.parametrize("worst", [1e30, -1e9, float("nan"), float("inf")])
+def test_a_structure_with_absurd_coordinates_never_reaches_lammps(
+    tmp_path: Path, worst: float
+) -> None:
+    argon = bulk("Ar", a=5.0) * 2
+    argon.positions[3, 1] = worst
+    with pytest.raises(UserError, match=r"Ar8: coordinates must be within 10000 Å, got"):
+        write_structure(tmp_path / "x.data", argon, ["Ar"])

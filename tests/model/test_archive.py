@@ -7,7 +7,14 @@ import pytest
 import torch
 from toys import LennardJones, Toy, save_toy
 
-from pyubias.model.archive import METADATA_FILE, ContractError, Metadata, load, save
+from pyubias.model.archive import (
+    METADATA_FILE,
+    ContractError,
+    Metadata,
+    attainable_of,
+    load,
+    save,
+)
 
 METADATA = Metadata(elements=["Ar", "Ne"], cutoff=4.0, n_features=2)
 
@@ -93,7 +100,22 @@ def fields(**changes):
         (fields(contract_version=None), "has contract version None, this pyubias reads version 1"),
         ("{}", "has contract version None"),
         ("[1]", "metadata are not a JSON object, got list"),
-        (fields(cutoff=-1.0), "metadata field 'cutoff': .* greater than 0, got -1.0"),
+        (fields(cutoff=-1.0), "metadata field 'cutoff': .* equal to 0.1, got -1.0"),
+        (fields(cutoff=1e-9), "metadata field 'cutoff': .* equal to 0.1, got 1e-09"),
+        (fields(cutoff=float("inf")), "metadata field 'cutoff': .* equal to 1000, got inf"),
+        (fields(cutoff=float("nan")), "metadata field 'cutoff': .*, got nan"),
+        (fields(cutoff="4.0"), "metadata field 'cutoff': .* valid number, got '4.0'"),
+        (fields(n_features=0), "metadata field 'n_features': .* equal to 1, got 0"),
+        (fields(n_features=-10), "metadata field 'n_features': .* equal to 1, got -10"),
+        (fields(n_features=10**8), "metadata field 'n_features': .* to 1000000, got 100000000"),
+        (fields(n_features=True), "metadata field 'n_features': .* valid integer, got True"),
+        (fields(alpha=-5.0), "metadata field 'alpha': .* greater than 0, got -5.0"),
+        (fields(alpha=1.0), "metadata field 'alpha': .* less than 1, got 1.0"),
+        (fields(alpha=float("nan")), "metadata field 'alpha': .*, got nan"),
+        (fields(total_factor=0.0), "metadata field 'total_factor': .* greater than 0, got 0.0"),
+        (fields(atomic_factor=float("inf")), "metadata field 'atomic_factor': .* finite .*, got"),
+        (fields(elements=["Ar", "Xx"]), "metadata field 'elements': .*'Xx' is no chemical symbol"),
+        (fields(elements=["Ar", "Ar"]), "metadata field 'elements': .*an element occurs twice"),
         (fields(elements=[]), "metadata field 'elements': .* at least 1 item"),
         (fields(dtype="float16"), "metadata field 'dtype': .*, got 'float16'"),
     ],
@@ -114,3 +136,19 @@ def test_the_hash_of_a_model_depends_on_its_numbers_and_its_code_only(tmp_path):
     shifted = Toy()
     shifted.register_buffer("shift", torch.ones(1))
     assert hash_of("number.pt", shifted) != first
+
+
+@pytest.mark.parametrize(
+    ("fields", "attainable"),
+    [
+        ({"total_attainable": 0.8, "total_factor": 1.0}, 0.8),
+        ({"total_attainable": 0.0, "total_factor": 1.0}, 0.0),
+        ({"total_factor": 1.0}, 0.0),
+        ({"total_factor": 3.7}, None),
+        ({}, None),
+    ],
+)
+def test_a_factor_that_calibration_never_set_is_no_calibration(fields, attainable):
+    metadata = Metadata(elements=["H"], cutoff=4.0, n_features=2, **fields)
+    assert attainable_of(metadata, "total") == attainable
+    assert attainable_of(metadata, "atomic") is None

@@ -53,6 +53,15 @@ def test_an_unknown_element_is_named():
         graph_of(Atoms("CHNe", positions=np.eye(3)))
 
 
+@pytest.mark.parametrize("x", [1e5, -1e8, 1e300, np.inf, np.nan])
+def test_a_coordinate_beyond_reason_is_named(x):
+    """The neighbor list would end the process."""
+    with pytest.raises(UserError, match="an atom of CO is farther than 10000 Å"):
+        build_graph(Atoms("CO", positions=[[0, 0, 0], [0, x, 0]]), 1.0, ["C", "O"])
+    edge = build_graph(Atoms("CO", positions=[[0, 0, 0], [0, 1e4, 0]]), 1.0, ["C", "O"])
+    assert edge.edge_vectors.shape == (0, 3)
+
+
 def test_lonely_atoms_have_no_edges():
     graph = graph_of(Atoms("HO", positions=[[0, 0, 0], [0, 0, CUTOFF + 0.01]]))
     assert graph.edge_vectors.shape == (0, 3)

@@ -14,6 +14,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
+from ase.constraints import FixAtoms
 from ase.io.lammpsdata import write_lammps_data
 from ase.neighborlist import neighbor_list
 from campaigns import ALA2, mpirun
@@ -220,6 +221,9 @@ def test_another_order_or_number_of_atoms_is_refused(c7eq: Atoms) -> None:
             {"how": "refuse"},
             r"refused its arguments \{'how': 'refuse'\}: no such method",
         ),
+        ("ase.units.kB", {}, "'ase.units.kB' is a float, wanted a class of calculators of ASE"),
+        ("ase.Atoms", {}, "'ase.Atoms' is the class Atoms, wanted a class of calculators of ASE"),
+        ("ase.build.fcc111", {"symbol": "Cu", "size": [1, 1, 1]}, "gives Atoms, wanted a"),
     ],
 )
 def test_a_calculator_that_cannot_be_made_is_named(
@@ -230,6 +234,14 @@ def test_a_calculator_that_cannot_be_made_is_named(
         open_reference(ase_reference(calculator, **arguments)) as method,
     ):
         label_frame(method, molecule("H2O"))
+
+
+def test_what_cannot_be_a_calculator_is_not_called(tmp_path: Path) -> None:
+    reference = ase_reference("os.system", command=f"touch {tmp_path / 'called'}")
+    message = "'os.system' is of Python's standard library, which has no calculator"
+    with pytest.raises(ReferenceMethodError, match=message), open_reference(reference):
+        pass
+    assert not (tmp_path / "called").exists()
 
 
 @pytest.mark.parametrize(
@@ -293,6 +305,7 @@ def test_a_supercell_of_a_molecule_is_refused(c7eq: Atoms) -> None:
 PROGRAM = """
 import subprocess, sys
 from ase.calculators.lj import LennardJones
+from ase.constraints import FixAtoms
 LIST = "import os; print(*(k for k in os.environ if 'PMI_' in k or 'OMPI_C' in k))"
 COMMAND = [sys.executable, "-c", LIST]
 class Program(LennardJones):
@@ -362,3 +375,202 @@ def test_ranks_whose_calculators_write_files_do_not_mix_them_up(tmp_path: Path) 
     done = mpirun(2, tmp_path, sys.executable, "label.py")
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in tmp_path.glob("rank-*")) == ["rank-0", "rank-1"]
+
+
+class Shown(LennardJones):
+    """Energies are what it is shown; `without` drops results, `how` changes them."""
+
+    def __init__(self, how: str = "") -> None:
+        super().__init__(sigma=2.3, epsilon=0.4, rc=5.0)
+        self.how = how
+
+    def calculate(self, *arguments: Any) -> None:
+        super().calculate(*arguments)
+        if self.how == "charges":
+            moment = self.atoms.get_initial_magnetic_moments().sum()
+            self.results["energy"] = self.atoms.get_initial_charges().sum() + 100.0 * moment
+            self.results.pop("free_energy", None)
+        if self.how == "no stress":
+            self.results.pop("stress", None)
+        if self.how == "free":
+            self.results["free_energy"] = self.results["energy"] - 0.25
+        if self.how == "unconverged":
+            self.converged = False
+        if self.how == "flat":
+            self.results["forces"] = self.results["forces"].ravel()
+        if self.how == "text":
+            self.results["energy"] = self.results["free_energy"] = "low"
+        if self.how == "large":
+            self.results["energy"] = self.results["free_energy"] = 1e30
+
+
+def shown(how: str, atoms: Atoms) -> Any:
+    with open_reference(ase_reference("test_reference.Shown", 1e9, how=how)) as method:
+        return label_frame(method, atoms)
+
+
+def test_fixed_atoms_have_the_forces_of_the_calculator() -> None:
+    (free,) = copper(1)
+    fixed = free.copy()
+    fixed.set_constraint(FixAtoms([0, 2]))
+    reference = ase_reference("ase.calculators.emt.EMT")
+    with open_reference(reference) as method:
+        np.testing.assert_allclose(label_frame(method, fixed).forces, free.arrays["REF_forces"])
+
+
+def test_the_energy_of_a_label_is_the_one_that_forces_belong_to() -> None:
+    (atoms,) = copper(1)
+    assert shown("free", atoms).energy == pytest.approx(shown("", atoms).energy - 0.25)
+
+
+def test_a_calculator_without_stress_labels_energy_and_forces() -> None:
+    (atoms,) = copper(1)
+    assert shown("", atoms).stress is not None
+    assert shown("no stress", atoms).stress is None
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("unconverged", "^not converged$"),
+        ("flat", r"forces must have shape \(4, 3\), got \(12,\)"),
+        ("text", "energy must be real numbers, got 'low'"),
+        ("large", "energy of 1e\\+30 eV is beyond reason for 4 atoms"),
+    ],
+)
+def test_results_that_are_no_labels_fail(how: str, reason: str) -> None:
+    with pytest.raises(LabelError, match=reason):
+        shown(how, copper(1)[0])
+
+
+def test_a_calculator_is_shown_the_charges_and_moments_of_atoms() -> None:
+    atoms = molecule("H2O")
+    atoms.set_initial_charges([1.0, 0.0, -3.0])
+    atoms.set_initial_magnetic_moments([0.0, 2.0, 0.0])
+    assert shown("charges", atoms).energy == pytest.approx(198.0)
+
+
+def test_a_left_handed_cell_has_the_labels_of_the_same_crystal(argon_script: Path) -> None:
+    right = argon_frames()[1]
+    left = right.copy()
+    left.set_cell(right.cell.array * [[1], [-1], [1]])
+    assert np.linalg.det(left.cell.array) < 0.0
+    reference = LammpsReference(kind="lammps", input=argon_script, variables={"cutoff": CUTOFF})
+    with open_reference(reference) as method:
+        ours, theirs = (label_frame(method, atoms) for atoms in (left, right))
+    assert ours.energy == pytest.approx(theirs.energy, rel=1e-12)
+    np.testing.assert_allclose(ours.forces, theirs.forces, atol=1e-12)
+    np.testing.assert_allclose(ours.stress, theirs.stress, atol=1e-14)
+
+
+def test_a_lammps_reference_refuses_another_periodicity(argon_script: Path, c7eq: Atoms) -> None:
+    slab = argon()
+    slab.pbc = (True, True, False)
+    reference = LammpsReference(kind="lammps", input=argon_script, variables={"cutoff": CUTOFF})
+    message = r"the structure has pbc T T F, reference '.*argon\.in' has pbc T T T"
+    with (
+        open_reference(reference) as method,
+        pytest.raises(ReferenceMethodError, match=message),
+    ):
+        label_frame(method, slab)
+    c7eq.set_cell([40.0] * 3)
+    c7eq.pbc = True
+    with (
+        open_reference(AMBER) as method,
+        pytest.raises(ReferenceMethodError, match=r"pbc T T T, reference '.*' has pbc F F F"),
+    ):
+        label_frame(method, c7eq)
+
+
+def test_a_lammps_reference_refuses_charges_and_moments_that_are_not_its_own(c7eq: Atoms) -> None:
+    with open_reference(AMBER) as method:
+        before = label_frame(method, c7eq).energy
+        c7eq.set_initial_charges(np.full(22, 1 / 22))
+        with pytest.raises(LabelError, match="charges that differ from those of reference"):
+            label_frame(method, c7eq)
+        c7eq.set_initial_charges(charges_of(ALA2 / "ala2.data"))
+        assert label_frame(method, c7eq).energy == pytest.approx(before)
+        c7eq.set_initial_magnetic_moments(np.ones(22))
+        with pytest.raises(LabelError, match="magnetic moments, which a LAMMPS reference does not"):
+            label_frame(method, c7eq)
+
+
+def charges_of(data: Path) -> list[float]:
+    """Of a data file of atom_style full, in the order of IDs."""
+    lines = data.read_text().split("Atoms", 1)[1].split("\n\n")[1].splitlines()
+    return [float(line.split()[3]) for line in sorted(lines, key=lambda x: int(x.split()[0]))]
+
+
+def test_a_slab_outside_its_box_has_the_labels_of_the_slab_inside(argon_script: Path) -> None:
+    """Below zero, without a third vector, and in the middle of the box: one slab."""
+    text = argon_script.read_text().replace("units metal", "units metal\nboundary p p f")
+    argon_script.write_text(text)
+    inside = argon()
+    inside.pbc = (True, True, False)
+    inside.cell[2, 2] += 20.0
+    inside.positions[:, 2] += 10.0
+    below, flat = inside.copy(), inside.copy()
+    below.positions[:, 2] -= 25.0
+    flat.cell[2] = 0.0
+    reference = LammpsReference(kind="lammps", input=argon_script, variables={"cutoff": CUTOFF})
+    with open_reference(reference) as method:
+        labels = [label_frame(method, atoms) for atoms in (inside, below, flat)]
+    for label in labels[1:]:
+        assert label.energy == pytest.approx(labels[0].energy, rel=1e-12)
+        np.testing.assert_allclose(label.forces, labels[0].forces, atol=1e-12)
+
+
+TWO_TYPES = """units metal
+atom_modify map array
+region box block 0 9 0 9 0 9
+create_box 2 box
+create_atoms 1 single 1 1 1
+create_atoms 2 single 3 3 3
+mass 1 63.546
+mass 2 196.97
+pair_style lj/cut 4
+pair_coeff * * 0.01 2
+jump SELF over
+pair_coeff * * x.eam.alloy {order}
+label over
+run 0
+"""
+
+
+def test_elements_of_a_script_in_another_order_than_its_types_are_refused(tmp_path: Path) -> None:
+    """The line with the elements is jumped over: a potential file would be longer than the test."""
+    reference = LammpsReference(kind="lammps", input=tmp_path / "x.in")
+    (tmp_path / "x.in").write_text(TWO_TYPES.format(order="Au Cu"))
+    message = r"pair_coeff calls atom type 1 Au, whose mass is 196\.967, but its mass is 63\.546"
+    with pytest.raises(ReferenceMethodError, match=message), open_reference(reference):
+        pass
+    (tmp_path / "x.in").write_text(TWO_TYPES.format(order="Cu Au"))
+    with open_reference(reference) as method:
+        atoms = Atoms("CuAu", positions=[[1, 1, 1], [3, 3, 3]], cell=[9] * 3, pbc=True)
+        assert label_frame(method, atoms).energy == pytest.approx(0.0, abs=0.01)
+
+
+class CP2K(Shown):
+    """Converges, and then does not, and writes so into the output of CP2K."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self.label = f"{folder}/cp2k"
+        self.ending = "*** SCF run converged in 9 steps ***\n"
+
+    def calculate(self, *arguments: Any) -> None:
+        super().calculate(*arguments)
+        with Path(f"{self.label}.out").open("a") as file:
+            file.write(self.ending)
+        self.ending = "*** SCF run NOT converged ***\n"
+
+
+def test_a_cp2k_that_goes_on_without_convergence_gives_no_label(tmp_path: Path) -> None:
+    one, two = copper(2)
+    config = ase_reference("test_reference.CP2K", 1e9, folder=str(tmp_path))
+    with open_reference(config) as method:
+        label_frame(method, one)
+        with pytest.raises(LabelError, match="not converged"):
+            label_frame(method, two)
+        # the new calculator converges, and the output still holds the failure before it
+        label_frame(method, two)

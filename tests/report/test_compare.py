@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from walks import VARIABLE, add_walks, breathing
 from walks import settings as run_settings
 
@@ -63,6 +64,30 @@ def test_seeds_of_one_arm_become_mean_and_sample_standard_deviation(
     assert "s0 (biased, τ = 0.25)" in output
     assert f"picture: {tmp_path / 'picture.png'}" in output
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_picture_shows_means_and_bands_of_one_standard_deviation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    save = Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda figure, *a, **b: drawn.append(figure) or save(figure, *a, **b)
+    )
+    errors = [{16: 0.30, 24: 0.20}, {16: 0.34, 24: 0.22}]
+    folders = [made_up_run(tmp_path / f"s{k}", k, e) for k, e in enumerate(errors)]
+    compare_runs(folders, tmp_path / "picture.png")
+    (figure,) = drawn
+    coverage, energy, forces = figure.axes
+    np.testing.assert_allclose(coverage.lines[0].get_ydata(), [0.016, 0.024])
+    np.testing.assert_allclose(forces.lines[0].get_xdata(), [16, 24])
+    np.testing.assert_allclose(forces.lines[0].get_ydata(), [320.0, 210.0])
+    band = forces.collections[0].get_paths()[0].vertices
+    for n, values in ((16, (300.0, 340.0)), (24, (200.0, 220.0))):
+        heights = band[band[:, 0] == n][:, 1]
+        wanted = np.mean(values) + np.array([-1.0, 1.0]) * np.std(values, ddof=1)
+        assert (heights.min(), heights.max()) == pytest.approx(tuple(wanted))
+    np.testing.assert_allclose(energy.lines[0].get_ydata(), [160.0, 105.0])
 
 
 def test_a_batch_without_labels_does_not_make_a_seed_count_twice(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from campaigns import mpirun
 from structures import copper, energy_only, graph_arguments, predictions
 
@@ -13,9 +14,10 @@ from pyubias.errors import UserError
 from pyubias.parallel import Ranks
 from pyubias.training.batches import collate, make_sample
 from pyubias.training.conformal import conformal_factor
+from pyubias.training.isolated import is_isolated
 from pyubias.training.labels import hash_frames
 from pyubias.training.loss import predict
-from pyubias.training.train import train
+from pyubias.training.train import draw_splits, train
 
 SMALL = ModelConfig(cutoff=4.0, n_radial=2, n_basis=6, hidden=[16])
 SHORT = TrainingConfig(epochs=3, validate_every=1)
@@ -223,3 +225,95 @@ if __name__ == "__main__":  # one rank of test_ranks_train_together_what_one_ran
     kind, folder = sys.argv[1:]
     ranks = Ranks()
     torch.save(weights(train_of(kind, ranks)), f"{folder}/{ranks.rank}.pt")
+
+
+def isolated_copper(energy=5.5, **options):
+    atoms = Atoms("Cu", positions=[[0, 0, 0]], **options)
+    atoms.info["REF_energy"] = energy
+    atoms.arrays["REF_forces"] = np.zeros((1, 3))
+    return atoms
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "calibration"])
+def test_an_isolated_atom_sets_its_energy_and_takes_no_part_in_other_splits(split):
+    """Its split does not matter, and the energies of the others are as good as without it."""
+    frames, training = copper(12), TrainingConfig(epochs=100, batch_size=1)
+    box = {"info": {"config_type": "IsolatedAtom"}, "cell": [3.0] * 3, "pbc": True}
+    trained = quick([*frames, isolated_copper(**box)], training, splits=[*SPLITS, split])
+    assert (trained.n_train, trained.n_validation, trained.n_calibration) == (7, 2, 4)
+    alone = graph_arguments(Atoms("Cu", positions=[[0, 0, 0]]), elements=["Cu"])
+    # most of the way from 0.2 eV, without the atom, in a training this short
+    assert trained.potential.members[0](*alone).item() > 3.0
+    without = quick(frames, training)
+    assert trained.history[-1]["energy_mae"] < 2.0 * without.history[-1]["energy_mae"] + 0.01
+
+
+def test_an_isolated_atom_is_never_drawn_for_another_split():
+    frames = copper(9)
+    frames.insert(3, isolated_copper(cell=[12.0] * 3, pbc=True))
+    for seed in range(20):
+        training = TrainingConfig(validation=0.45, calibration=0.45, seed=seed)
+        assert draw_splits(frames, SMALL, training)[3] == "train"
+
+
+def test_an_atom_in_a_primitive_cell_is_not_isolated():
+    atoms = isolated_copper(cell=np.full((3, 3), 1.8) - 1.8 * np.eye(3), pbc=True)
+    assert not is_isolated(atoms, 4.0)
+    assert is_isolated(atoms, 2.0)
+    # the sum of these two vectors is short
+    atoms.cell = [[10, 0, 0], [-9, 0.5, 0], [0, 0, 30]]
+    assert not is_isolated(atoms, 4.0)
+
+
+def test_isolated_atoms_of_one_element_must_agree():
+    frames = [*copper(2), isolated_copper(5.5), isolated_copper(5.6)]
+    with pytest.raises(UserError, match=r"isolated atoms of Cu have the energies 5\.5 and 5\.6 eV"):
+        quick(frames, splits=["train"] * 4)
+
+
+def test_an_uncertainty_without_calibration_is_called_so():
+    bare = quick(copper(4), splits=["train"] * 4)
+    assert (bare.attainable, bare.atomic_attainable) == (0.0, 0.0)
+    assert [r.split(":")[0] for r in bare.calibration_remarks] == [
+        "the total uncertainty is not calibrated",
+        "the atomic uncertainty is not calibrated",
+    ]
+    energies = quick([energy_only(a) for a in copper(12)])
+    assert (energies.attainable, energies.atomic_attainable) == (pytest.approx(0.8), 0.0)
+    few, none = energies.calibration_remarks
+    assert (
+        "total uncertainty is calibrated for a coverage of 0.80 only, not 0.95: it takes 19" in few
+    )
+    assert "the atomic uncertainty is not calibrated" in none
+    alpha = UncertaintyConfig(projections=16, alpha=0.2)
+    assert quick(copper(12), uncertainty=alpha).calibration_remarks == []
+
+
+def test_a_force_that_is_unknown_leaves_the_others_to_calibrate_with():
+    frames = copper(12)
+    for atoms in frames[8:]:
+        atoms.arrays["REF_forces"][0, 1] = np.nan
+    trained = quick(frames)
+    assert factors(trained)[1] != 1.0
+    assert trained.atomic_attainable == pytest.approx(0.8)
+
+
+def test_without_forces_there_is_no_error_of_forces():
+    seen = []
+    trained = quick([energy_only(a) for a in copper(12)], progress=lambda *x: seen.append(x[2]))
+    assert [h["forces_mae"] for h in trained.history] == [None] * 3
+    assert np.isnan(seen).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a: a.info.update(REF_energy=np.nan), "structure 1 has an energy that is not fin"),
+        (lambda a: a.set_positions(0 * a.positions), "structure 1 has atoms 0 and 1 at a distance"),
+    ],
+)
+def test_frames_that_cannot_be_right_are_refused_before_training(change, message):
+    frames = copper(2)
+    change(frames[1])
+    with pytest.raises(UserError, match=message):
+        quick(frames, splits=["train"] * 2)

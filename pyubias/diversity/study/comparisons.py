@@ -183,7 +183,7 @@ def _best_arms(results: Results) -> list[BestArm]:
 def _balance(results: Results) -> Balance | None:
     known, new = _force_errors(results, "core"), _force_errors(results, "unseen")
     joint = {
-        arm: {k: math.sqrt(known[arm][k] * new[arm][k]) for k in set(known[arm]) & set(new[arm])}
+        arm: {k: math.sqrt(x * new[arm][k]) for k, x in known[arm].items() if k in new[arm]}
         for arm in sorted(set(known) & set(new))
         if set(known[arm]) & set(new[arm])
     }

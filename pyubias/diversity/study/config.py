@@ -12,7 +12,9 @@ from pyubias.config.schema import (
     TrainingConfig,
     UncertaintyConfig,
 )
-from pyubias.config.yaml_settings import Section, absolute_paths, read_yaml, validate
+from pyubias.config.values import RunName, Seed
+from pyubias.config.yaml_files import read_yaml
+from pyubias.config.yaml_settings import Section, absolute_paths, validate
 
 __all__ = ["ArmsConfig", "GeneralisationConfig", "PoolConfig", "StudyConfig", "load_study"]
 
@@ -123,9 +125,9 @@ class CostsConfig(Section):
 class StudyConfig(Section):
     """All settings of `pyubias diversity study FILE.yaml`."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
-    seed: int = 0
-    seeds: Annotated[int, Field(ge=2)] = Field(3, description="repetitions of every arm")
+    name: RunName
+    seed: Seed = 0
+    seeds: Annotated[int, Field(ge=2, le=1000)] = Field(3, description="repetitions of every arm")
     pool: PoolConfig
     reference: Reference = AseReference(
         kind="ase",

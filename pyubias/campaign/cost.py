@@ -1,0 +1,70 @@
+"""How long a campaign takes, from the times of its parts."""
+
+from dataclasses import dataclass
+
+from pyubias.config.schema import CampaignConfig
+
+__all__ = ["Seconds", "seconds_of_campaign"]
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Times of the parts of one arm, s.
+
+    Attributes:
+        label: of one label.
+        sample: of one structure in one epoch of a training, of all members of an ensemble.
+        preparation: of one label in one training, besides its epochs.
+        features: of one frame that selection compares.
+        test: of the test set in one evaluation.
+        setup: of one walker before its first step.
+        step: of one MD step.
+    """
+
+    label: float
+    sample: float
+    preparation: float
+    features: float
+    test: float
+    setup: float
+    step: float
+
+
+def seconds_of_campaign(config: CampaignConfig, parts: Seconds, n_ranks: int) -> float:
+    """Seconds of one arm whose walkers all run to their end.
+
+    Args:
+        config: of the arm.
+        parts: as measured on one rank.
+        n_ranks: that share labels and walkers; the other stages run on one.
+    """
+    sizes = _labels_of_trainings(config)
+    n_walks = (len(sizes) - 1) * config.exploration.walkers
+    labels = sizes[-1] * parts.label
+    walks = n_walks * (parts.setup + _mean_steps(config) * parts.step)
+    most = config.training.max_steps * config.training.batch_size
+    samples: float = sum(min(n * config.training.epochs, most) for n in sizes[:-1])
+    samples += min(sizes[-1] * config.training.epochs, config.training.final_factor * most)
+    training = samples * parts.sample + sum(sizes) * parts.preparation
+    pools = (len(sizes) - 1) * _frames_in_pool(config) * parts.features
+    return training + pools + len(sizes) * parts.test + (labels + walks) / n_ranks
+
+
+def _labels_of_trainings(config: CampaignConfig) -> list[int]:
+    """The number of labels of each training of a campaign whose labels all succeed."""
+    budget = config.stop.labels
+    first = min(config.start.count, budget)
+    return [*range(first, budget, config.selection.batch_size), budget]
+
+
+def _mean_steps(config: CampaignConfig) -> float:
+    """MD steps of a walker; scripts may have a number for each as a variable."""
+    steps = config.exploration.variables.get("steps", config.exploration.steps)
+    each = [float(n) for n in (steps if isinstance(steps, list) else [steps])]
+    return sum(each) / len(each)
+
+
+def _frames_in_pool(config: CampaignConfig) -> float:
+    exploration = config.exploration
+    frames = exploration.walkers * (_mean_steps(config) / exploration.every + 1)
+    return min(frames, config.selection.max_pool)

@@ -1,0 +1,106 @@
+"""The files that a campaign reads, checked against its settings before anything runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+
+from pyubias.campaign.structures import elements_of, perturbed, read_candidates, read_start
+from pyubias.config.schema import CampaignConfig, CollectiveVariable
+from pyubias.errors import UserError
+from pyubias.lammps.sanity import first_unphysical
+from pyubias.training.labels import FORCES
+from pyubias.training.reading import read_frames
+
+__all__ = ["Inputs", "read_inputs"]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the files of one arm hold.
+
+    Attributes:
+        start: structures that the arm starts from.
+        candidates: further molecules, displaced already.
+        elements: chemical symbols in type order.
+        test: labelled structures; none without a test set.
+    """
+
+    start: list[Atoms]
+    candidates: list[Atoms]
+    elements: list[str]
+    test: list[Atoms]
+
+
+def read_inputs(config: CampaignConfig) -> Inputs:
+    """Read the files of one arm.
+
+    Raises:
+        UserError: a file is unusable, or does not fit a setting, which the message names.
+    """
+    start, candidates = read_start(config), read_candidates(config)
+    sources = (("start.structures", start), ("start.candidates", candidates))
+    for key, structures in sources:
+        _check_structures(key, structures, config)
+        for variable in config.evaluation.collective_variables:
+            _check_variable(variable, key, structures)
+    elements = elements_of(config, start + candidates)
+    _check_copies(start, config)
+    path = config.evaluation.test
+    test = [] if path is None else read_frames(path)[0]
+    _check_test(test, elements, config)
+    return Inputs(start, candidates, elements, test)
+
+
+def _check_structures(key: str, structures: Sequence[Atoms], config: CampaignConfig) -> None:
+    for k, atoms in enumerate(structures):
+        if len(atoms) == 0:
+            raise UserError(f"'{key}': structure {k} has no atoms")
+        positions, cells = atoms.positions[None], np.asarray(atoms.cell.array)[None]
+        _, reason = first_unphysical(atoms, positions, cells, config.exploration.guard)
+        if reason:
+            raise UserError(
+                f"'{key}': structure {k} is outside the limits of exploration.guard, so that no "
+                f"frame of its walkers could be used: {reason}"
+            )
+
+
+def _check_variable(variable: CollectiveVariable, key: str, structures: Sequence[Atoms]) -> None:
+    where = f"'evaluation.collective_variables': '{variable.name}'"
+    for k, atoms in enumerate(structures):
+        if max(variable.atoms, default=0) > len(atoms):
+            raise UserError(
+                f"{where} has atom {max(variable.atoms)}, and structure {k} of {key} has "
+                f"{len(atoms)} atoms"
+            )
+        if variable.volume and not atoms.pbc.all():
+            raise UserError(f"{where} is a volume, and structure {k} of {key} is not periodic")
+
+
+def _check_copies(start: Sequence[Atoms], config: CampaignConfig) -> None:
+    """Refuse to label the same structure twice, and to train on nothing."""
+    frames = perturbed(start, config)
+    seen = {(a.numbers.tobytes(), a.positions.tobytes(), a.cell.array.tobytes()) for a in frames}
+    if len(seen) < len(frames):
+        raise UserError(
+            f"'start.count': {len(frames)} copies of {len(start)} structure(s) are not all "
+            f"different with start.perturb = {config.start.perturb:g}: raise start.perturb"
+        )
+    if not any(atoms.info["split"] == "train" for atoms in frames):
+        raise UserError(
+            f"'start.count': none of {len(frames)} start structures would be trained on: the "
+            "others are for validation and calibration"
+        )
+
+
+def _check_test(test: Sequence[Atoms], elements: Sequence[str], config: CampaignConfig) -> None:
+    for k, atoms in enumerate(test):
+        others = sorted(set(atoms.get_chemical_symbols()) - set(elements))
+        if others:
+            raise UserError(
+                f"'evaluation.test': structure {k} holds {', '.join(others)}, and the model will "
+                f"have {', '.join(elements)}"
+            )
+    if config.stop.forces_rmse > 0.0 and not any(FORCES in atoms.arrays for atoms in test):
+        raise UserError("'stop.forces_rmse': no structure of evaluation.test has forces")

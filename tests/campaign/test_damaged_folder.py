@@ -1,0 +1,52 @@
+"""A damaged file of a run folder is made again, or named in one line."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from campaigns import shared_commands, tiny
+
+FIRST = "iterations/0000"
+# each is the file that a campaign reads next when it was killed before `until` was there
+FILES = [
+    ("config.json", ""),
+    ("labels.db", ""),
+    ("metrics.json", ""),
+    (f"{FIRST}/record.json", ""),
+    (f"{FIRST}/walkers/00.npz", ""),
+    (f"{FIRST}/model.pt", "record.json"),
+    (f"{FIRST}/seconds.json", "record.json"),
+    (f"{FIRST}/selection.traj", "record.json"),
+    (f"{FIRST}/evaluation.json", "selection.traj"),
+    (f"{FIRST}/potential.ckpt", "model.pt"),
+]
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders with a campaign that was killed before it had a file; "" is never."""
+    folders = {}
+    for until in sorted({until for _, until in FILES}):
+        folders[until] = tmp_path_factory.mktemp("killed")
+        shared_commands().run(tiny(folders[until]).parent, "run", "campaign.yaml", die_before=until)
+    return folders
+
+
+@pytest.mark.parametrize(("name", "until"), FILES)
+def test_a_damaged_file_is_made_again_or_named(
+    killed: dict[str, Path], tmp_path: Path, name: str, until: str
+) -> None:
+    for k, share in enumerate((0.0, 0.5, None)):
+        runs = tmp_path / str(k)
+        shutil.copytree(killed[until] / "runs", runs)
+        path = runs / "tiny" / name
+        whole = path.read_bytes()
+        path.unlink() if share is None else path.write_bytes(whole[: int(share * len(whole))])
+        done = shared_commands().run(killed[until], "run", "campaign.yaml", "--runs", runs)
+        assert "Traceback" not in done.output
+        if done.wait() == 0:
+            assert (runs / "tiny" / "report.html").is_file()
+        else:
+            (line,) = [x for x in done.output.splitlines() if x.startswith("pyubias: error: ")]
+            assert done.wait() == 2
+            assert path.name in line

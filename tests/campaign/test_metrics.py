@@ -1,0 +1,42 @@
+"""Records add up the times of all iterations, and the rest takes as long as the last one did."""
+
+from pathlib import Path
+
+import pytest
+from campaigns import tiny
+
+from pyubias.campaign.metrics import Metrics
+from pyubias.campaign.record import Record
+from pyubias.campaign.run_folder import RunFolder
+from pyubias.config.loading import load_campaign
+from pyubias.files import write_json
+
+
+@pytest.fixture
+def metrics(tmp_path: Path) -> Metrics:
+    """Of a campaign of 18 labels in batches of 4, whose first two iterations are done."""
+    config = load_campaign(tiny(tmp_path, {"evaluation": {"collective_variables": None}}))
+    folder = RunFolder(tmp_path / "runs")
+    for k in range(3):
+        folder.iteration(k).path.mkdir(parents=True)
+        write_json(folder.iteration(k).evaluation, {"forces_rmse": 0.1, "energy_rmse": 0.01})
+    for k, wall in ((0, 5.0), (1, 12.0)):
+        write_json(folder.iteration(k).record, Record(k, 10 + 4 * k, wall_s=wall).to_json())
+    return Metrics(config, folder)
+
+
+def test_the_time_of_a_record_is_that_of_all_iterations(metrics: Metrics) -> None:
+    record = metrics.record(2, True, {"label": 1.0, "train": 2.5}, [])
+    assert record.wall_s == pytest.approx(12.0 + 3.5)
+    assert metrics.record(0, False, {"label": 1.0}, []).wall_s == pytest.approx(1.0)
+
+
+def test_the_rest_takes_as_long_as_the_last_iteration_for_each_batch(metrics: Metrics) -> None:
+    def left(n_labels: int, **changes: object) -> float:
+        records = [Record(0, 5, seconds={"train": 99.0})]
+        records.append(Record(1, n_labels, seconds={"train": 3.0, "explore": 4.0}, **changes))
+        return metrics.seconds_left(records)
+
+    # after the batch that was just labelled, 18 - n - 4 labels are left, in batches of 4
+    assert [left(n) for n in (6, 9, 10, 14)] == [14.0, 14.0, 7.0, 0.0]
+    assert left(6, last=True) == 0.0

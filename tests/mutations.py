@@ -1,0 +1,817 @@
+"""Break the code in many places, one at a time, and see whether the tests next to it notice.
+
+    python tests/mutations.py                     # all
+    python tests/mutations.py threshold pictures  # those whose names hold one of these words
+
+Each mutation replaces a text of one file in a copy of the tree, and runs the tests that stand
+beside it. It is caught if a test fails, and survives if all pass. The tests must pass in the
+unchanged copy first. The command fails if an old text is not in its file exactly once, or if more
+than a tenth of the mutations survive.
+"""
+
+import argparse
+import importlib
+import os
+import shlex
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# what tests import and needs seconds for it; neither pyubias nor MPI, which do not survive a fork
+HEAVY = ("torch._dynamo", "scipy.linalg", "matplotlib.figure", "ase.db", "rich.live")
+COPIED = ("pyubias", "tests", "inputs", "lammps_plugin", "pyproject.toml")
+TIMEOUT = 900.0  # s; a mutation whose tests take longer hangs, and counts as caught
+ALLOWED = 0.1  # fraction of mutations that may survive
+ABROAD = 99  # exit code of a child that imports another pyubias than the copy
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One breakage.
+
+    Attributes:
+        name: what the broken code does.
+        file: below ``pyubias/``.
+        old: text that occurs once in the file.
+        new: text in its place.
+        tests: files below ``tests/``, with arguments of pytest, separated by blanks.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+WALKERS = "lammps/test_settings_of_walkers.py"
+WALKER = "lammps/test_walker.py"
+SETTINGS = "campaign/test_settings_of_campaigns.py"
+LOOP = "campaign/test_loop.py"
+RESUME = "campaign/test_resume.py"
+RANKS = "campaign/test_ranks.py"
+MOLECULES = "campaign/test_over_molecules.py"
+COST = "campaign/test_cost.py"
+DRY_RUN = "campaign/test_dry_run.py"
+SELECTION = "campaign/test_selection.py"
+TRAINING = "training/test_settings_of_training.py"
+TRAIN = "training/test_train.py"
+LOSS = "training/test_loss.py"
+FIGURES = "report/test_figures.py"
+REPORT = "report/test_report.py"
+COMPARE = "report/test_compare.py"
+CELLS = "report/test_cell_figures.py"
+
+MUTATIONS = [
+    # walkers and what they leave
+    Mutation(
+        "walkers are never biased",
+        "lammps/walker.py",
+        '"tau": config.tau,',
+        '"tau": 0.0,',
+        f"{WALKERS} {LOOP} -k 'bias_drives or bias_acts'",
+    ),
+    Mutation(
+        "cells are never biased",
+        "lammps/walker.py",
+        '"tau_stress": config.tau_stress,',
+        '"tau_stress": 0.0,',
+        f"{WALKERS} -k bias_stress",
+    ),
+    Mutation(
+        "all walkers have the variables of the first",
+        "lammps/walker.py",
+        "value[walker % len(value)]",
+        "value[0]",
+        f"{WALKERS} -k each_variable",
+    ),
+    Mutation(
+        "the threshold is out of reach",
+        "lammps/walker.py",
+        '"threshold": config.threshold,',
+        '"threshold": 1e9,',
+        f"{WALKER} -k threshold",
+    ),
+    Mutation(
+        "the frame that crossed is thrown away",
+        "lammps/walker.py",
+        'read_dump(folder / "trajectory.dump", structure) + last',
+        'read_dump(folder / "trajectory.dump", structure)',
+        f"{WALKER} -k threshold",
+    ),
+    Mutation(
+        "unphysical frames stay",
+        "lammps/walker.py",
+        "frames.first(n), steps",
+        "frames, steps",
+        f"{WALKER} {WALKERS} -k guard",
+    ),
+    # selection
+    Mutation(
+        "every selection is random",
+        "campaign/steps.py",
+        "config.method,\n                features,",
+        '"random",\n                features,',
+        SETTINGS,
+    ),
+    Mutation(
+        "max_det is random",
+        "campaign/selection.py",
+        '"max_det": _max_det,',
+        '"max_det": _random,',
+        SELECTION,
+    ),
+    Mutation(
+        "a pick of max_det does not change the variances",
+        "campaign/selection.py",
+        "variance = variance - column**2",
+        "variance = variance * 1.0",
+        SELECTION,
+    ),
+    Mutation(
+        "max_dist does not look at labels",
+        "campaign/selection.py",
+        "    nearest = _squared_distances(pool, labelled).min(axis=1, initial=np.inf)\n    picked",
+        "    nearest = np.full(len(pool), np.inf)\n    picked",
+        SELECTION,
+    ),
+    Mutation(
+        "lcmd takes the smallest cluster",
+        "campaign/selection.py",
+        "np.argmax(np.where(occupied, sizes, -np.inf))",
+        "np.argmin(np.where(occupied, sizes, np.inf))",
+        SELECTION,
+    ),
+    Mutation(
+        "labelled frames may be picked again",
+        "campaign/selection.py",
+        "new = nearest > DUPLICATE_DISTANCE**2 * pool.shape[1]",
+        "new = nearest >= 0.0",
+        SELECTION,
+    ),
+    Mutation(
+        "max_pool is ignored",
+        "campaign/steps.py",
+        "stride = max(1, -(-sum(len(w.positions) for w in walks) // "
+        "self.config.selection.max_pool))",
+        "stride = 1",
+        SETTINGS,
+    ),
+    Mutation(
+        "a thinned pool loses the frame that crossed",
+        "campaign/steps.py",
+        "or (walk.crossed and i == last)",
+        "",
+        SETTINGS,
+    ),
+    Mutation(
+        "a selection regularises as it likes",
+        "campaign/steps.py",
+        "batch_size,\n                regularisation=regularisation,",
+        "batch_size,\n                regularisation=1.0,",
+        SETTINGS,
+    ),
+    Mutation(
+        "molecules and geometries weigh the same",
+        "campaign/steps.py",
+        "balance=config.balance,",
+        "balance=0.5,",
+        f"{MOLECULES} -k weighs",
+    ),
+    Mutation(
+        "a molecule has no cap",
+        "campaign/steps.py",
+        "per_group=config.per_molecule,",
+        "per_group=None,",
+        f"{MOLECULES} -k cap",
+    ),
+    Mutation(
+        "the last batch exceeds the budget of labels",
+        "campaign/steps.py",
+        "min(self.config.selection.batch_size, self.config.stop.labels - len(frames))",
+        "self.config.selection.batch_size",
+        SETTINGS,
+    ),
+    # seeds
+    Mutation(
+        "all walkers have one seed",
+        "campaign/steps.py",
+        "_seed(self.config.seed, iteration, k),",
+        "_seed(0, 0, 0),",
+        SETTINGS,
+    ),
+    Mutation(
+        "walkers of all iterations have the same seeds",
+        "campaign/steps.py",
+        "_seed(self.config.seed, iteration, k),",
+        "_seed(self.config.seed, 0, k),",
+        SETTINGS,
+    ),
+    Mutation(
+        "trainings of all campaigns have one seed",
+        "campaign/steps.py",
+        '{"seed": self.config.seed + training.seed}',
+        '{"seed": training.seed}',
+        SETTINGS,
+    ),
+    Mutation(
+        "start structures of all campaigns are perturbed alike",
+        "campaign/structures.py",
+        "np.random.default_rng([config.seed, 0])",
+        "np.random.default_rng([0, 0])",
+        SETTINGS,
+    ),
+    Mutation(
+        "members of an ensemble are the same",
+        "training/train.py",
+        "new_potential(elements, model, training.seed + k)",
+        "new_potential(elements, model, training.seed)",
+        TRAIN,
+    ),
+    Mutation(
+        "batches come in the order of the frames",
+        "training/optimise.py",
+        "regular[generator.permutation(len(regular))]",
+        "regular",
+        TRAINING,
+    ),
+    # start and splits
+    Mutation(
+        "start structures are not strained",
+        "campaign/structures.py",
+        "if start.strain > 0.0 and atoms.pbc.all():",
+        "if False:",
+        SETTINGS,
+    ),
+    Mutation(
+        "start structures are not perturbed",
+        "campaign/structures.py",
+        "atoms.positions += generator.uniform(-1, 1, atoms.positions.shape) * start.perturb",
+        "pass",
+        SETTINGS,
+    ),
+    Mutation(
+        "only the first start structure is used",
+        "campaign/structures.py",
+        "structures[k % len(structures)].copy()",
+        "structures[0].copy()",
+        SETTINGS,
+    ),
+    Mutation(
+        "the order of elements is ignored",
+        "campaign/structures.py",
+        "    return config.elements\n",
+        "    return found\n",
+        SETTINGS,
+    ),
+    Mutation(
+        "new batches are split as if they were the first",
+        "campaign/steps.py",
+        "n_before=len(self.labels.keys()),",
+        "n_before=0,",
+        SETTINGS,
+    ),
+    Mutation(
+        "walkers start from the first labels",
+        "campaign/steps.py",
+        "newest = max(f.iteration for f in frames)",
+        "newest = min(f.iteration for f in frames)",
+        f"{LOOP} -k walkers_restart",
+    ),
+    # the loop
+    Mutation(
+        "failed labels are trained on",
+        "campaign/loop.py",
+        "[f for f in self.labels.frames(iteration) if not f.failed]",
+        "self.labels.frames(iteration)",
+        f"{LOOP} -k failed_labels",
+    ),
+    Mutation(
+        "the target error ends no campaign",
+        "campaign/loop.py",
+        "return n_labels < stop.labels and not reached",
+        "return n_labels < stop.labels",
+        f"{LOOP} -k target_error",
+    ),
+    Mutation(
+        "the wall clock ends no campaign",
+        "campaign/loop.py",
+        "if hours is not None and time.monotonic() - start > 3600 * hours:",
+        "if False:",
+        f"{RESUME} -k wall_clock",
+    ),
+    Mutation(
+        "a reference that always fails is asked for ever",
+        "campaign/loop.py",
+        "if iteration - newest < MAX_FAILED_BATCHES:",
+        "if iteration < 12:",
+        f"{LOOP} -k always_fails",
+    ),
+    Mutation(
+        "a raised budget keeps the potential of the last training",
+        "campaign/loop.py",
+        "self.ranks.on_root(folder.reopen)  # the budget was raised",
+        "self.ranks.on_root(lambda: folder.record.unlink())",
+        f"{RESUME} -k last_training",
+    ),
+    Mutation(
+        "the last training is as short as the others",
+        "campaign/steps.py",
+        "round(training.final_factor * training.max_steps)",
+        "training.max_steps",
+        SETTINGS,
+    ),
+    Mutation(
+        "models are always exported in float32",
+        "campaign/steps.py",
+        "folder.model, config.exploration.dtype)",
+        'folder.model, "float32")',
+        f"{LOOP} -k precision",
+    ),
+    Mutation(
+        "changed settings are accepted",
+        "campaign/kept_settings.py",
+        "or before.get(key) == now.get(key):",
+        "or True:",
+        "campaign/test_kept_settings.py",
+    ),
+    Mutation(
+        "the control arm is the main one",
+        "campaign/arms.py",
+        "control = control_arm(config)",
+        "control = config",
+        f"{LOOP} -k arm",
+    ),
+    # records
+    Mutation(
+        "coverage of the next batch is that of frames the model knows",
+        "campaign/metrics.py",
+        "if f.iteration == iteration + 1 and not f.failed]",
+        "if f.iteration <= iteration and not f.failed]",
+        SETTINGS,
+    ),
+    Mutation(
+        "coverage of atoms and of structures are exchanged",
+        "campaign/metrics.py",
+        'conformal_coverage=on_new.get("atomic_coverage")',
+        'conformal_coverage=on_new.get("total_coverage")',
+        SETTINGS,
+    ),
+    Mutation(
+        "visits of earlier iterations are forgotten",
+        "campaign/metrics.py",
+        "[self._visited[k] for k in range(iteration + 1)]",
+        "[self._visited[iteration]]",
+        SETTINGS,
+    ),
+    Mutation(
+        "the time of earlier iterations is forgotten",
+        "campaign/metrics.py",
+        "(before[-1].wall_s if before else 0.0) + sum(seconds.values())",
+        "sum(seconds.values())",
+        "campaign/test_metrics.py",
+    ),
+    Mutation(
+        "failed labels count as labels",
+        "campaign/metrics.py",
+        "n_labels=sum(not f.failed for f in used),",
+        "n_labels=len(used),",
+        f"{LOOP} -k failed_labels",
+    ),
+    Mutation(
+        "no time is left",
+        "campaign/metrics.py",
+        "return left * complete[-1]",
+        "return 0.0 * complete[-1]",
+        "campaign/test_metrics.py",
+    ),
+    # the dry run
+    Mutation(
+        "a campaign costs nothing",
+        "campaign/cost.py",
+        "return training + pools + len(sizes) * parts.test + (labels + walks) / n_ranks",
+        "return 0.0",
+        COST,
+    ),
+    Mutation(
+        "ranks do not make a campaign faster",
+        "campaign/cost.py",
+        "(labels + walks) / n_ranks",
+        "(labels + walks)",
+        COST,
+    ),
+    Mutation(
+        "only one arm costs time",
+        "campaign/dry_run.py",
+        "total += seconds_of_campaign(arm.config, parts, n_ranks)",
+        "total = seconds_of_campaign(arm.config, parts, n_ranks)",
+        DRY_RUN,
+    ),
+    # ranks
+    Mutation(
+        "training.ranks is ignored",
+        "campaign/steps.py",
+        "n_members if n_members > 1 else config.training.ranks",
+        "n_members",
+        f"{RANKS} -k replicas",
+    ),
+    Mutation(
+        "ranks_per_walker is ignored",
+        "campaign/steps.py",
+        "min(config.ranks_per_walker, self.ranks.size),",
+        "1,",
+        f"{RANKS} -k share_a_walker",
+    ),
+    Mutation(
+        "one replica does all the work of a batch",
+        "training/optimise.py",
+        "for k in replicas.part(batch.tolist())]",
+        "for k in (batch.tolist() if replicas.rank == 0 else [])]",
+        f"{RANKS} -k replicas",
+    ),
+    # training
+    Mutation(
+        "the weight of energies does not grow",
+        "training/optimise.py",
+        "config.energy_weight * config.energy_ramp**progress",
+        "config.energy_weight",
+        TRAINING,
+    ),
+    Mutation(
+        "learning rates do not fall",
+        "training/optimise.py",
+        "lambda step: 1.0 - step / n_steps",
+        "lambda step: 1.0",
+        TRAINING,
+    ),
+    Mutation(
+        "learning rates of weights and embedding are exchanged",
+        "training/optimise.py",
+        '"lr": config.embedding_rate}',
+        '"lr": config.weights_rate}',
+        TRAINING,
+    ),
+    Mutation(
+        "max_steps is ignored",
+        "training/optimise.py",
+        "min(config.epochs, max(1, config.max_steps // n_batches))",
+        "config.epochs",
+        TRAINING,
+    ),
+    Mutation(
+        "the last parameters are kept, not the best",
+        "training/optimise.py",
+        "potential.load_state_dict(best.state)",
+        "pass",
+        TRAIN,
+    ),
+    Mutation(
+        "patience is ignored",
+        "training/optimise.py",
+        "is_last or bool(config.patience and epoch - best.epoch >= config.patience)",
+        "is_last",
+        TRAINING,
+    ),
+    Mutation(
+        "every score is arithmetic",
+        "training/optimise.py",
+        'if config.checkpoint == "geometric":',
+        "if False:",
+        TRAINING,
+    ),
+    Mutation(
+        "forces do not validate",
+        "training/optimise.py",
+        "return energy_mae, forces_mae, energy_mae + (forces_mae or 0.0)",
+        "return energy_mae, forces_mae, energy_mae",
+        TRAINING,
+    ),
+    Mutation(
+        "calibration frames are trained on",
+        "training/train.py",
+        'history = fit(member, samples["train"], ',
+        'history = fit(member, samples["train"] + samples["calibration"], ',
+        TRAINING,
+    ),
+    Mutation(
+        "calibration frames enter the kernel of the uncertainty",
+        "training/train.py",
+        'for sample in samples["train"]])',
+        'for sample in samples["train"] + samples["calibration"]])',
+        TRAIN,
+    ),
+    Mutation(
+        "torch takes as many threads as it likes",
+        "training/train.py",
+        "torch.set_num_threads(n)",
+        "pass",
+        TRAINING,
+    ),
+    Mutation(
+        "stress does not train",
+        "training/loss.py",
+        "if _has_stress(batch, config):",
+        "if False:",
+        LOSS,
+    ),
+    Mutation(
+        "the loss is not divided by the structures of the whole batch",
+        "training/loss.py",
+        "factor = 2.0 / (n_structures or len(batch.energies))",
+        "factor = 2.0 / len(batch.energies)",
+        "training/test_loss.py training/test_train.py",
+    ),
+    Mutation(
+        "the energy scale has no lower bound",
+        "training/optimise.py",
+        "max(deviation, 0.1 * rms_force, 1e-3)",
+        "deviation",
+        "training/test_optimise.py",
+    ),
+    Mutation(
+        "alpha is ignored",
+        "training/train.py",
+        'calibrate(potential, samples["calibration"], uncertainty.alpha)',
+        'calibrate(potential, samples["calibration"], 0.05)',
+        f"{TRAINING} {SETTINGS}",
+    ),
+    Mutation(
+        "atomic uncertainties are calibrated with all components at once",
+        "training/calibrate.py",
+        "(forces - sample.forces).square().mean(1).sqrt()",
+        "(forces - sample.forces).abs().amax(1)",
+        TRAIN,
+    ),
+    Mutation(
+        "the conformal rank is one too low",
+        "training/conformal.py",
+        "min(_rank(n, alpha), n) - 1]",
+        "max(min(_rank(n, alpha), n) - 2, 0)]",
+        "training/test_conformal.py",
+    ),
+    Mutation(
+        "validation and calibration fractions are exchanged",
+        "training/splits.py",
+        "return validating, both - validating",
+        "return both - validating, validating",
+        f"training/test_splits.py {SETTINGS}",
+    ),
+    # reports
+    Mutation(
+        "pictures: learning curves in eV where they say meV",
+        "report/figures.py",
+        '("energy_rmse", 1e3, "energy RMSE (meV/atom)")',
+        '("energy_rmse", 1.0, "energy RMSE (meV/atom)")',
+        FIGURES,
+    ),
+    Mutation(
+        "pictures: learning curves over iterations",
+        "report/figures.py",
+        "[(r.n_labels, getattr(r, key)) for r in rows]",
+        "[(r.iteration, getattr(r, key)) for r in rows]",
+        FIGURES,
+    ),
+    Mutation(
+        "pictures: the aim of the calibration is alpha",
+        "report/figures.py",
+        "axis.axhline(1 - alpha,",
+        "axis.axhline(alpha,",
+        FIGURES,
+    ),
+    Mutation(
+        "pictures: the calibration is that on the test set",
+        "report/figures.py",
+        "(r.iteration, r.conformal_coverage) for r",
+        "(r.iteration, r.test_conformal_coverage) for r",
+        FIGURES,
+    ),
+    Mutation(
+        "pictures: bars are not stacked",
+        "report/figures.py",
+        "below += height",
+        "below += 0.0",
+        FIGURES,
+    ),
+    Mutation(
+        "pictures: the map is transposed",
+        "report/figures.py",
+        "np.ma.masked_equal(counts.T, 0)",
+        "np.ma.masked_equal(counts, 0)",
+        FIGURES,
+    ),
+    Mutation(
+        "pictures: the model is drawn over itself",
+        "report/figures.py",
+        "x, y = true[name], predicted[name]",
+        "x, y = predicted[name], predicted[name]",
+        FIGURES,
+    ),
+    Mutation(
+        "pictures: the share of covered errors is that of the others",
+        "report/figures.py",
+        "np.mean(y <= x)",
+        "np.mean(y > x)",
+        FIGURES,
+    ),
+    Mutation(
+        "pictures: bands of two standard deviations",
+        "report/figures.py",
+        "lags, mean - deviation, mean + deviation,",
+        "lags, mean - 2 * deviation, mean + 2 * deviation,",
+        FIGURES,
+    ),
+    Mutation(
+        "report: the parity is of true values",
+        "report/campaign.py",
+        "{name: true[name] + getattr(residuals, name) for name in true}",
+        "dict(true)",
+        REPORT,
+    ),
+    Mutation(
+        "report: coverage at equal steps is that of all steps",
+        "report/campaign.py",
+        "self.steps if steps is None else steps,",
+        "self.steps,",
+        REPORT,
+    ),
+    Mutation(
+        "report: errors of the first iteration",
+        "report/campaign.py",
+        "_milli(r.records[-1].forces_rmse, 1)",
+        "_milli(r.records[0].forces_rmse, 1)",
+        REPORT,
+    ),
+    Mutation(
+        "report: volumes of cells, not of atoms",
+        "report/campaign.py",
+        "volumes(w) / len(w.numbers)",
+        "volumes(w)",
+        CELLS,
+    ),
+    Mutation(
+        "report: errors over volume in eV",
+        "report/campaign.py",
+        "1e3 * (p.forces - a.arrays[FORCES])",
+        "1.0 * (p.forces - a.arrays[FORCES])",
+        CELLS,
+    ),
+    Mutation(
+        "compare: the spread is not that of a sample",
+        "report/compare.py",
+        "np.std(values, ddof=1)",
+        "np.std(values, ddof=0)",
+        COMPARE,
+    ),
+    Mutation(
+        "compare: seeds are arms of their own",
+        "report/compare.py",
+        'exclude={"name", "seed", "stop", "control"}',
+        'exclude={"name", "stop", "control"}',
+        COMPARE,
+    ),
+    Mutation(
+        "compare: the picture shows no spread",
+        "report/compare.py",
+        'e[key]["spread"] or 0.0 for e in known',
+        "0.0 for e in known",
+        COMPARE,
+    ),
+    Mutation(
+        "compare: walks of later models count for a budget",
+        "report/compare.py",
+        "if crossing.n_labels < n_labels]",
+        "if crossing.n_labels <= n_labels]",
+        COMPARE,
+    ),
+]
+
+
+def copy_of_the_tree(folder: Path) -> Path:
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", ".*")
+            shutil.copytree(source, folder / name, ignore=ignored)
+        else:
+            shutil.copy(source, folder / name)
+    return folder
+
+
+def run_tests(tree: Path, tests: str) -> tuple[int, float, str]:
+    """Exit code of pytest (1: a test failed), seconds, and the last lines of its output.
+
+    A child of this process runs the tests, so that torch and others are imported once for all.
+    """
+    arguments = [
+        str(tree / "tests" / word) if ".py" in word else word for word in shlex.split(tests)
+    ]
+    begin = time.monotonic()
+    with tempfile.TemporaryFile("w+") as output:
+        pid = os.fork()
+        if pid == 0:
+            os.setsid()
+            for descriptor in (1, 2):
+                os.dup2(output.fileno(), descriptor)
+            _become_pytest(tree, arguments)
+        code = _wait(pid, begin + TIMEOUT)
+        output.seek(0)
+        return code, time.monotonic() - begin, output.read()[-3000:]
+
+
+def _become_pytest(tree: Path, arguments: list[str]) -> NoReturn:
+    code = ABROAD
+    try:
+        os.chdir(tree)
+        sys.path[:0] = [str(tree)]
+        path = os.pathsep.join([str(tree), *filter(None, [os.environ.get("PYTHONPATH", "")])])
+        os.environ.update(PYTHONPATH=path)
+        import pyubias
+
+        if Path(pyubias.__file__).is_relative_to(tree):
+            options = ["-x", "-q", "--no-header", "-p", "no:cacheprovider"]
+            code = int(pytest.main([*options, *arguments]))
+        else:
+            print(f"Python imports {pyubias.__file__}: mutations need an installation of pyubias")
+            print("that is not editable")
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def _wait(pid: int, deadline: float) -> int:
+    """The exit code of a child; 1 if it takes too long."""
+    while time.monotonic() < deadline:
+        if (ended := os.waitpid(pid, os.WNOHANG))[0]:
+            return os.waitstatus_to_exitcode(ended[1])
+        time.sleep(0.05)
+    os.killpg(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return 1
+
+
+def mutated(tree: Path, mutation: Mutation) -> tuple[Path, str]:
+    """Break the copy; returns the file and its text before."""
+    file = tree / "pyubias" / mutation.file
+    text = file.read_text()
+    if (n := text.count(mutation.old)) != 1:
+        sys.exit(
+            f"mutation '{mutation.name}': its old text is {n} times in pyubias/{mutation.file}, "
+            "wanted once: bring the mutation up to date"
+        )
+    file.write_text(text.replace(mutation.old, mutation.new))
+    return file, text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("words", nargs="*", help="of the names of mutations; default: all")
+    chosen = parser.parse_args().words
+    picked = [m for m in MUTATIONS if not chosen or any(word in m.name for word in chosen)]
+    if not picked:
+        sys.exit(f"no mutation is called {' or '.join(chosen)}")
+    # a file that is as long and as old as its mutation would be taken from the cache of bytecode
+    sys.dont_write_bytecode = True
+    os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    for module in HEAVY:
+        importlib.import_module(module)
+    survived = []
+    with tempfile.TemporaryDirectory(prefix="mutations-") as folder:
+        tree = copy_of_the_tree(Path(folder).resolve())
+        for mutation in MUTATIONS:  # none is out of date
+            file, text = mutated(tree, mutation)
+            file.write_text(text)
+        for tests in dict.fromkeys(m.tests for m in picked):
+            code, seconds, output = run_tests(tree, tests)
+            if code != 0:
+                sys.exit(f"the tests must pass before anything is broken: {tests}\n{output}")
+            print(f"unbroken  {seconds:5.0f} s  {tests}", flush=True)
+        for mutation in picked:
+            file, text = mutated(tree, mutation)
+            code, seconds, output = run_tests(tree, mutation.tests)
+            file.write_text(text)
+            if code not in (0, 1):
+                sys.exit(f"mutation '{mutation.name}': pytest ended with {code}\n{output}")
+            if code == 0:
+                survived.append(mutation)
+            word = "caught  " if code else "SURVIVED"
+            print(f"{word}  {seconds:5.0f} s  {mutation.name}", flush=True)
+    rate = len(survived) / len(picked)
+    print(f"{len(survived)} of {len(picked)} mutations survived ({rate:.0%})")
+    for mutation in survived:
+        print(f"  {mutation.name}: pyubias/{mutation.file}")
+    sys.exit(int(rate > ALLOWED))
+
+
+if __name__ == "__main__":
+    main()
