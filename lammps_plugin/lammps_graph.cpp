@@ -95,8 +95,8 @@ double OneHopGraph::memory_usage() const
       (graph_index.capacity() + pair_center.capacity() + pair_neighbor.capacity()) * sizeof(int);
 }
 
-// Edges around every atom that is fewer than n_hops hops away from an atom of this rank. An atom and
-// its ghosts are one node, because each ghost would need the same edges again. The edges stand
+// Edges around every atom that is fewer than n_hops hops away from an atom of this rank. An atom
+// and its ghosts are one node, because each ghost would need the same edges again. The edges stand
 // around the atom itself if this rank owns it, else around its ghost that is the fewest hops away:
 // the neighbors of that one are among the ghosts, which LAMMPS keeps up to n_hops cutoffs away.
 
@@ -111,9 +111,9 @@ class FoldedGraph : public LammpsGraph {
  private:
   const int n_hops;
   const NeighList *list;
-  std::vector<int> type;       // index in atom arrays -> element, negative outside the graph
-  std::vector<int> same_atom;  // index in atom arrays -> number of the atom among n_atoms
-  std::vector<int> node_of;    // number of the atom -> node, or -1
+  std::vector<int> type;         // index in atom arrays -> element, negative outside the graph
+  std::vector<int> same_atom;    // index in atom arrays -> number of the atom among n_atoms
+  std::vector<int> node_of;      // number of the atom -> node, or -1
   int n_atoms;
   int64_t local_edges;
 

@@ -20,8 +20,8 @@ class LammpsGraph : public UbiasGraph {
  public:
   virtual ~LammpsGraph() = default;
 
-  std::vector<int> lammps_index;                // node -> index in atom arrays
-  std::vector<int> edge_center, edge_neighbor;  // edge -> indices in atom arrays of its ends
+  std::vector<int> lammps_index;                  // node -> index in atom arrays
+  std::vector<int> edge_center, edge_neighbor;    // edge -> indices in atom arrays of its ends
 
   // after each rebuild of the neighbor list; atoms whose type maps to a negative number do not
   // belong to the graph

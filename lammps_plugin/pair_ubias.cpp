@@ -101,10 +101,11 @@ void PairUbias::warn_of_halo()
   double mine[2] = {(double) graph->n_edges, (double) graph->n_local_edges()}, sum[2];
   MPI_Allreduce(mine, sum, 2, MPI_DOUBLE, MPI_SUM, world);
   if (comm->me == 0 && sum[0] > 1.75 * sum[1])
-    error->warning(FLERR,
-                   "pair_style ubias: the {} ranks compute {:.1f} times as many edges as one rank "
-                   "would, because the model reaches {} cutoffs far; use fewer ranks for each system",
-                   comm->nprocs, sum[0] / sum[1], model->metadata().hops);
+    error->warning(
+        FLERR,
+        "pair_style ubias: the {} ranks compute {:.1f} times as many edges as one rank "
+        "would, because the model reaches {} cutoffs far; use fewer ranks for each system",
+        comm->nprocs, sum[0] / sum[1], model->metadata().hops);
 }
 
 void PairUbias::check_energies()
@@ -123,8 +124,8 @@ void PairUbias::check_forces()
   for (int64_t k = 0; k < 3 * graph->n_edges; k++)
     if (!std::isfinite(g[k]))
       throw std::runtime_error(fmt::format("force on atom {} is {} at step {}",
-                                           atom->tag[graph->edge_center[k / 3]],
-                                           g[k], update->ntimestep));
+                                           atom->tag[graph->edge_center[k / 3]], g[k],
+                                           update->ntimestep));
 }
 
 // F_i += g_e, F_j -= g_e with g_e = dE/dr_e, and the virial -r_e x g_e per edge

@@ -183,8 +183,8 @@ void PairUbias::init_style()
   request_neighbors();
 }
 
-// A model that reaches several hops needs the neighbors of ghosts, and ghosts up to that far. On one
-// rank each ghost is an atom of this rank, whose neighbors are known.
+// A model that reaches several hops needs the neighbors of ghosts, and ghosts up to that far. On
+// one rank each ghost is an atom of this rank, whose neighbors are known.
 
 void PairUbias::request_neighbors()
 {

@@ -1,8 +1,8 @@
 /* -*- c++ -*- SPDX-License-Identifier: GPL-2.0-only
 
    Gaussian-moment invariants on the CPU, with the derivatives that dynamics and training need.
-   The equations are those of GaussianMoments in pyubias/model/descriptor.py, which evaluates them in
-   plain PyTorch.
+   The equations are those of GaussianMoments in pyubias/model/descriptor.py, which evaluates them
+   in plain PyTorch.
 
    With a and b cotangents of the invariants G(r, beta), and t a tangent of the edge vectors r:
 
