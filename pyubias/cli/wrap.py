@@ -53,6 +53,8 @@ def wrap(
     if kind == "ensemble" and len(files) < 2:
         raise UserError(f"an ensemble has at least two members, got {files[0]} alone")
     from pyubias.analysis.residuals import summarise
+    from pyubias.model.archive import attainable_of
+    from pyubias.training.conformal import calibration_remark
     from pyubias.training.reading import read_frames
     from pyubias.training.structures import read_structures
     from pyubias.wrap.convert import kind_of
@@ -69,7 +71,7 @@ def wrap(
         head=head,
         python=python,
         trust=trust,
-        replay=read_structures(replay) if replay else (),
+        replay=read_structures(replay, "structures of --replay") if replay else (),
         alpha=alpha,
         say=print,
     )
@@ -82,8 +84,8 @@ def wrap(
         + " and "
         + ("-" if forces is None else f"{1e3 * forces:.1f} meV/Å")
     )
-    print(
-        f"coverage of the total uncertainty: {report.attainable:.3f} promised, "
-        f"{1 - alpha:.3f} wanted"
-    )
+    for name in ("total", "atomic"):
+        remark = calibration_remark(name, attainable_of(report.metadata, name), alpha)
+        if remark:
+            print(f"warning: {remark}")
     print(f"{output}: {report.metadata.uncertainty} uncertainty, hash {report.metadata.model_hash}")

@@ -29,7 +29,6 @@ KINDS = {"mace": "mace-torch", "sevennet": "sevenn", "nequip": "nequip"}
 ENDINGS = {
     ".model": "mace",
     ".pth": "sevennet",
-    ".pt": "sevennet",
     ".ckpt": "nequip",
     ".nequip.zip": "nequip",
 }

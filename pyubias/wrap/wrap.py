@@ -4,7 +4,7 @@ import hashlib
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from pyubias.model.heads import EnsembleHead, PosteriorHead
 from pyubias.model.hops import measure_hops
 from pyubias.model.prediction import Model
 from pyubias.training.conformal import attainable_coverage, conformal_factor
-from pyubias.training.labels import ENERGY, hash_frames
+from pyubias.training.labels import ENERGY, FORCES, hash_frames
 from pyubias.training.splits import split_frames
 from pyubias.wrap.convert import Body, convert
 from pyubias.wrap.scripted import Wrapped, WrappedEnsemble
@@ -44,14 +44,12 @@ class Report:
         metadata: of the file.
         residuals: on the calibration structures, with calibrated uncertainties.
         n_train, n_calibration: numbers of labelled structures.
-        attainable: the coverage of the total uncertainty that so many structures guarantee.
     """
 
     metadata: Metadata
     residuals: Residuals
     n_train: int
     n_calibration: int
-    attainable: float
 
 
 @dataclass
@@ -126,13 +124,12 @@ def wrap(
         metadata = _metadata(kind, members, uncertainty, shifts, frames, alpha)
         draft = Path(folder) / "draft.pt"
         save(_script(module), draft, metadata)
+        # before the output appears; calibration changes two numbers only
+        check_contract(draft)
         residuals = residuals_of(held_out, Model(draft).predict(held_out))
-    metadata, residuals = _calibrate(uncertainty, metadata, residuals, alpha)
-    metadata = save(_script(module), output, metadata)
-    check_contract(output)
-    return Report(
-        metadata, residuals, len(training), len(held_out), attainable_coverage(len(held_out), alpha)
-    )
+    changes, residuals = _calibrate(uncertainty, residuals, held_out, alpha)
+    metadata = save(_script(module), output, metadata.model_copy(update=changes))
+    return Report(metadata, residuals, len(training), len(held_out))
 
 
 def _elements(frames: Sequence[Atoms], wanted: Sequence[str] | None) -> list[str]:
@@ -253,27 +250,36 @@ def _hash_file(name: str) -> str | None:
 
 
 def _calibrate(
-    head: nn.Module, metadata: Metadata, residuals: Residuals, alpha: float
-) -> tuple[Metadata, Residuals]:
-    """Set the factors of the head from residuals with uncalibrated uncertainties."""
-    factors: dict[str, float] = {}
-    if len(residuals.energy):
-        factors["total_factor"] = conformal_factor(
-            residuals.energy, residuals.total_uncertainty, alpha
-        )
-    if len(residuals.atomic):
-        factors["atomic_factor"] = conformal_factor(
-            residuals.atomic, residuals.atomic_uncertainty, alpha
-        )
-    for name, factor in factors.items():
+    head: nn.Module, residuals: Residuals, frames: Sequence[Atoms], alpha: float
+) -> tuple[dict[str, float], Residuals]:
+    """Set the factors of the head from residuals of `frames` with uncalibrated uncertainties.
+
+    Returns:
+        factors and attainable coverages, by their names in the metadata, and the residuals with
+        calibrated uncertainties. A factor without residuals stays 1, with a coverage of 0.
+    """
+    with_forces = [a for a in frames if FORCES in a.arrays and np.isfinite(a.arrays[FORCES]).any()]
+    total = _factor(residuals.energy, residuals.total_uncertainty, alpha)
+    atomic = _factor(residuals.atomic, residuals.atomic_uncertainty, alpha)
+    for name, factor in (("total_factor", total), ("atomic_factor", atomic)):
         getattr(head, name).fill_(factor)
-    total, atomic = factors.get("total_factor", 1.0), factors.get("atomic_factor", 1.0)
-    calibrated = Residuals(
-        energy=residuals.energy,
+    calibrated = replace(
+        residuals,
         total_uncertainty=total * residuals.total_uncertainty,
-        forces=residuals.forces,
-        atomic=residuals.atomic,
         atomic_uncertainty=atomic * residuals.atomic_uncertainty,
-        stress=residuals.stress,
     )
-    return metadata.model_copy(update=factors), calibrated
+    return {
+        "total_factor": total,
+        "atomic_factor": atomic,
+        "total_attainable": _attainable(len(frames), alpha),
+        # atoms of one structure are no independent scores
+        "atomic_attainable": _attainable(len(with_forces), alpha),
+    }, calibrated
+
+
+def _factor(residuals: Array, uncertainties: Array, alpha: float) -> float:
+    return conformal_factor(residuals, uncertainties, alpha) if len(residuals) else 1.0
+
+
+def _attainable(n: int, alpha: float) -> float:
+    return attainable_coverage(n, alpha) if n else 0.0

@@ -13,6 +13,7 @@ from ase import Atoms
 import pyubias.wrap.convert
 from pyubias.contract import check_contract
 from pyubias.errors import UserError
+from pyubias.model.archive import attainable_of
 from pyubias.model.prediction import Model
 from pyubias.training.labels import ENERGY, FORCES
 from pyubias.wrap.wrap import wrap
@@ -85,6 +86,20 @@ def test_a_wrapped_model_is_the_model_with_a_shift_and_a_calibrated_uncertainty(
     assert metadata.total_factor != 1.0 != metadata.atomic_factor
     covered = np.abs(report.residuals.atomic) <= report.residuals.atomic_uncertainty
     assert 0.94 < covered.mean() < 1.0
+
+
+def test_what_no_held_out_structure_calibrates_is_not_called_calibrated(tmp_path, labelled):
+    """The total uncertainty without calibration structures, the atomic one without their forces."""
+    wrap("toy", [file_of(tmp_path)], labelled, tmp_path / "raw.pt", calibration=0.0)
+    raw = check_contract(tmp_path / "raw.pt")
+    assert (attainable_of(raw, "total"), attainable_of(raw, "atomic")) == (0.0, 0.0)
+    bare = [atoms.copy() for atoms in labelled]
+    for atoms in bare:
+        del atoms.arrays[FORCES]
+    wrap("toy", [file_of(tmp_path)], bare, tmp_path / "bare.pt")
+    metadata = check_contract(tmp_path / "bare.pt")
+    assert attainable_of(metadata, "total") == pytest.approx(6 / 7)
+    assert attainable_of(metadata, "atomic") == 0.0
 
 
 def test_further_structures_are_known_to_the_posterior(tmp_path, labelled):
