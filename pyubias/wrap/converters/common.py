@@ -17,6 +17,54 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import torch
+from torch import Tensor, nn
+
+
+class Body(nn.Module):
+    """What the converters write: energies of a model, and those of its features that are scalars.
+
+    `of_all_atoms` of a derived class calls the model.
+
+    Args:
+        model: a scripted model of the package.
+        index: (types,) i64, positions of our elements in the model's list.
+    """
+
+    def __init__(self, model, index: Tensor) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("index", index)
+        self.register_buffer("scalars", torch.zeros(0, dtype=torch.int64))
+
+    def find_scalars(self, cutoff: float) -> None:
+        """Keep those features that do not change when a structure rotates."""
+        generator = torch.Generator().manual_seed(0)
+        n = 6
+        positions = 0.4 * cutoff * torch.randn((n, 3), generator=generator, dtype=torch.float64)
+        types = torch.arange(n) % len(self.index)
+        i, j = torch.nonzero(~torch.eye(n, dtype=torch.bool), as_tuple=True)
+        found = []
+        for _ in range(3):
+            turn = torch.randn((3, 3), generator=generator, dtype=torch.float64)
+            rotation, _ = torch.linalg.qr(turn)
+            vectors = (positions[j] - positions[i]) @ (rotation * torch.linalg.det(rotation))
+            kept = vectors.norm(dim=1) < cutoff
+            edge_index = torch.stack([i[kept], j[kept]])
+            _, features = self.of_all_atoms(vectors[kept], edge_index, types)
+            found.append(features.detach().double())
+        change = torch.stack([(x - found[0]).abs().amax(0) for x in found[1:]]).amax(0)
+        invariant = change <= 1e-3 * found[0].abs().amax(0) + 1e-12
+        self.scalars = torch.nonzero(invariant).flatten()
+
+    def forward(
+        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
+    ) -> tuple[Tensor, Tensor]:
+        if len(types) == 0:  # models of the packages fail there
+            nothing = edge_vectors.sum() * 0.0
+            return nothing.expand(0), nothing.expand(0, len(self.scalars))
+        energies, features = self.of_all_atoms(edge_vectors, edge_index, types)
+        features = features[:n_local].index_select(1, self.scalars)
+        return energies.reshape(-1)[:n_local].double(), features.double()
 
 
 def arguments():
@@ -57,26 +105,9 @@ def type_index(elements, known):
     return torch.tensor([known.index(symbol) for symbol in elements])
 
 
-def invariant_columns(body, cutoff, n_types):
-    """The columns of the node features that do not change when a structure rotates."""
-    generator = torch.Generator().manual_seed(0)
-    n = 6
-    positions = 0.4 * cutoff * torch.randn((n, 3), generator=generator, dtype=torch.float64)
-    types = torch.arange(n) % n_types
-    i, j = torch.nonzero(~torch.eye(n, dtype=torch.bool), as_tuple=True)
-    found = []
-    for _ in range(3):
-        rotation, _ = torch.linalg.qr(torch.randn((3, 3), generator=generator, dtype=torch.float64))
-        vectors = (positions[j] - positions[i]) @ (rotation * torch.linalg.det(rotation))
-        kept = vectors.norm(dim=1) < cutoff
-        edge_index = torch.stack([i[kept], j[kept]])
-        found.append(body.node_features(vectors[kept], edge_index, types)[1].detach().double())
-    change = torch.stack([(x - found[0]).abs().amax(0) for x in found[1:]]).amax(0)
-    return torch.nonzero(change <= 1e-3 * found[0].abs().amax(0) + 1e-12).flatten()
-
-
 def write(args, body, calculator, *, package, cutoff, dtype, head=None, **more):
     """Write the body, its description, and what the package's own calculator says."""
+    body.find_scalars(cutoff)
     body = body.eval().requires_grad_(False)
     try:
         scripted = torch.jit.script(body)

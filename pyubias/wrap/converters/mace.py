@@ -23,26 +23,23 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.data import chemical_symbols
 from ase.neighborlist import neighbor_list
 from ase.stress import full_3x3_to_voigt_6_stress
-from torch import Tensor, nn
+from torch import Tensor
 
 
-class Body(nn.Module):
-    """Energies, and the scalars of the node features of all layers, from edge vectors.
+class Body(common.Body):
+    """The features are the node features of all layers.
 
     MACE's vector of an edge is positions[receiver] - positions[sender] + shift: with positions of
     zero, the centre as receiver and the shift -r_e, it is that of our edge from the other side.
     """
 
     def __init__(self, model, index: Tensor, n_elements: int, head: int) -> None:
-        super().__init__()
-        self.model = model
+        super().__init__(model, index)
         self.dtype = next(iter(model.parameters())).dtype
         self.head = head
-        self.n_features = 0
         self.register_buffer("attributes", torch.eye(n_elements, dtype=self.dtype)[index])
-        self.register_buffer("columns", torch.zeros(0, dtype=torch.int64))
 
-    def node_features(
+    def of_all_atoms(
         self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor
     ) -> tuple[Tensor, Tensor]:
         n = len(types)
@@ -64,16 +61,6 @@ class Body(nn.Module):
         assert energies is not None
         assert features is not None
         return energies, features
-
-    def forward(
-        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
-    ) -> tuple[Tensor, Tensor]:
-        if len(types) == 0:
-            nothing = edge_vectors.sum() * 0.0
-            return nothing.expand(0), nothing.expand(0, self.n_features)
-        energies, features = self.node_features(edge_vectors, edge_index, types)
-        scalars = features.index_select(1, self.columns)
-        return energies[:n_local].double(), scalars[:n_local].double()
 
 
 class FromPositions(Calculator):
@@ -154,8 +141,6 @@ def main():
     head = common.choose_head(heads, args.head)
     cutoff = float(model.r_max)
     body = Body(model, index, len(known), heads.index(head))
-    body.columns = common.invariant_columns(body, cutoff, len(index))
-    body.n_features = len(body.columns)
     dtype = str(body.dtype).removeprefix("torch.")
     if MACECalculator is None:
         calculator = FromPositions(body, index, args.elements, cutoff)

@@ -14,26 +14,20 @@ from nequip.utils.global_state import set_global_state
 sys.path.insert(0, HERE)
 
 import common
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
-class Body(nn.Module):
-    """Energies and features from edge vectors.
+class Body(common.Body):
+    """The features are the node features of the last layer.
 
-    The features are the node features of the last layer. Allegro has none: its features are the
-    sums of those of the edges around each atom.
+    Allegro has none: its features are the sums of those of the edges around each atom.
     """
 
     def __init__(self, model, index: Tensor, of_edges: bool) -> None:
-        super().__init__()
-        self.model = model
+        super().__init__(model, index)
         self.of_edges = of_edges
-        self.n_features = 0
-        self.register_buffer("index", index)
-        self.register_buffer("columns", torch.zeros(0, dtype=torch.int64))
 
-    def node_features(
+    def of_all_atoms(
         self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor
     ) -> tuple[Tensor, Tensor]:
         n = len(types)
@@ -50,17 +44,7 @@ class Body(nn.Module):
             features = features.index_add(0, edge_index[0], of_edges)
         else:
             features = result["node_features"]
-        return result["atomic_energy"].reshape(-1), features
-
-    def forward(
-        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
-    ) -> tuple[Tensor, Tensor]:
-        if len(types) == 0:
-            nothing = edge_vectors.sum() * 0.0
-            return nothing.expand(0), nothing.expand(0, self.n_features)
-        energies, features = self.node_features(edge_vectors, edge_index, types)
-        scalars = features.index_select(1, self.columns)
-        return energies[:n_local].double(), scalars[:n_local].double()
+        return result["atomic_energy"], features
 
 
 def main():
@@ -84,12 +68,9 @@ def main():
         scripted = e3nn_script(model.eval())
     except Exception as error:
         common.refuse(f"the model cannot be scripted: {str(error).strip().splitlines()[-1]}")
-    body = Body(scripted, index, of_edges)
-    body.columns = common.invariant_columns(body, cutoff, len(index))
-    body.n_features = len(body.columns)
     common.write(
         args,
-        body,
+        Body(scripted, index, of_edges),
         calculator,
         package="nequip",
         cutoff=cutoff,

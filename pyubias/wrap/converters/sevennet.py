@@ -6,24 +6,15 @@ from ase.data import chemical_symbols
 from e3nn.util.jit import script as e3nn_script
 from sevenn.calculator import SevenNetCalculator
 from sevenn.util import load_checkpoint, pretrained_name_to_path
-from torch import Tensor, nn
+from torch import Tensor
 
 
-class Body(nn.Module):
-    """Energies, and the hidden features of the readout, from edge vectors."""
+class Body(common.Body):
+    """The features are those of the hidden layer of the readout."""
 
-    def __init__(self, model, index: Tensor, n_features: int) -> None:
-        super().__init__()
-        self.model = model
-        self.n_features = n_features
-        self.register_buffer("index", index)
-
-    def forward(
-        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
+    def of_all_atoms(
+        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor
     ) -> tuple[Tensor, Tensor]:
-        if len(types) == 0:
-            nothing = edge_vectors.sum() * 0.0
-            return nothing.expand(0), nothing.expand(0, self.n_features)
         data: dict[str, Tensor] = {
             "x": self.index[types],
             "edge_index": edge_index,
@@ -31,8 +22,7 @@ class Body(nn.Module):
             "num_atoms": torch.tensor([len(types)], device=types.device),
         }
         result = self.model(data)
-        energies = result["atomic_energy"].reshape(-1)[:n_local].double()
-        return energies, result["x"][:n_local].double()
+        return result["atomic_energy"], result["x"]
 
 
 def main():
@@ -54,10 +44,9 @@ def main():
     type_map = config["_type_map"]
     known = [chemical_symbols[z] for z in sorted(type_map, key=type_map.get)]
     index = common.type_index(args.elements, known)
-    n_features = model.reduce_hidden_to_energy.linear.irreps_in.dim
     common.write(
         args,
-        Body(e3nn_script(model.eval()), index, n_features),
+        Body(e3nn_script(model.eval()), index),
         SevenNetCalculator(args.file, device="cpu", **({"modal": head} if head else {})),
         package="sevenn",
         cutoff=config["cutoff"],

@@ -19,22 +19,23 @@ CUTOFF = 4.0
 KNOWN = ["Ar", "Ne", "Kr"]
 
 
-class Body(nn.Module):
-    def __init__(self, toy: nn.Module, scale: float) -> None:
-        super().__init__()
-        self.toy = toy
+class Body(common.Body):
+    def __init__(self, toy: nn.Module, index: Tensor, scale: float) -> None:
+        super().__init__(toy, index)
         self.scale = scale
 
-    def forward(
-        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
+    def of_all_atoms(
+        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor
     ) -> tuple[Tensor, Tensor]:
-        result = self.toy(edge_vectors, edge_index, types, n_local)
-        return self.scale * result["energies"], result["features"]
+        result = self.model(edge_vectors, edge_index, types, len(types))
+        vector = edge_vectors.new_zeros((len(types), 3)).index_add(0, edge_index[0], edge_vectors)
+        features = torch.cat([result["features"][:, :1], vector, result["features"][:, 1:]], dim=1)
+        return self.scale * result["energies"], features
 
 
 class NotScriptable(Body):
-    def forward(self, *graph):
-        return super().forward(*graph)
+    def of_all_atoms(self, *graph):
+        return super().of_all_atoms(*graph)
 
 
 class FromPositions(Calculator):
@@ -73,9 +74,9 @@ def main():
     if fault == "package":
         import a_package_that_nobody_has  # noqa: F401
     head = common.choose_head(text.get("heads", ()), args.head)
-    common.type_index(args.elements, KNOWN)
+    index = common.type_index(args.elements, KNOWN)
     toy = MessagePassing(text.get("layers", 2), CUTOFF)
-    body = (NotScriptable if fault == "script" else Body)(toy, text.get("scale", 1.0))
+    body = (NotScriptable if fault == "script" else Body)(toy, index, text.get("scale", 1.0))
     calculator = FromPositions(body, args.elements, 1.001 if fault == "wrong" else 1.0)
     common.write(args, body, calculator, package="numpy", cutoff=CUTOFF, dtype="float64", head=head)
 

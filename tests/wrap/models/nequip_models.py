@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import ase.io
@@ -82,7 +83,10 @@ for seed in range(12):
 ase.io.write("data.extxyz", frames)
 assert np.isfinite(frames[0].get_potential_energy())
 program = Path(sys.executable).with_name("nequip-train")
-for name, model in (("nequip", NEQUIP), ("allegro", ALLEGRO)):
+models = {"nequip": NEQUIP}
+if find_spec("allegro") is not None:
+    models["allegro"] = ALLEGRO
+for name, model in models.items():
     (HERE / f"{name}.yaml").write_text(CONFIG.format(data=HERE / "data.extxyz", model=model))
     command = [program, "-cp", str(HERE), "-cn", f"{name}.yaml", f"hydra.run.dir={HERE / name}"]
     subprocess.run(command, check=True)
