@@ -34,10 +34,11 @@ def check_contract(path: str | Path, device: str | torch.device = "cpu") -> Meta
 
     cluster = _probe_cluster(metadata)
     row = chain(metadata)
+    _check_graph(model, metadata, cluster)
+    _check_hops(model, metadata)
     _check_part(model, metadata, cluster, cluster.n_local - 1)
     _check_part(model, metadata, row, 1)
     _check_part(model, metadata, row, row.n_local // 2)
-    _check_hops(model, metadata)
     _check_graph(model, metadata, _without_edges(cluster.types))
     _check_graph(model, metadata, _without_edges(cluster.types[:0]))
     return metadata

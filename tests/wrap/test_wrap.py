@@ -124,6 +124,9 @@ def test_an_ensemble_is_as_uncertain_as_its_members_differ(tmp_path, labelled):
     (prediction,) = model.predict([atoms])
     members = prediction.features
     assert prediction.energy / len(atoms) == pytest.approx(members.mean(), rel=1e-12)
+    # each member has shifts of its own: labels have another zero, 2.0 and -1.5 eV per atom
+    assert abs(prediction.energy - atoms.info[ENERGY]) < 0.1 * len(atoms)
+    assert np.ptp(members) < 0.1
     wanted = metadata.total_factor * np.std(members, ddof=1)
     assert prediction.total_uncertainty == pytest.approx(wanted, rel=1e-9)
     assert report.metadata.source["files"] == files
