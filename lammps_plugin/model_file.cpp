@@ -117,6 +117,12 @@ double optional_number(const json &fields, const char *name, double below,
   return value;
 }
 
+double coverage(const json &fields, const char *name)
+{
+  if (!fields.contains(name) || fields.at(name).is_null()) return NAN;
+  return number(fields, name, 0.0, 1.0, "null or from 0 to 1");
+}
+
 std::string text(const json &fields, const char *name)
 {
   if (!fields.contains(name)) return "unknown";
@@ -188,6 +194,8 @@ UbiasMetadata LAMMPS_NS::parse_metadata(const std::string &text_of_file, const s
   const std::string positive = "null or positive and finite";
   metadata.total_factor = optional_number(fields, "total_factor", INFINITY, positive);
   metadata.atomic_factor = optional_number(fields, "atomic_factor", INFINITY, positive);
+  metadata.total_attainable = coverage(fields, "total_attainable");
+  metadata.atomic_attainable = coverage(fields, "atomic_attainable");
   metadata.uncertainty = text(fields, "uncertainty");
   metadata.model_hash = text(fields, "model_hash");
   metadata.training_hash = text(fields, "training_hash");

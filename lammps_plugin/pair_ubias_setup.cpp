@@ -124,14 +124,17 @@ void PairUbias::load_model(const std::string &path)
 
 static std::string calibration_of(const UbiasMetadata &m)
 {
-  // A factor of 1 is that of a head that never was calibrated. Models of other programs apply
-  // their factors without naming them: alpha alone holds for those.
+  // The rule of attainable_of in pyubias/model/archive.py. Without the attainable coverage, a
+  // factor of 1 is that of a head that never was calibrated. Models of other programs apply their
+  // factors without naming them: alpha alone holds for those.
 
-  auto calibrated = [&](double factor, double other) {
+  auto calibrated = [&](double attainable, double factor, double other) {
+    if (!std::isnan(attainable)) return attainable > 0.0;
+    if (std::isnan(m.alpha)) return false;
     return std::isnan(factor) ? std::isnan(other) : factor != 1.0;
   };
-  const bool total = !std::isnan(m.alpha) && calibrated(m.total_factor, m.atomic_factor);
-  const bool atomic = !std::isnan(m.alpha) && calibrated(m.atomic_factor, m.total_factor);
+  const bool total = calibrated(m.total_attainable, m.total_factor, m.atomic_factor);
+  const bool atomic = calibrated(m.atomic_attainable, m.atomic_factor, m.total_factor);
   if (total && atomic) return "";
   if (!total && !atomic) return " (not calibrated)";
   return total ? " (the atomic one is not calibrated)" : " (the total one is not calibrated)";
@@ -188,7 +191,7 @@ void PairUbias::init_style()
 
 void PairUbias::request_neighbors()
 {
-  const int hops = model ? model->metadata().hops : 1;
+  const int hops = model->metadata().hops;
   if (hops > 1 && !atom->tag_enable)
     error->all(FLERR,
                "pair_style ubias: a model of {} hops needs atom IDs; remove 'atom_modify id no'",

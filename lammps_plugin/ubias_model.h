@@ -38,6 +38,8 @@ struct UbiasMetadata {
   int n_features;
   int hops;    // E_i and phi_i depend on edges whose center is fewer than this many hops from i
   double alpha, total_factor, atomic_factor;    // nan where the file has none
+  double total_attainable,
+      atomic_attainable;    // coverages that the calibration guarantees, or nan
   std::string dtype, uncertainty, model_hash, training_hash, torch_version;
   bool has_checksum;
 };

@@ -91,17 +91,23 @@ class Metadata(BaseModel):
 def attainable_of(metadata: Metadata, name: str) -> float | None:
     """The coverage that the calibration of an uncertainty guarantees, 0 without one.
 
-    None if it is unknown. Earlier files do not hold it; a conformal factor of exactly 1 is then
-    one that calibration never set.
+    None if it is unknown. Earlier files do not hold it: a conformal factor of exactly 1 is then one
+    that calibration never set, and so is one that is missing beside the other. Models of other
+    programs apply their factors without naming them, and give alpha alone.
 
     Args:
         metadata: of a model file.
         name: ``total`` or ``atomic``.
     """
     attainable: float | None = getattr(metadata, f"{name}_attainable")
-    if attainable is None and getattr(metadata, f"{name}_factor") == 1.0:
+    if attainable is not None:
+        return attainable
+    if metadata.alpha is None:
         return 0.0
-    return attainable
+    other = "atomic" if name == "total" else "total"
+    factors = [getattr(metadata, f"{each}_factor") for each in (name, other)]
+    never_set = factors[0] == 1.0 or (factors[0] is None and factors[1] is not None)
+    return 0.0 if never_set else None
 
 
 def save(scripted_module: torch.jit.ScriptModule, path: str | Path, metadata: Metadata) -> Metadata:

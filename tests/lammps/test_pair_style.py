@@ -10,7 +10,7 @@ from ase import Atoms
 from exactness import save_gmnn
 from harness import FULL_PRECISION, NKTV2P, Run, columns, lmp, random_atoms, write_data
 
-from pyubias.model.archive import load
+from pyubias.model.archive import attainable_of, load
 from pyubias.model.prediction import Model
 
 SETUP = """
@@ -383,11 +383,30 @@ CALIBRATIONS = {
     },
     " (not calibrated)": {"alpha": 0.05, "total_factor": 1.0, "atomic_factor": 1.0},
 }
+FACTORS = {"alpha": 0.05, "total_factor": 2.5, "atomic_factor": 3.5}
+PROMISED = {
+    "": {**FACTORS, "total_factor": 1.0, "total_attainable": 0.95, "atomic_attainable": 0.9},
+    " (the atomic one is not calibrated)": {
+        **FACTORS,
+        "total_attainable": 0.95,
+        "atomic_attainable": 0.0,
+    },
+}
 
 
 @pytest.mark.parametrize("words", CALIBRATIONS)
-def test_the_log_line_says_what_is_not_calibrated(folder, words):
-    toys.save_toy(folder / "calibrated.pt", **CALIBRATIONS[words])
+def test_files_without_a_promise_have_the_same_rule_in_python(folder, words):
+    path = toys.save_toy(folder / "rule.pt", **CALIBRATIONS[words])
+    raw = [name for name in ("total", "atomic") if attainable_of(load(path)[1], name) == 0.0]
+    named = [name for name in ("total", "atomic") if f"{name} one is not" in words]
+    assert raw == (["total", "atomic"] if words == " (not calibrated)" else named)
+
+
+@pytest.mark.parametrize(
+    ("words", "fields"), [*CALIBRATIONS.items(), *PROMISED.items()], ids=lambda x: str(x)[:40]
+)
+def test_the_log_line_says_what_is_not_calibrated(folder, words, fields):
+    toys.save_toy(folder / "calibrated.pt", **fields)
     run = lmp(f"{SETUP}run 0\n".replace("toy.pt", "calibrated.pt"), folder / "calibrated")
     assert f", uncertainty custom{words}, cutoff 4 A," in run.log
 

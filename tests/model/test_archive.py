@@ -144,16 +144,18 @@ def test_the_hash_of_a_model_depends_on_its_numbers_and_its_code_only(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("fields", "attainable"),
+    ("fields", "total", "atomic"),
     [
-        ({"total_attainable": 0.8, "total_factor": 1.0}, 0.8),
-        ({"total_attainable": 0.0, "total_factor": 1.0}, 0.0),
-        ({"total_factor": 1.0}, 0.0),
-        ({"total_factor": 3.7}, None),
-        ({}, None),
+        ({"alpha": 0.1, "total_attainable": 0.8, "total_factor": 1.0}, 0.8, 0.0),
+        ({"alpha": 0.1, "total_attainable": 0.0, "total_factor": 1.0}, 0.0, 0.0),
+        ({"alpha": 0.1, "total_factor": 1.0}, 0.0, 0.0),
+        ({"alpha": 0.1, "total_factor": 3.7}, None, 0.0),
+        ({"alpha": 0.1, "total_factor": 3.7, "atomic_factor": 1.0}, None, 0.0),
+        ({"alpha": 0.1}, None, None),
+        ({}, 0.0, 0.0),
     ],
 )
-def test_a_factor_that_calibration_never_set_is_no_calibration(fields, attainable):
+def test_a_factor_that_calibration_never_set_is_no_calibration(fields, total, atomic):
     metadata = Metadata(elements=["H"], cutoff=4.0, n_features=2, **fields)
-    assert attainable_of(metadata, "total") == attainable
-    assert attainable_of(metadata, "atomic") is None
+    assert attainable_of(metadata, "total") == total
+    assert attainable_of(metadata, "atomic") == atomic
