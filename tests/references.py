@@ -1,9 +1,15 @@
-"""Reference calculators for the tests, each of which fails in its own way."""
+"""Reference calculators for the tests, each of which fails in its own way.
 
+The process of a reference imports this file and what it imports, so that it stays light.
+"""
+
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ase import Atoms
 from ase.calculators.emt import EMT
+from ase.calculators.lj import LennardJones
 
 
 class Unconverged(EMT):
@@ -35,6 +41,67 @@ class NoEthane(EMT):
         if len(atoms) == 8:
             raise RuntimeError("SCF did not converge")
         super().calculate(atoms, *arguments)
+
+
+class Broken(EMT):
+    """Fails in the way that its argument says."""
+
+    def __init__(self, how: str = "raise") -> None:
+        super().__init__()
+        if how == "refuse":
+            raise ValueError("no such method")
+        self.how = how
+
+    def calculate(self, *arguments: Any) -> None:
+        if self.how == "raise":
+            raise RuntimeError("SCF did not\n  converge")
+        super().calculate(*arguments)
+        if self.how == "nan":
+            self.results["forces"][1, 2] = np.nan
+        if self.how == "inf":
+            self.results["energy"] = np.inf
+
+
+class Shown(LennardJones):
+    """Energies are what it is shown; `without` drops results, `how` changes them."""
+
+    def __init__(self, how: str = "") -> None:
+        super().__init__(sigma=2.3, epsilon=0.4, rc=5.0)
+        self.how = how
+
+    def calculate(self, *arguments: Any) -> None:
+        super().calculate(*arguments)
+        if self.how == "charges":
+            moment = self.atoms.get_initial_magnetic_moments().sum()
+            self.results["energy"] = self.atoms.get_initial_charges().sum() + 100.0 * moment
+            self.results.pop("free_energy", None)
+        if self.how == "no stress":
+            self.results.pop("stress", None)
+        if self.how == "free":
+            self.results["free_energy"] = self.results["energy"] - 0.25
+        if self.how == "unconverged":
+            self.converged = False
+        if self.how == "flat":
+            self.results["forces"] = self.results["forces"].ravel()
+        if self.how == "text":
+            self.results["energy"] = self.results["free_energy"] = "low"
+        if self.how == "large":
+            self.results["energy"] = self.results["free_energy"] = 1e30
+
+
+class CP2K(Shown):
+    """Converges, and then does not, and writes so into the output of CP2K."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self.label = f"{folder}/cp2k"
+        self.ending = "*** SCF run converged in 9 steps ***\n"
+
+    def calculate(self, *arguments: Any) -> None:
+        super().calculate(*arguments)
+        with Path(f"{self.label}.out").open("a") as file:
+            file.write(self.ending)
+        self.ending = "*** SCF run NOT converged ***\n"
 
 
 def ase_reference(calculator: str, **changes: Any) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from pyubias.config.schema import LammpsReference
 from pyubias.lammps.library import ENERGY_UNIT, STRESS_UNIT, symbols_of
 from pyubias.reference.label import LabelError, ReferenceMethodError
+from pyubias.training.cells import in_box, right_handed
 from pyubias.training.labels import Label
-from pyubias.training.structures import in_box, right_handed
 
 __all__ = ["LammpsMethod"]
 

@@ -31,25 +31,6 @@ EPSILON, SIGMA, CUTOFF = 0.0103, 3.4, 4.0
 AMBER = LammpsReference(kind="lammps", input=ALA2 / "reference.in", max_force=1e9)
 
 
-class Broken(EMT):
-    """Fails in the way that its argument says."""
-
-    def __init__(self, how: str = "raise") -> None:
-        super().__init__()
-        if how == "refuse":
-            raise ValueError("no such method")
-        self.how = how
-
-    def calculate(self, *arguments: Any) -> None:
-        if self.how == "raise":
-            raise RuntimeError("SCF did not\n  converge")
-        super().calculate(*arguments)
-        if self.how == "nan":
-            self.results["forces"][1, 2] = np.nan
-        if self.how == "inf":
-            self.results["energy"] = np.inf
-
-
 def ase_reference(calculator: str, max_force: float = 100.0, **arguments: Any) -> AseReference:
     return AseReference(kind="ase", calculator=calculator, arguments=arguments, max_force=max_force)
 
@@ -170,7 +151,7 @@ def test_a_frame_that_fails_does_not_change_the_next_label(c7eq: Atoms) -> None:
 )
 def test_a_failure_is_a_reason_of_one_line(how: str, reason: str) -> None:
     with (
-        open_reference(ase_reference("test_reference.Broken", how=how)) as method,
+        open_reference(ase_reference("references.Broken", how=how)) as method,
         pytest.raises(LabelError, match=reason),
     ):
         label_frame(method, molecule("H2O"))
@@ -217,7 +198,7 @@ def test_another_order_or_number_of_atoms_is_refused(c7eq: Atoms) -> None:
         ("ase.calculators.emt.EMTT", {}, "'ase.calculators.emt.EMTT' cannot be imported"),
         ("EMT", {}, "'EMT' cannot be imported"),
         (
-            "test_reference.Broken",
+            "references.Broken",
             {"how": "refuse"},
             r"refused its arguments \{'how': 'refuse'\}: no such method",
         ),
@@ -377,35 +358,8 @@ def test_ranks_whose_calculators_write_files_do_not_mix_them_up(tmp_path: Path) 
     assert sorted(path.name for path in tmp_path.glob("rank-*")) == ["rank-0", "rank-1"]
 
 
-class Shown(LennardJones):
-    """Energies are what it is shown; `without` drops results, `how` changes them."""
-
-    def __init__(self, how: str = "") -> None:
-        super().__init__(sigma=2.3, epsilon=0.4, rc=5.0)
-        self.how = how
-
-    def calculate(self, *arguments: Any) -> None:
-        super().calculate(*arguments)
-        if self.how == "charges":
-            moment = self.atoms.get_initial_magnetic_moments().sum()
-            self.results["energy"] = self.atoms.get_initial_charges().sum() + 100.0 * moment
-            self.results.pop("free_energy", None)
-        if self.how == "no stress":
-            self.results.pop("stress", None)
-        if self.how == "free":
-            self.results["free_energy"] = self.results["energy"] - 0.25
-        if self.how == "unconverged":
-            self.converged = False
-        if self.how == "flat":
-            self.results["forces"] = self.results["forces"].ravel()
-        if self.how == "text":
-            self.results["energy"] = self.results["free_energy"] = "low"
-        if self.how == "large":
-            self.results["energy"] = self.results["free_energy"] = 1e30
-
-
 def shown(how: str, atoms: Atoms) -> Any:
-    with open_reference(ase_reference("test_reference.Shown", 1e9, how=how)) as method:
+    with open_reference(ase_reference("references.Shown", 1e9, how=how)) as method:
         return label_frame(method, atoms)
 
 
@@ -550,24 +504,9 @@ def test_elements_of_a_script_in_another_order_than_its_types_are_refused(tmp_pa
         assert label_frame(method, atoms).energy == pytest.approx(0.0, abs=0.01)
 
 
-class CP2K(Shown):
-    """Converges, and then does not, and writes so into the output of CP2K."""
-
-    def __init__(self, folder: str) -> None:
-        super().__init__()
-        self.label = f"{folder}/cp2k"
-        self.ending = "*** SCF run converged in 9 steps ***\n"
-
-    def calculate(self, *arguments: Any) -> None:
-        super().calculate(*arguments)
-        with Path(f"{self.label}.out").open("a") as file:
-            file.write(self.ending)
-        self.ending = "*** SCF run NOT converged ***\n"
-
-
 def test_a_cp2k_that_goes_on_without_convergence_gives_no_label(tmp_path: Path) -> None:
     one, two = copper(2)
-    config = ase_reference("test_reference.CP2K", 1e9, folder=str(tmp_path))
+    config = ase_reference("references.CP2K", 1e9, folder=str(tmp_path))
     with open_reference(config) as method:
         label_frame(method, one)
         with pytest.raises(LabelError, match="not converged"):

@@ -11,11 +11,10 @@ from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
 
 from pyubias.errors import UserError
+from pyubias.training.cells import in_box, right_handed
 from pyubias.training.structures import (
     check_geometry,
-    in_box,
     read_structures,
-    right_handed,
     without_constraints,
 )
 
