@@ -23,7 +23,6 @@ from typing import Any
 from unittest import mock
 
 import yaml
-from made_once import all_cores
 
 ALA2 = Path(__file__).parents[1] / "inputs" / "ala2"
 TIMES = ("wall_s", "seconds")
@@ -192,16 +191,15 @@ def mpirun(ranks: int, folder: Path, *arguments: object) -> subprocess.Completed
     """Run a command of this virtual environment on several ranks."""
     scripts = Path(sys.executable).parent
     command = [scripts / "mpirun", "-n", str(ranks), *map(str, arguments)]
-    with all_cores():
-        return subprocess.run(
-            command,
-            cwd=folder,
-            env=os.environ | ENVIRONMENT | {"PATH": f"{scripts}:{os.environ['PATH']}"},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=os.environ | ENVIRONMENT | {"PATH": f"{scripts}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
 
 
 def metrics(folder: Path) -> list[Changes]:

@@ -1,11 +1,9 @@
-"""What the processes of a test run share: folders that are expensive to fill, and the cores."""
+"""What the processes of a test run share: folders that are expensive to fill."""
 
-import contextlib
 import fcntl
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,12 +30,3 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
             make(folder)
             complete.touch()
     return folder
-
-
-@contextlib.contextmanager
-def all_cores() -> Iterator[None]:
-    """Run one program of several ranks at a time: MPI ranks that wait keep their cores busy."""
-    lock = Path(tempfile.gettempdir()) / f"pyubias-tests-{os.getuid()}.lock"
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -7,7 +7,6 @@ Structures go to LAMMPS and to Python from the same `ase.Atoms`. Cells are lower
 is how LAMMPS wants them, and coordinates are written with all digits, so both get equal numbers.
 """
 
-import contextlib
 import importlib.util
 import os
 import signal
@@ -20,7 +19,6 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_masses, atomic_numbers
-from made_once import all_cores
 from numpy.typing import NDArray
 
 from pyubias.plugin import plugin_file, torch_library_directory
@@ -117,27 +115,26 @@ def lmp(
         "OMP_NUM_THREADS": "1",
         **(environment or {}),
     }
-    with all_cores() if ranks > 1 else contextlib.nullcontext():
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env={k: v for k, v in {**os.environ, **variables}.items() if v is not None},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env={k: v for k, v in {**os.environ, **variables}.items() if v is not None},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        text, _ = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.terminate()  # mpirun passes it on to its ranks
         try:
-            text, _ = process.communicate(timeout=timeout)
+            text, _ = process.communicate(timeout=10.0)
         except subprocess.TimeoutExpired:
-            process.terminate()  # mpirun passes it on to its ranks
-            try:
-                text, _ = process.communicate(timeout=10.0)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                text, _ = process.communicate()
-            raise AssertionError(f"no end after {timeout} s, last lines:\n{text[-2000:]}") from None
+            os.killpg(process.pid, signal.SIGKILL)
+            text, _ = process.communicate()
+        raise AssertionError(f"no end after {timeout} s, last lines:\n{text[-2000:]}") from None
     log = folder / "log.lammps"
     run = Run(process.returncode, folder, text, log.read_text() if log.is_file() else "")
     if fails:
