@@ -251,7 +251,8 @@ def check_data(path: Path, model: Path | None = None) -> None:
     results = [evaluate(Model(model), frames)]
     settings = path.with_name("training.yaml")
     settings.write_text(TRAINING)
-    trained = train(frames, *load_training(settings))
+    file = load_training(settings)
+    trained = train(frames, file.model, file.training, file.uncertainty)
     results += trained.history
     values = [x for fields in results for x in fields.values() if isinstance(x, float)]
     if not np.isfinite(values).all():
@@ -364,7 +365,9 @@ def _small_model(folder: Path) -> Path:
     settings = folder / "training.yaml"
     settings.write_text(TRAINING)
     frames, _ = read_frames(folder / "base.extxyz")
-    export(train(frames, *load_training(settings)), folder / "model.pt")
+    file = load_training(settings)
+    trained = train(frames, file.model, file.training, file.uncertainty)
+    export(trained, folder / "model.pt")
     return folder / "model.pt"
 
 

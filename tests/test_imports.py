@@ -26,6 +26,7 @@ ROOMS = [
     "reference",
     "analysis",
     "wrap",
+    "trainers",
     "campaign",
     "report",
     "diversity.measure",

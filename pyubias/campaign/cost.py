@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pyubias.config.schema import CampaignConfig
+from pyubias.config.trainer import BuiltinTrainer, PackageTrainer
 
 __all__ = ["Seconds", "seconds_of_campaign"]
 
@@ -42,12 +43,20 @@ def seconds_of_campaign(config: CampaignConfig, parts: Seconds, n_ranks: int) ->
     n_walks = (len(sizes) - 1) * config.exploration.walkers
     labels = sizes[-1] * parts.label
     walks = n_walks * (parts.setup + _mean_steps(config) * parts.step)
-    most = config.training.max_steps * config.training.batch_size
-    samples: float = sum(min(n * config.training.epochs, most) for n in sizes[:-1])
-    samples += min(sizes[-1] * config.training.epochs, config.training.final_factor * most)
+    samples = sum(_samples(config, n, last=False) for n in sizes[:-1])
+    samples += _samples(config, sizes[-1], last=True)
     training = samples * parts.sample + sum(sizes) * parts.preparation
     pools = (len(sizes) - 1) * _frames_in_pool(config) * parts.features
     return training + pools + len(sizes) * parts.test + (labels + walks) / n_ranks
+
+
+def _samples(config: CampaignConfig, n: int, last: bool) -> float:
+    """Structures that a training on n labels sees, each in every epoch."""
+    training, trainer = config.training, config.trainer
+    factor = training.final_factor if last else 1.0
+    if isinstance(trainer, BuiltinTrainer):
+        return min(n * training.epochs, factor * training.max_steps * training.batch_size)
+    return factor * n * (trainer.epochs if isinstance(trainer, PackageTrainer) else 0)
 
 
 def _labels_of_trainings(config: CampaignConfig) -> list[int]:

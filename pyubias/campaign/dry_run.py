@@ -18,12 +18,14 @@ from pyubias.campaign.cost import Seconds, seconds_of_campaign
 from pyubias.campaign.inputs import Inputs, read_inputs
 from pyubias.campaign.structures import perturbed
 from pyubias.config.schema import CampaignConfig, ExplorationConfig, GuardConfig
+from pyubias.config.trainer import BuiltinTrainer, CommandTrainer, PackageTrainer
 from pyubias.console import duration
 from pyubias.errors import UserError
 from pyubias.lammps.walker import run_walker
 from pyubias.model.prediction import Model
 from pyubias.reference.label import LabelError, label_frame
 from pyubias.reference.open import open_reference
+from pyubias.trainers.external import Job, train_elsewhere
 from pyubias.training.checkpoint import Trained
 from pyubias.training.export import export
 from pyubias.training.structures import without_constraints
@@ -111,6 +113,9 @@ def _timed(work: Callable[[], Result]) -> tuple[Result, float]:
 
 def _try_potential(config: CampaignConfig, inputs: Inputs, folder: Path) -> _Trained:
     frames, label = _try_labels(config, inputs)
+    splits = ["train"] * (len(frames) - 2) + ["validation", "calibration"]
+    if not isinstance(config.trainer, BuiltinTrainer):
+        return _try_trainer(config, config.trainer, frames, splits, inputs.elements, folder, label)
     ends: list[float] = []
 
     def short(epochs: int) -> Trained:
@@ -120,7 +125,7 @@ def _try_potential(config: CampaignConfig, inputs: Inputs, folder: Path) -> _Tra
             config.training.model_copy(update={"epochs": epochs}),
             config.uncertainty,
             elements=inputs.elements,
-            splits=["train"] * (len(frames) - 2) + ["validation", "calibration"],
+            splits=splits,
             progress=lambda *_: ends.append(time.perf_counter()),
         )
 
@@ -132,6 +137,35 @@ def _try_potential(config: CampaignConfig, inputs: Inputs, folder: Path) -> _Tra
     sample = epoch * config.uncertainty.n_members / trained.n_train
     preparation = max(seconds - epoch * len(ends), 0.0) / len(frames)
     return _Trained(frames, folder / "model.pt", label, sample, preparation)
+
+
+def _try_trainer(
+    config: CampaignConfig,
+    trainer: PackageTrainer | CommandTrainer,
+    frames: list[Atoms],
+    splits: list[str],
+    elements: list[str],
+    folder: Path,
+    label: float,
+) -> _Trained:
+    """Let another package train, and wrap its model; its start is no cost of an epoch."""
+    output = folder / "model.pt"
+
+    def short(epochs: int) -> float:
+        changed = trainer
+        if isinstance(trainer, PackageTrainer):
+            changed = trainer.model_copy(update={"epochs": epochs})
+        job = Job(changed, frames, splits, elements, config.training, config.uncertainty)
+        place, foundation = folder / f"{epochs}", folder / "foundation.pt"
+        return _timed(lambda: train_elsewhere(job, place, foundation, output, print))[1]
+
+    if not isinstance(trainer, PackageTrainer):
+        return _Trained(frames, output, label, 0.0, short(1) / len(frames))
+    short(2)  # so that what is made once does not count
+    one, several = short(1), short(TRIED_EPOCHS)
+    each = max(several - one, 0.0) / (TRIED_EPOCHS - 1)
+    sample, preparation = each / splits.count("train"), max(one - each, 0.0) / len(frames)
+    return _Trained(frames, output, label, sample, preparation)
 
 
 def _try_labels(config: CampaignConfig, inputs: Inputs) -> tuple[list[Atoms], float]:

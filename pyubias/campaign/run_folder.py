@@ -39,6 +39,11 @@ class IterationFolder:
         return self.path / "potential.ckpt"
 
     @property
+    def trainer(self) -> Path:
+        """What another package was given, and made of it."""
+        return self.path / "trainer"
+
+    @property
     def model(self) -> Path:
         return self.path / "model.pt"
 
@@ -88,6 +93,7 @@ class IterationFolder:
         """Undo that this was the last iteration, and the potential that was trained as the last."""
         for path in (self.evaluation, self.model, self.checkpoint, self.record):
             path.unlink(missing_ok=True)
+        shutil.rmtree(self.trainer, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,11 @@ class RunFolder:
     def metrics(self) -> Path:
         """The records of all iterations, as JSON."""
         return self.path / "metrics.json"
+
+    @property
+    def foundation(self) -> Path:
+        """The foundation model of the trainer, converted, if there is one."""
+        return self.path / "foundation.pt"
 
     @property
     def model(self) -> Path:

@@ -22,6 +22,7 @@ from pyubias.campaign.run_folder import RunFolder
 from pyubias.campaign.selection import select
 from pyubias.campaign.structures import open_candidates, perturbed
 from pyubias.config.schema import CampaignConfig
+from pyubias.config.trainer import BuiltinTrainer, CommandTrainer, PackageTrainer
 from pyubias.errors import UserError
 from pyubias.files import copy_file, write_json, write_with
 from pyubias.lammps.walk import Walk
@@ -30,6 +31,7 @@ from pyubias.model.prediction import Model
 from pyubias.parallel import Ranks
 from pyubias.reference.label import LabelError, Reference, label_frame
 from pyubias.reference.open import open_reference
+from pyubias.trainers.external import Job, train_elsewhere
 from pyubias.training.checkpoint import load_trained
 from pyubias.training.export import export
 from pyubias.training.splits import split_frames
@@ -78,7 +80,7 @@ class Steps:
 
     def _make_label_store(self) -> None:
         store = self.folder.labels
-        trained = self.folder.iteration(0).checkpoint
+        trained = self.folder.iteration(0).model
         if trained.is_file() and not (store.is_file() and LabelStore(store).keys()):
             raise UserError(
                 f"'{store}' holds no label, but '{trained}' was trained on some: bring the "
@@ -132,6 +134,10 @@ class Steps:
     def train(self, iteration: int, frames: Sequence[LabelledFrame]) -> None:
         """Train and calibrate a potential on all labels so far, and export it."""
         folder, config = self.folder.iteration(iteration), self.config
+        if not isinstance(config.trainer, BuiltinTrainer):
+            job = self._job(config.trainer, frames)
+            self.ranks.on_root(lambda: self._train_elsewhere(iteration, job))
+            return
         if not self.ranks.on_root(folder.checkpoint.is_file):
             self.progress.stage("train", f"iteration {iteration}: {len(frames)} labels")
             n_members = config.uncertainty.n_members
@@ -145,6 +151,32 @@ class Steps:
             copy_file(folder.model, self.folder.model)
 
         self.ranks.on_root(export_model)
+
+    def _job(
+        self, trainer: PackageTrainer | CommandTrainer, frames: Sequence[LabelledFrame]
+    ) -> Job:
+        training = self.config.training
+        return Job(
+            trainer,
+            [f.atoms for f in frames],
+            [f.split for f in frames],
+            self.inputs.elements,
+            training.model_copy(update={"seed": self.config.seed + training.seed}),
+            self.config.uncertainty,
+            training.final_factor if len(frames) >= self.config.stop.labels else 1.0,
+        )
+
+    def _train_elsewhere(self, iteration: int, job: Job) -> None:
+        folder = self.folder.iteration(iteration)
+        if not folder.model.is_file():
+            n = len(job.frames)
+            self.progress.stage("train", f"iteration {iteration}: {n} labels, {job.trainer.kind}")
+            report = train_elsewhere(
+                job, folder.trainer, self.folder.foundation, folder.model, self.progress.log
+            )
+            attainable = report.metadata.atomic_attainable
+            self._warn(iteration == 0, report.calibration_remarks, attainable)
+        copy_file(folder.model, self.folder.model)
 
     def _fit(self, output: Path, frames: Sequence[LabelledFrame], ranks: Ranks | None) -> None:
         """Train on some ranks; the others, which get no ranks here, wait."""
@@ -168,14 +200,18 @@ class Steps:
             trained.save(output)
             # later iterations have more calibration frames, of which the record tells
             first = all(f.iteration == 0 for f in frames)
-            for remark in trained.calibration_remarks if first else []:
-                self.progress.log(f"warning: {remark}")
-            if trained.atomic_attainable == 0.0:
-                threshold = self.config.exploration.threshold
-                self.progress.log(
-                    f"warning: exploration.threshold = {threshold:g} eV/Å stops walkers by an "
-                    "uncertainty that is not calibrated"
-                )
+            self._warn(first, trained.calibration_remarks, trained.atomic_attainable)
+
+    def _warn(self, first: bool, remarks: Sequence[str], atomic_attainable: float | None) -> None:
+        """Say what calibration cannot promise."""
+        for remark in remarks if first else []:
+            self.progress.log(f"warning: {remark}")
+        if atomic_attainable == 0.0:
+            threshold = self.config.exploration.threshold
+            self.progress.log(
+                f"warning: exploration.threshold = {threshold:g} eV/Å stops walkers by an "
+                "uncertainty that is not calibrated"
+            )
 
     def evaluate(self, iteration: int) -> None:
         """Compare the model of an iteration with the test set."""

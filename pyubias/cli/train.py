@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 
 from pyubias.cli.options import Keys, Output, keys_of
-from pyubias.config.loading import load_training
-from pyubias.config.schema import ModelConfig, TrainingConfig
+from pyubias.config.loading import TrainingFile, load_training
+from pyubias.config.trainer import BuiltinTrainer
 from pyubias.errors import UserError
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -43,14 +43,15 @@ def train(
 
     ranks = Ranks()
     frames, splits, sentence = ranks.on_root(lambda: gather(data, keys_of(key)))
-    sections = ranks.on_root(
-        lambda: (None, None, None) if config is None else load_training(config)
-    )
+    settings = ranks.on_root(lambda: TrainingFile() if config is None else load_training(config))
     console = Console(quiet=not ranks.is_root)
-    model, training = sections[0] or ModelConfig(), sections[1] or TrainingConfig()
+    model, training = settings.model, settings.training
     splits = splits or ranks.on_root(lambda: draw_splits(frames, model, training))
     for line in [sentence, *remarks_on(frames, splits, model, training)]:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
+    if not isinstance(settings.trainer, BuiltinTrainer):
+        ranks.on_root(lambda: _elsewhere(frames, splits, settings, output))
+        return
     with console.status("training") as status:
 
         def progress(epoch: int, epochs: int, mae: float) -> None:
@@ -58,11 +59,40 @@ def train(
             status.update(f"epoch {epoch}/{epochs}{error}")
 
         trained = ranks.together(
-            lambda: fit(frames, *sections, splits=splits, progress=progress, ranks=ranks)
+            lambda: fit(
+                frames,
+                model,
+                training,
+                settings.uncertainty,
+                splits=splits,
+                progress=progress,
+                ranks=ranks,
+            )
         )
     if ranks.is_root:
         trained.save(output)
         _describe(trained, output)
+
+
+def _elsewhere(
+    frames: "list[Atoms]", splits: list[str], settings: TrainingFile, output: Path
+) -> None:
+    """Train by another package, in a folder beside the output, and describe the model."""
+    from pyubias.cli.wrap import describe
+    from pyubias.trainers.external import Job, train_elsewhere
+
+    assert not isinstance(settings.trainer, BuiltinTrainer)
+    job = Job(
+        settings.trainer,
+        frames,
+        splits,
+        sorted({symbol for atoms in frames for symbol in atoms.get_chemical_symbols()}),
+        settings.training,
+        settings.uncertainty,
+    )
+    folder = output.with_name(f"{output.stem}.trainer")
+    report = train_elsewhere(job, folder, folder / "foundation.pt", output, print)
+    describe(report, output)
 
 
 def _describe(trained: "Trained", output: Path) -> None:

@@ -1,14 +1,17 @@
 """`pyubias wrap`: a model of another package as a model file with a calibrated uncertainty."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pyubias.cli.options import Keys, Output, keys_of
 from pyubias.errors import UserError
 
-__all__ = ["wrap"]
+if TYPE_CHECKING:  # torch takes seconds to import
+    from pyubias.wrap.wrap import Report
+
+__all__ = ["describe", "wrap"]
 
 KINDS = ("mace", "sevennet", "nequip", "ensemble")
 
@@ -52,9 +55,6 @@ def wrap(
         raise UserError(f"wrap knows {', '.join(KINDS)}, got '{kind}'")
     if kind == "ensemble" and len(files) < 2:
         raise UserError(f"an ensemble has at least two members, got {files[0]} alone")
-    from pyubias.analysis.residuals import summarise
-    from pyubias.model.archive import attainable_of
-    from pyubias.training.conformal import calibration_remark
     from pyubias.training.reading import read_frames
     from pyubias.training.structures import read_structures
     from pyubias.wrap.convert import kind_of
@@ -75,6 +75,13 @@ def wrap(
         alpha=alpha,
         say=print,
     )
+    describe(report, output)
+
+
+def describe(report: "Report", output: Path) -> None:
+    """Print what wrapping found."""
+    from pyubias.analysis.residuals import summarise
+
     found = summarise(report.residuals)
     energy, forces = found["energy_rmse"], found["forces_rmse"]
     print(
@@ -84,8 +91,6 @@ def wrap(
         + " and "
         + ("-" if forces is None else f"{1e3 * forces:.1f} meV/Å")
     )
-    for name in ("total", "atomic"):
-        remark = calibration_remark(name, attainable_of(report.metadata, name), alpha)
-        if remark:
-            print(f"warning: {remark}")
+    for remark in report.calibration_remarks:
+        print(f"warning: {remark}")
     print(f"{output}: {report.metadata.uncertainty} uncertainty, hash {report.metadata.model_hash}")

@@ -5,6 +5,8 @@ Paths in a file are relative to the file.
 
 from pathlib import Path
 
+from pydantic import model_validator
+
 from pyubias.config.schema import (
     AseReference,
     CampaignConfig,
@@ -13,8 +15,10 @@ from pyubias.config.schema import (
     Reference,
     TrainingConfig,
     UncertaintyConfig,
+    check_trainer,
 )
 from pyubias.config.scripts import check_reference_script, check_walker_script
+from pyubias.config.trainer import BuiltinTrainer, Trainer
 from pyubias.config.yaml_files import read_yaml
 from pyubias.config.yaml_settings import (
     ConfigError,
@@ -24,17 +28,25 @@ from pyubias.config.yaml_settings import (
     validate,
 )
 
-__all__ = ["control_arm", "load_campaign", "load_reference", "load_training"]
+__all__ = ["TrainingFile", "control_arm", "load_campaign", "load_reference", "load_training"]
 
 
 class _ReferenceFile(Section):
     reference: Reference
 
 
-class _TrainingFile(Section):
+class TrainingFile(Section):
+    """The sections that decide how a potential is trained."""
+
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
     uncertainty: UncertaintyConfig = UncertaintyConfig()
+    trainer: Trainer = BuiltinTrainer()
+
+    @model_validator(mode="after")
+    def _give_the_trainer_what_it_takes(self) -> "TrainingFile":
+        check_trainer(self.trainer, self.model, self.training, self.uncertainty)
+        return self
 
 
 def load_campaign(path: str | Path) -> CampaignConfig:
@@ -46,17 +58,22 @@ def load_campaign(path: str | Path) -> CampaignConfig:
     path = Path(path)
     config = validate(CampaignConfig, read_yaml(path), str(path))
     folder = path.parent.resolve()
-    absolute: CampaignConfig = absolute_paths(config, folder)
+    absolute = _absolute(config, folder)
     _check_scripts(absolute, str(path))
     if config.control is None:
         return absolute
     # checked here, not after an hour, and with paths that no longer depend on the file
-    control: CampaignConfig = absolute_paths(control_arm(config), folder)
+    control = _absolute(control_arm(config), folder)
     _check_scripts(control, f"{path}: control")
     if control == absolute.model_copy(update={"control": None}):
         raise ConfigError(f"{path}: control changes nothing: give the keys in which it differs")
     fields = control.model_dump(mode="json", exclude={"control"})
     return absolute.model_copy(update={"control": fields})
+
+
+def _absolute(config: CampaignConfig, folder: Path) -> CampaignConfig:
+    absolute: CampaignConfig = absolute_paths(config, folder)
+    return absolute.model_copy(update={"trainer": absolute.trainer.located(folder)})
 
 
 def _check_scripts(config: CampaignConfig, where: str) -> None:
@@ -78,15 +95,17 @@ def control_arm(config: CampaignConfig) -> CampaignConfig:
     return arm
 
 
-def load_training(path: str | Path) -> tuple[ModelConfig, TrainingConfig, UncertaintyConfig]:
+def load_training(path: str | Path) -> TrainingFile:
     """The sections of a YAML file that `train` needs; those that it lacks are the defaults.
 
     A campaign file is one such file; its other sections are not looked at.
     """
-    others = set(CampaignConfig.model_fields) - set(_TrainingFile.model_fields)
+    others = set(CampaignConfig.model_fields) - set(TrainingFile.model_fields)
     fields = {k: v for k, v in read_yaml(Path(path)).items() if k not in others}
-    file: _TrainingFile = validate(_TrainingFile, fields, str(path))
-    return file.model, file.training, file.uncertainty
+    file = validate(TrainingFile, fields, str(path))
+    folder = Path(path).parent.resolve()
+    absolute: TrainingFile = absolute_paths(file, folder)
+    return absolute.model_copy(update={"trainer": absolute.trainer.located(folder)})
 
 
 def load_reference(path: str | Path) -> LammpsReference | AseReference:

@@ -123,7 +123,8 @@ def _default(field: Schema) -> str:
 
 
 def _kind(section: Schema) -> str:
-    return str(section["properties"]["kind"]["const"])
+    kind = section["properties"]["kind"]
+    return " or ".join(kind["enum"]) if "enum" in kind else str(kind["const"])
 
 
 def _join(heading: str, key: str) -> str:

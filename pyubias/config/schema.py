@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from pyubias.config.exploration import ExplorationConfig, GuardConfig, MetadynamicsConfig
+from pyubias.config.trainer import BuiltinTrainer, Trainer
 from pyubias.config.values import (
     Arguments,
     Count,
@@ -39,6 +40,7 @@ __all__ = [
     "Reference",
     "TrainingConfig",
     "UncertaintyConfig",
+    "check_trainer",
 ]
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -340,6 +342,37 @@ class EvaluationConfig(Section):
         return variables
 
 
+# settings that trainers other than gmnn use as well
+TRAINING_ELSEWHERE = {"final_factor", "validation", "calibration", "seed", "threads", "device"}
+UNCERTAINTY_ELSEWHERE = {"kind", "members", "regularisation", "alpha"}
+
+
+def check_trainer(
+    trainer: Trainer, model: ModelConfig, training: TrainingConfig, uncertainty: UncertaintyConfig
+) -> None:
+    """Refuse settings that a trainer would ignore, or cannot do without.
+
+    Raises:
+        ValueError: what, and why.
+    """
+    if isinstance(trainer, BuiltinTrainer):
+        return
+    kind = trainer.kind
+    for name, section, used in (
+        ("model", model, set()),
+        ("training", training, TRAINING_ELSEWHERE),
+        ("uncertainty", uncertainty, UNCERTAINTY_ELSEWHERE),
+    ):
+        for key, field in type(section).model_fields.items():
+            default = field.get_default(call_default_factory=True)
+            if key not in used and getattr(section, key) != default:
+                raise ValueError(f"{name}.{key} is of the trainer gmnn, and {kind} ignores it")
+    if uncertainty.kind == "distance":
+        raise ValueError(f"uncertainty.kind: {kind} has posterior and ensemble, not distance")
+    if training.validation == 0.0:
+        raise ValueError(f"training.validation is 0, and {kind} picks its model by validation")
+
+
 class CampaignConfig(Section):
     """One campaign: everything that `pyubias run FILE.yaml` needs.
 
@@ -358,6 +391,7 @@ class CampaignConfig(Section):
     )
     start: StartConfig
     reference: Reference = Field(description="The method that labels structures.")
+    trainer: Trainer = Field(BuiltinTrainer(), description="Who trains the potential.")
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
     uncertainty: UncertaintyConfig = UncertaintyConfig()
@@ -374,6 +408,11 @@ class CampaignConfig(Section):
     def _stop_by_what_is_measured(self) -> "CampaignConfig":
         if self.stop.forces_rmse > 0.0 and self.evaluation.test is None:
             raise ValueError("stop.forces_rmse is an error on a test set: give evaluation.test")
+        return self
+
+    @model_validator(mode="after")
+    def _give_the_trainer_what_it_takes(self) -> "CampaignConfig":
+        check_trainer(self.trainer, self.model, self.training, self.uncertainty)
         return self
 
     @property

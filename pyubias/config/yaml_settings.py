@@ -134,7 +134,7 @@ def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
         return f"unknown key '{key}'{hint}"
     if problem["type"] == "missing":
         return f"key '{key}' is missing"
-    kinds = " or ".join(filter(None, map(_kind_of, sections)))
+    kinds = " or ".join(kind for section in sections for kind in _kinds_of(section))
     if problem["type"] == "union_tag_not_found":
         return f"key '{key}.kind' is missing, wanted {kinds}"
     if problem["type"] == "union_tag_invalid":
@@ -166,7 +166,7 @@ def _walk(
     for part in location:
         if part == "[key]":  # pydantic's for the key of a mapping itself
             continue
-        kinds = [s for s in sections if _kind_of(s) == part]
+        kinds = [s for s in sections if part in _kinds_of(s)]
         if kinds:
             sections = kinds
             continue
@@ -176,10 +176,9 @@ def _walk(
     return names, sections
 
 
-def _kind_of(section: type[BaseModel]) -> str | None:
+def _kinds_of(section: type[BaseModel]) -> tuple[str, ...]:
     kind = section.model_fields.get("kind")
-    arguments = getattr(kind.annotation, "__args__", ()) if kind else ()
-    return arguments[0] if arguments else None
+    return getattr(kind.annotation, "__args__", ()) if kind else ()
 
 
 def _sections_in(annotation: Any) -> list[type[BaseModel]]:

@@ -81,7 +81,7 @@ def kind_of(files: Sequence[str]) -> str:
     return next(iter(found))
 
 
-def find_python(environment: Path | None) -> str:
+def find_python(environment: Path | None, name: str = "--python") -> str:
     """The Python of an environment, given as its folder or as the program itself.
 
     Raises:
@@ -92,9 +92,7 @@ def find_python(environment: Path | None) -> str:
     for candidate in (environment, environment / "bin" / "python"):
         if candidate.is_file():
             return str(candidate.absolute())
-    raise UserError(
-        f"--python: no Python in '{environment}'; name an environment or its bin/python"
-    )
+    raise UserError(f"{name}: no Python in '{environment}'; name an environment or its bin/python")
 
 
 def convert(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pyubias.errors import UserError
 
-__all__ = ["fit_shifts"]
+__all__ = ["LARGEST_RESIDUAL", "fit_shifts"]
 
 Array = NDArray[np.float64]
 
@@ -16,7 +16,12 @@ Array = NDArray[np.float64]
 LARGEST_RESIDUAL = 0.3
 
 
-def fit_shifts(frames: Sequence[Atoms], differences: Sequence[float], elements: list[str]) -> Array:
+def fit_shifts(
+    frames: Sequence[Atoms],
+    differences: Sequence[float],
+    elements: Sequence[str],
+    largest: float = LARGEST_RESIDUAL,
+) -> Array:
     """Shifts (elements,), eV, that bring a model's energies to those of the labels.
 
     Least squares of the differences over the numbers of atoms of each element; of several equally
@@ -26,6 +31,7 @@ def fit_shifts(frames: Sequence[Atoms], differences: Sequence[float], elements: 
         frames: structures.
         differences: (frames,) label minus model, eV.
         elements: chemical symbols in type order.
+        largest: eV/atom that may be left after the shifts.
 
     Raises:
         UserError: the differences are no shifts of elements.
@@ -35,10 +41,10 @@ def fit_shifts(frames: Sequence[Atoms], differences: Sequence[float], elements: 
     wanted = np.asarray(differences) / counts.sum(1)
     shifts = np.linalg.lstsq(per_atom, wanted, rcond=None)[0]
     left = float(np.sqrt(np.mean((wanted - per_atom @ shifts) ** 2)))
-    if not left <= LARGEST_RESIDUAL:
+    if not left <= largest:
         raise UserError(
             f"the energies of model and labels differ by {left:.2f} eV/atom beyond a shift of each "
-            f"element, wanted at most {LARGEST_RESIDUAL}: are the labels of another kind of "
+            f"element, wanted at most {largest:g}: are the labels of another kind of "
             "calculation, or the model not for this material? Fine-tune it first"
         )
     return np.asarray(shifts)

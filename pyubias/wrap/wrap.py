@@ -2,7 +2,6 @@
 
 import hashlib
 import tempfile
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,25 +14,24 @@ from torch import nn
 
 from pyubias.analysis.residuals import Residuals, residuals_of
 from pyubias.errors import UserError
-from pyubias.model.archive import Metadata, save
+from pyubias.model.archive import Metadata, attainable_of, save
 from pyubias.model.check import check_contract
 from pyubias.model.heads import EnsembleHead, PosteriorHead
-from pyubias.model.hops import measure_hops
 from pyubias.model.prediction import Model
-from pyubias.training.conformal import attainable_coverage, conformal_factor
-from pyubias.training.labels import ENERGY, FORCES, hash_frames
+from pyubias.training.conformal import (
+    attainable_coverage,
+    calibration_remark,
+    conformal_factor,
+)
+from pyubias.training.labels import FORCES, hash_frames
 from pyubias.training.splits import split_frames
-from pyubias.wrap.convert import Body, convert
+from pyubias.wrap.convert import convert
+from pyubias.wrap.members import Member, comparable, describe, script, shifts_of, some_of, tested
 from pyubias.wrap.scripted import Wrapped, WrappedEnsemble
-from pyubias.wrap.self_test import self_test
-from pyubias.wrap.shifts import fit_shifts
 
 __all__ = ["Report", "wrap"]
 
 Array = NDArray[np.float64]
-
-# number of structures of the comparison with the package's own calculator
-COMPARED = 5
 
 
 @dataclass(frozen=True)
@@ -51,20 +49,13 @@ class Report:
     n_train: int
     n_calibration: int
 
-
-@dataclass
-class Member:
-    """A converted model, tested against its own package.
-
-    Attributes:
-        file: as the user named it.
-        body: the converted model.
-        model: the same under the contract, without shifts and uncertainty.
-    """
-
-    file: str
-    body: Body
-    model: Model
+    @property
+    def calibration_remarks(self) -> list[str]:
+        """A line for each uncertainty that is not calibrated for 1 - alpha."""
+        alpha = self.metadata.alpha or 0.0
+        found = {name: attainable_of(self.metadata, name) for name in ("total", "atomic")}
+        remarks = [calibration_remark(name, value, alpha) for name, value in found.items()]
+        return [remark for remark in remarks if remark is not None]
 
 
 def wrap(
@@ -81,6 +72,7 @@ def wrap(
     splits: Sequence[str] | None = None,
     calibration: float = 0.25,
     alpha: float = 0.05,
+    regularisation: float = 0.01,
     seed: int = 0,
     say: Callable[[str], None] = lambda line: None,
 ) -> Report:
@@ -98,6 +90,7 @@ def wrap(
         splits: ``train``, ``validation`` or ``calibration`` for each frame; default: drawn.
         calibration: fraction of the frames for calibration, if they are drawn.
         alpha: the uncertainties cover a fraction 1 - alpha of the residuals.
+        regularisation: λ of the posterior.
         seed: of the draw.
         say: called with a line after each stage.
 
@@ -111,24 +104,26 @@ def wrap(
     if not training:
         raise UserError(f"no frame is left for the posterior: got {len(frames)} frames in all")
 
-    compared = list(frames[:: max(1, len(frames) // COMPARED)][:COMPARED])
+    compared = some_of(frames)
     with tempfile.TemporaryDirectory(prefix="pyubias-wrap-") as folder:
         members = []
         for file in files:
             body = convert(kind, file, elements, compared, python=python, head=head, trust=trust)
-            members.append(_tested(file, body, compared, Path(folder) / "member.pt", say))
-        _comparable(members)
-        shifts = np.array([_shifts(member, training, say) for member in members])
-        uncertainty = _fit_head(members, [*training, *replay])
+            members.append(tested(file, body, compared, Path(folder) / "member.pt", say))
+        comparable(members)
+        shifts = np.array([shifts_of(member.model, training) for member in members])
+        for row in shifts:
+            say(describe(row, elements))
+        uncertainty = _fit_head(members, [*training, *replay], regularisation)
         module = _module(members, shifts, uncertainty)
         metadata = _metadata(kind, members, uncertainty, shifts, frames, alpha)
         draft = Path(folder) / "draft.pt"
-        save(_script(module), draft, metadata)
+        save(script(module), draft, metadata)
         # before the output appears; calibration changes two numbers only
         check_contract(draft)
         residuals = residuals_of(held_out, Model(draft).predict(held_out))
     changes, residuals = _calibrate(uncertainty, residuals, held_out, alpha)
-    metadata = save(_script(module), output, metadata.model_copy(update=changes))
+    metadata = save(script(module), output, metadata.model_copy(update=changes))
     return Report(metadata, residuals, len(training), len(held_out))
 
 
@@ -141,61 +136,15 @@ def _elements(frames: Sequence[Atoms], wanted: Sequence[str] | None) -> list[str
     return elements
 
 
-def _tested(
-    file: str, body: Body, frames: Sequence[Atoms], path: Path, say: Callable[[str], None]
-) -> Member:
-    """A converted model, compared with its own package, under the contract."""
-    zeros = torch.zeros(len(body.elements), dtype=torch.float64)
-    module = _script(Wrapped(body.module, zeros, EnsembleHead()))
-    no_edges = torch.zeros((0, 3), dtype=torch.float64), torch.zeros((2, 0), dtype=torch.int64)
-    n_features = module(*no_edges, torch.zeros(1, dtype=torch.int64), 1)["features"].shape[1]
-    metadata = Metadata(
-        elements=body.elements, cutoff=body.cutoff, n_features=n_features, dtype=body.dtype
-    )
-    hops = measure_hops(module, metadata)
-    save(module, path, metadata.model_copy(update={"hops": hops}))
-    model = Model(path)
-    deviation = self_test(body, model.predict(frames))
-    say(
-        f"{file}: {body.package}, cutoff {body.cutoff:g} Å, {hops} hops, {n_features} features, "
-        f"{body.dtype}"
-    )
-    say(
-        f"against its own calculator, {len(frames)} structures: energy {deviation.energy:.1e} "
-        f"eV/atom, forces {deviation.forces:.1e} eV/Å, stress {deviation.stress:.1e} eV/Å³"
-    )
-    return Member(file, body, model)
-
-
-def _comparable(members: Sequence[Member]) -> None:
-    first = members[0].body
-    for member in members[1:]:
-        if member.body.cutoff != first.cutoff or member.body.dtype != first.dtype:
-            raise UserError(
-                f"members of an ensemble must have one cutoff and one precision: "
-                f"'{members[0].file}' has {first.cutoff:g} Å and {first.dtype}, '{member.file}' "
-                f"{member.body.cutoff:g} Å and {member.body.dtype}"
-            )
-
-
-def _shifts(member: Member, frames: Sequence[Atoms], say: Callable[[str], None]) -> Array:
-    elements = member.body.elements
-    differences = [
-        atoms.info[ENERGY] - prediction.energy
-        for atoms, prediction in zip(frames, member.model.predict(frames), strict=True)
-    ]
-    shifts = fit_shifts(frames, differences, elements)
-    named = ", ".join(f"{e} {s:+.3f}" for e, s in zip(elements, shifts, strict=True))
-    say(f"shifts of its energies to those of the labels, eV per atom: {named}")
-    return shifts
-
-
-def _fit_head(members: Sequence[Member], frames: Sequence[Atoms]) -> nn.Module:
+def _fit_head(
+    members: Sequence[Member], frames: Sequence[Atoms], regularisation: float
+) -> nn.Module:
     """The uncertainty without calibration: a posterior of one model, or an ensemble of several."""
     if len(members) > 1:
         return EnsembleHead()
     atoms = members[0].model.atomic_features(frames)
-    return PosteriorHead(torch.stack([x.mean(0) for x in atoms]), torch.cat(atoms))
+    means = torch.stack([x.mean(0) for x in atoms])
+    return PosteriorHead(means, torch.cat(atoms), regularisation)
 
 
 def _module(members: Sequence[Member], shifts: Array, head: nn.Module) -> nn.Module:
@@ -203,14 +152,6 @@ def _module(members: Sequence[Member], shifts: Array, head: nn.Module) -> nn.Mod
     if len(members) > 1:
         return WrappedEnsemble(bodies, torch.from_numpy(shifts), head)
     return Wrapped(bodies[0], torch.from_numpy(shifts[0]), head)
-
-
-def _script(module: nn.Module) -> torch.jit.ScriptModule:
-    module.eval().requires_grad_(False)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        scripted: torch.jit.ScriptModule = torch.jit.script(module)
-    return scripted
 
 
 def _metadata(

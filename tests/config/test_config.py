@@ -284,12 +284,13 @@ def test_settings_cannot_be_changed_once_read() -> None:
 def test_train_takes_its_sections_from_a_campaign_file_and_defaults_for_the_rest(
     tmp_path: Path,
 ) -> None:
-    model, training, uncertainty = load_training(QUICKSTART)
+    file = load_training(QUICKSTART)
+    model, training, uncertainty = file.model, file.training, file.uncertainty
     assert (model, uncertainty) == (ModelConfig(), UncertaintyConfig())
     assert training == TrainingConfig(epochs=200)
     path = tmp_path / "train.yaml"
     path.write_text("model: {cutoff: 4.5}\n")
-    assert load_training(path)[0] == ModelConfig(cutoff=4.5)
+    assert load_training(path).model == ModelConfig(cutoff=4.5)
     path.write_text("trainig: {epochs: 3}\n")
     with pytest.raises(ConfigError, match=r"unknown key 'trainig'; did you mean 'training'\?"):
         load_training(path)

@@ -210,7 +210,8 @@ def test_the_test_set_has_the_labels_of_the_reference():
 
 
 def test_finished_models_differ_from_those_of_the_campaigns_in_what_the_table_names():
-    model, training, uncertainty = load_training(INPUTS / "finish.yaml")
+    file = load_training(INPUTS / "finish.yaml")
+    model, training, uncertainty = file.model, file.training, file.uncertainty
     campaign = load_campaign(INPUTS / "biased.yaml")
     assert model == campaign.model.model_copy(update={"cutoff": 5.0, "n_radial": 7})
     steps = round(campaign.training.final_factor * campaign.training.max_steps)
