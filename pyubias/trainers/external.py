@@ -81,7 +81,7 @@ def train_elsewhere(
     files = []
     frames: list[Atoms] | None = None
     for k in range(job.uncertainty.n_members):
-        member = folder / str(k)
+        member = folder.absolute() / str(k)
         model = member / f"trained{_suffix(job.trainer)}"
         if not model.is_file():
             frames = _on_scale_of_foundation(job, foundation, say) if frames is None else frames
@@ -165,6 +165,7 @@ def _on_scale_of_foundation(job: Job, foundation: Path, say: Callable[[str], Non
             head=trainer.head,
             trust=trainer.trust,
         )
+        foundation.parent.mkdir(parents=True, exist_ok=True)
         write_with(foundation, lambda p: tested(str(trainer.foundation), body, compared, p, say))
     training = [a for a, split in zip(frames, job.splits, strict=True) if split == "train"]
     shifts = shifts_of(Model(foundation), training, np.inf)

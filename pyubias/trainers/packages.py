@@ -9,7 +9,6 @@ import jinja2
 import yaml
 
 from pyubias.config.trainer import PackageTrainer
-from pyubias.config.yaml_settings import merge
 from pyubias.errors import UserError
 from pyubias.wrap.convert import find_python
 
@@ -83,16 +82,16 @@ def write_input(trainer: PackageTrainer, values: dict[str, Any], path: Path) -> 
     if not isinstance(settings, dict):
         raise UserError(f"trainer.config '{template}' cannot be used: it holds no keys")
     if trainer.kind == "sevennet" and trainer.foundation is not None:
-        settings = merge(_input_of_foundation(trainer), settings)
+        settings = {"model": _shape_of_foundation(trainer)} | settings
     path.write_text(yaml.safe_dump(settings, sort_keys=False))
 
 
-def _input_of_foundation(trainer: PackageTrainer) -> dict[str, Any]:
-    """What a model of SevenNet was trained with; only there is the shape of the model."""
+def _shape_of_foundation(trainer: PackageTrainer) -> dict[str, Any]:
+    """The section ``model`` of the input that a model of SevenNet was trained with."""
     command = [program_of(trainer), "cp", "--get_yaml", "continue", str(trainer.foundation)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
         raise UserError(f"trainer.foundation '{trainer.foundation}' cannot be read: {reason}")
-    settings: dict[str, Any] = yaml.safe_load(done.stdout)
-    return settings
+    shape: dict[str, Any] = yaml.safe_load(done.stdout)["model"]
+    return shape
