@@ -124,7 +124,7 @@ def _default(field: Schema) -> str:
 
 def _kind(section: Schema) -> str:
     kind = section["properties"]["kind"]
-    return " or ".join(kind["enum"]) if "enum" in kind else str(kind["const"])
+    return ", ".join(kind["enum"]) if "enum" in kind else str(kind["const"])
 
 
 def _join(heading: str, key: str) -> str:

@@ -27,6 +27,7 @@ class BuiltinTrainer(Section):
 class ExternalTrainer(Section):
     """A program that trains on files of labels, whose model is then wrapped."""
 
+    kind: str = Field(description="who trains")  # first, also of the sections below
     python: Text | None = Field(
         None,
         description="environment that has the package, or its Python; null is that of pyubias",

@@ -146,7 +146,8 @@ def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
         found = problem["ctx"]["value"]
     # a section as a whole is no answer to the question what was found
     got = "" if isinstance(found, dict | BaseModel) else f", got {_short(found)}"
-    return f"'{key}': {message[0].lower() + message[1:]}{got}"
+    where = f"'{key}': " if key else ""
+    return f"{where}{message[0].lower() + message[1:]}{got}"
 
 
 def _short(value: Any) -> str:

@@ -1,6 +1,7 @@
 """A program in a process of its own, which ends when it takes too long or we end."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -58,9 +59,12 @@ def run_program(
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     if code:
-        raise UserError(f"{name} ended with exit status {code}: {_last_line(log)} (all in '{log}')")
+        raise UserError(f"{name} ended with exit status {code}: {_reason(log)} (all in '{log}')")
 
 
-def _last_line(log: Path) -> str:
+def _reason(log: Path) -> str:
+    """The last line that is a Python error, or else the last line."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
-    return next((line[:300] for line in reversed(lines) if line), "it printed nothing")
+    errors = [line for line in lines if re.match(r"[\w.]*(Error|Exception): ", line)]
+    said = [line for line in lines if line]
+    return (errors or said or ["it printed nothing"])[-1][:300]

@@ -28,7 +28,8 @@ def leaves(section: type[BaseModel], path: str = "") -> Iterator[tuple[str, str,
         below = sections_in(field.annotation)
         inner = f"{path}.{key}" if path else key
         for found in below:
-            kind = get_args(found.model_fields["kind"].annotation)[0] if len(below) > 1 else ""
+            kinds = get_args(found.model_fields["kind"].annotation) if len(below) > 1 else ()
+            kind = ", ".join(kinds)
             yield from leaves(found, f"{inner} of kind {kind}" if kind else inner)
         if not below:
             yield path, key, field.description or ""
@@ -45,7 +46,7 @@ def table(page: str, heading: str) -> str:
 
 def row(page: str, heading: str, key: str) -> list[str]:
     """The cells behind a key: its type, default and meaning."""
-    lines = [line for line in table(page, heading).splitlines() if f"| `{key}`" in line]
+    lines = [line for line in table(page, heading).splitlines() if line.startswith(f"| `{key}`")]
     lines = lines or [line for line in page.splitlines() if f"| [`{key}`](" in line]
     assert len(lines) == 1, f"the page has no key {key} under '{heading}'"
     return [cell.strip() for cell in re.split(r"(?<!\\)\|", lines[0])[2:5]]
@@ -71,7 +72,7 @@ def test_every_key_is_in_the_table_of_its_section(heading: str, key: str, descri
 def test_every_link_leads_to_a_heading() -> None:
     page = PAGE.read_text()
     headings = re.findall(r"^#+ (.*)$", page, flags=re.MULTILINE)
-    anchors = {re.sub(r"[.()]", "", h.lower()).replace(" ", "-") for h in headings}
+    anchors = {re.sub(r"[.(),]", "", h.lower()).replace(" ", "-") for h in headings}
     links = re.findall(r"\(#(.*?)\)", page)
     assert len(links) > 10
     assert set(links) <= anchors
