@@ -12,6 +12,13 @@ if TYPE_CHECKING:  # ASE takes a second to import
 
 __all__ = ["init", "start_system"]
 
+# models, and what pip installs for each
+PACKAGES = {
+    "gmnn": "",
+    "mace": "torch==2.13.0 mace-torch",
+    "sevennet": "torch==2.13.0 sevenn",
+    "nequip": "torch==2.13.0 nequip",
+}
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -19,26 +26,32 @@ def init(
     structure: Annotated[Path, typer.Argument(help="one structure of the new system")],
     folder: Annotated[Path, typer.Option(help="made for it")] = Path("."),
     name: Annotated[str, typer.Option(help="of the campaign")] = "",
+    model: Annotated[
+        str, typer.Option(help="gmnn, which pyubias trains, or mace, sevennet, nequip")
+    ] = "gmnn",
 ) -> None:
     """Start a new system: a campaign file and a walker script to edit."""
-    for line in start_system(structure, folder, name or structure.stem):
+    for line in start_system(structure, folder, name or structure.stem, model):
         print(line)
 
 
-def start_system(structure: Path, folder: Path, name: str) -> list[str]:
+def start_system(structure: Path, folder: Path, name: str, model: str = "gmnn") -> list[str]:
     """Write ``NAME.yaml``, ``explore.in`` and the start structures; never overwrite.
 
     Args:
         structure: any file of structures that ASE reads.
         folder: made if need be.
         name: of the campaign.
+        model: ``gmnn``, or the package that trains.
 
     Returns:
         what was written and what to do next, a line each.
 
     Raises:
-        UserError: no such structure, or one of the files exists.
+        UserError: no such structure or model, or one of the files exists.
     """
+    if model not in PACKAGES:
+        raise UserError(f"--model must be {', '.join(PACKAGES)}, got '{model}'")
     import ase.io
 
     from pyubias.training.structures import read_structures, without_constraints
@@ -52,6 +65,8 @@ def start_system(structure: Path, folder: Path, name: str) -> list[str]:
             file=f"{name}.yaml",
             structures=structures.name,
             elements=", ".join(_symbols(frames)),
+            model=model,
+            package=PACKAGES[model],
         ),
         "explore.in": _walker_text(frames[0]),
     }

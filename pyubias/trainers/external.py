@@ -8,22 +8,19 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import ase.io
-import numpy as np
 from ase import Atoms
-from ase.calculators.singlepoint import SinglePointCalculator
 
 from pyubias.config.schema import TrainingConfig, UncertaintyConfig
 from pyubias.config.trainer import CommandTrainer, PackageTrainer
 from pyubias.errors import UserError
 from pyubias.files import write_with
 from pyubias.model.prediction import Model
-from pyubias.trainers.packages import PACKAGES, program_of, write_input
+from pyubias.trainers.foundation import on_its_scale, open_foundation
+from pyubias.trainers.labels import write_labels
+from pyubias.trainers.packages import PACKAGES, command_of, write_input
 from pyubias.trainers.program import run_program
-from pyubias.training.labels import ENERGY, FORCES, STRESS
-from pyubias.wrap.convert import convert
-from pyubias.wrap.members import describe, shifts_of, some_of, tested
 from pyubias.wrap.wrap import Report, wrap
 
 __all__ = ["Job", "train_elsewhere"]
@@ -59,6 +56,14 @@ class Job:
         return trainer.package if isinstance(trainer, CommandTrainer) else trainer.kind
 
     @property
+    def output(self) -> str:
+        """Name of the model file that the trainer writes."""
+        trainer = self.trainer
+        if isinstance(trainer, CommandTrainer):
+            return trainer.output
+        return PACKAGES[trainer.kind].output
+
+    @property
     def python(self) -> Path | None:
         return Path(self.trainer.python) if self.trainer.python else None
 
@@ -78,18 +83,19 @@ def train_elsewhere(
     Raises:
         UserError: the labels do not suffice, the package fails, or its model cannot be wrapped.
     """
-    files = []
-    frames: list[Atoms] | None = None
-    for k in range(job.uncertainty.n_members):
-        member = folder.absolute() / str(k)
-        model = member / f"trained{_suffix(job.trainer)}"
-        if not model.is_file():
-            frames = _on_scale_of_foundation(job, foundation, say) if frames is None else frames
-            _fit(job, frames, k, member, model)
-        files.append(str(model))
+    members = [folder.absolute() / str(k) for k in range(job.uncertainty.n_members)]
+    models = [member / f"trained{Path(job.output).suffix}" for member in members]
+    if not all(model.is_file() for model in models):
+        frames, start = [atoms.copy() for atoms in job.frames], None
+        if isinstance(job.trainer, PackageTrainer) and job.trainer.foundation is not None:
+            start = open_foundation(job.trainer, job.elements, frames, foundation, say)
+            frames = on_its_scale(start, frames, job.splits, say)
+        for k, (member, model) in enumerate(zip(members, models, strict=True)):
+            if not model.is_file():
+                _fit(job, frames, start, k, member, model)
     return wrap(
         job.kind,
-        files,
+        [str(model) for model in models],
         job.frames,
         output,
         elements=job.elements,
@@ -103,100 +109,53 @@ def train_elsewhere(
     )
 
 
-def _suffix(trainer: PackageTrainer | CommandTrainer) -> str:
-    return Path(_output(trainer)).suffix
-
-
-def _output(trainer: PackageTrainer | CommandTrainer) -> str:
-    return trainer.output if isinstance(trainer, CommandTrainer) else PACKAGES[trainer.kind].output
-
-
-def _fit(job: Job, frames: Sequence[Atoms], member: int, folder: Path, model: Path) -> None:
+def _fit(
+    job: Job,
+    frames: Sequence[Atoms],
+    foundation: Model | None,
+    number: int,
+    folder: Path,
+    model: Path,
+) -> None:
     """Train one member in a folder of its own, and move its model to its place."""
-    trainer, seed = job.trainer, job.training.seed + member
     shutil.rmtree(folder, ignore_errors=True)
     work = folder / "work"
     work.mkdir(parents=True)
-    with_stress = _write_labels(frames, job.splits, work)
-    if isinstance(trainer, CommandTrainer):
-        command = ["/bin/sh", "-c", trainer.command.replace("{seed}", str(seed))]
+    seed = job.training.seed + number
+    with_stress = write_labels(frames, job.splits, work)
+    if isinstance(job.trainer, CommandTrainer):
+        command = ["/bin/sh", "-c", job.trainer.command.replace("{seed}", str(seed))]
     else:
-        values = {
-            "train": str(work / "train.extxyz"),
-            "validation": str(work / "validation.extxyz"),
-            "elements": list(job.elements),
-            "foundation": trainer.foundation,
-            "head": trainer.head,
-            "epochs": max(1, round(job.factor * trainer.epochs)),
-            "seed": seed,
-            "device": job.training.device,
-            "stress": with_stress,
-        }
-        write_input(trainer, values, work / "input.yaml")
+        values = _values(job, job.trainer, foundation, seed, work) | {"stress": with_stress}
+        write_input(job.trainer, values, work / "input.yaml")
         shutil.copy(work / "input.yaml", folder)
-        arguments = [a.replace("{folder}", str(work)) for a in PACKAGES[trainer.kind].arguments]
-        command = [program_of(trainer), *arguments]
+        command = command_of(job.trainer, work)
     log = folder / "log.txt"
-    run_program(command, work, log, trainer.timeout, {"OMP_NUM_THREADS": str(job.training.threads)})
-    trained = work / _output(trainer)
+    threads = {"OMP_NUM_THREADS": str(job.training.threads)}
+    run_program(command, work, log, job.trainer.timeout, threads)
+    trained = work / job.output
     if not trained.is_file():
-        raise UserError(f"{trainer.kind} ended without its model '{trained.name}': see '{log}'")
+        raise UserError(f"{job.trainer.kind} ended without its model '{job.output}': see '{log}'")
     write_with(model, lambda p: shutil.move(trained, p))
     shutil.rmtree(work)
 
 
-def _on_scale_of_foundation(job: Job, foundation: Path, say: Callable[[str], None]) -> list[Atoms]:
-    """The frames with energies as the foundation model would have them, if there is one.
+def _values(
+    job: Job, trainer: PackageTrainer, foundation: Model | None, seed: int, folder: Path
+) -> dict[str, Any]:
+    """Values of the variables of a template.
 
-    Labels of another method have another zero, which is no reason to unlearn what it knows.
+    A foundation model has its own cutoff, and may know more elements, in another order.
     """
-    frames = [atoms.copy() for atoms in job.frames]
-    trainer = job.trainer
-    if isinstance(trainer, CommandTrainer) or trainer.foundation is None:
-        return frames
-    if not foundation.is_file():
-        compared = some_of(frames)
-        body = convert(
-            trainer.kind,
-            trainer.foundation,
-            job.elements,
-            compared,
-            python=job.python,
-            head=trainer.head,
-            trust=trainer.trust,
-        )
-        foundation.parent.mkdir(parents=True, exist_ok=True)
-        write_with(foundation, lambda p: tested(str(trainer.foundation), body, compared, p, say))
-    training = [a for a, split in zip(frames, job.splits, strict=True) if split == "train"]
-    shifts = shifts_of(Model(foundation), training, np.inf)
-    say(f"{trainer.foundation}: {describe(shifts, job.elements)}")
-    for atoms in frames:
-        atoms.info[ENERGY] -= sum(shifts[job.elements.index(s)] for s in atoms.symbols)
-    return frames
-
-
-def _write_labels(frames: Sequence[Atoms], splits: Sequence[str], folder: Path) -> bool:
-    """Write ``train.extxyz`` and ``validation.extxyz``; return whether all have a stress.
-
-    Labels have the names that MACE expects, REF_…, and those of ASE, which the others read.
-    """
-    used = {name: [] for name in ("train", "validation")}  # type: dict[str, list[Atoms]]
-    for atoms, split in zip(frames, splits, strict=True):
-        if split in used:
-            used[split].append(atoms)
-    everything = [*used["train"], *used["validation"]]
-    if not all(np.isfinite(atoms.arrays.get(FORCES, np.nan)).all() for atoms in everything):
-        raise UserError("other packages train on the forces of every structure: some have none")
-    with_stress = all(np.isfinite(a.info.get(STRESS, np.nan)).all() for a in everything)
-    for name, chosen in used.items():
-        if not chosen:
-            raise UserError(f"no structure is left for {name}: got {len(frames)} labels in all")
-        for atoms in chosen:
-            results = {"energy": atoms.info[ENERGY], "forces": atoms.arrays[FORCES]}
-            if with_stress:
-                results["stress"] = atoms.info[STRESS]
-            else:
-                atoms.info.pop(STRESS, None)
-            atoms.calc = SinglePointCalculator(atoms, **results)
-        ase.io.write(folder / f"{name}.extxyz", chosen)
-    return with_stress
+    known = foundation.metadata.source if foundation else None
+    return {
+        "train": str(folder / "train.extxyz"),
+        "validation": str(folder / "validation.extxyz"),
+        "elements": known["known"] if known else list(job.elements),
+        "cutoff": foundation.metadata.cutoff if foundation else 5.0,
+        "foundation": trainer.foundation,
+        "head": trainer.head,
+        "epochs": max(1, round(job.factor * trainer.epochs)),
+        "seed": seed,
+        "device": job.training.device,
+    }

@@ -12,7 +12,7 @@ from pyubias.config.trainer import PackageTrainer
 from pyubias.errors import UserError
 from pyubias.wrap.convert import find_python
 
-__all__ = ["PACKAGES", "Package", "program_of", "write_input"]
+__all__ = ["PACKAGES", "Package", "command_of", "write_input"]
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -41,7 +41,7 @@ PACKAGES = {
 }
 
 
-def program_of(trainer: PackageTrainer) -> str:
+def _program_of(trainer: PackageTrainer) -> str:
     """The program that trains.
 
     Raises:
@@ -56,6 +56,12 @@ def program_of(trainer: PackageTrainer) -> str:
             f"with the package of {trainer.kind}"
         )
     return str(program)
+
+
+def command_of(trainer: PackageTrainer, folder: Path) -> list[str]:
+    """The command that trains in a folder."""
+    arguments = PACKAGES[trainer.kind].arguments
+    return [_program_of(trainer), *(a.replace("{folder}", str(folder)) for a in arguments)]
 
 
 def write_input(trainer: PackageTrainer, values: dict[str, Any], path: Path) -> None:
@@ -88,7 +94,7 @@ def write_input(trainer: PackageTrainer, values: dict[str, Any], path: Path) -> 
 
 def _shape_of_foundation(trainer: PackageTrainer) -> dict[str, Any]:
     """The section ``model`` of the input that a model of SevenNet was trained with."""
-    command = [program_of(trainer), "cp", "--get_yaml", "continue", str(trainer.foundation)]
+    command = [_program_of(trainer), "cp", "--get_yaml", "continue", str(trainer.foundation)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]

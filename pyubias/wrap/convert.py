@@ -43,6 +43,7 @@ class Body:
     Attributes:
         module: TorchScript, (edge_vectors, edge_index, types, n_local) -> (energies, features).
         elements: chemical symbols in type order.
+        known: all that the model knows, in its own order.
         cutoff: Å.
         dtype: precision inside, ``float32`` or ``float64``.
         head: of a model of several heads, else None.
@@ -53,6 +54,7 @@ class Body:
 
     module: torch.jit.ScriptModule
     elements: list[str]
+    known: list[str]
     cutoff: float
     dtype: Literal["float32", "float64"]
     head: str | None

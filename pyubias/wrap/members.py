@@ -70,7 +70,11 @@ def tested(
     no_edges = torch.zeros((0, 3), dtype=torch.float64), torch.zeros((2, 0), dtype=torch.int64)
     n_features = module(*no_edges, torch.zeros(1, dtype=torch.int64), 1)["features"].shape[1]
     metadata = Metadata(
-        elements=body.elements, cutoff=body.cutoff, n_features=n_features, dtype=body.dtype
+        elements=body.elements,
+        cutoff=body.cutoff,
+        n_features=n_features,
+        dtype=body.dtype,
+        source={"known": body.known},
     )
     hops = measure_hops(module, metadata)
     save(module, path, metadata.model_copy(update={"hops": hops}))

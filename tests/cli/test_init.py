@@ -54,6 +54,20 @@ def test_a_new_system_is_in_order(atoms, tmp_path, capsys):
     assert lines[-1] == f"next: pyubias run {tmp_path / 'new' / 'mine.yaml'} --dry-run"
 
 
+@pytest.mark.parametrize("model", ["mace", "sevennet", "nequip"])
+def test_another_package_trains_where_it_is_asked_to(tmp_path, model):
+    start_system(ALA2 / "c7eq.xyz", tmp_path, "mine", model)
+    assert f"-m venv {model} && {model}/bin/pip" in (tmp_path / "mine.yaml").read_text()
+    trainer = load_campaign(tmp_path / "mine.yaml").trainer
+    assert (trainer.kind, trainer.python) == (model, model)
+    assert trainer.foundation == ("7net-0" if model == "sevennet" else None)
+
+
+def test_an_unknown_model_is_refused(tmp_path):
+    with pytest.raises(UserError, match="--model must be gmnn, mace, sevennet, nequip, got 'orb'"):
+        start_system(ALA2 / "c7eq.xyz", tmp_path, "mine", "orb")
+
+
 def test_nothing_is_overwritten(tmp_path):
     start_system(ALA2 / "c7eq.xyz", tmp_path, "mine")
     with pytest.raises(UserError, match=r"mine\.yaml' exists already"):

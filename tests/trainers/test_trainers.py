@@ -225,7 +225,7 @@ def test_labels_are_on_the_energy_scale_of_the_foundation_model(
     program.write_text(program.read_text().replace("exec", f"cp train.extxyz {tmp_path}; exec", 1))
     trainer = {"kind": "mace", "python": str(environment), "foundation": str(foundation)}
     lines = run(tmp_path, trainer, frames=frames)
-    assert "Cu +100.0" in next(line for line in lines if "foundation.model: shifts" in line)
+    assert "Cu +100.0" in next(line for line in lines if "foundation model: shifts" in line)
     written = ase.io.read(tmp_path / "train.extxyz", ":")
     for atoms, known in zip(written, copper(12), strict=False):
         assert atoms.info[ENERGY] == pytest.approx(known.info[ENERGY], abs=0.2 * len(atoms))
@@ -276,6 +276,7 @@ def test_the_templates_are_yaml(
         "train": "/a b/train.extxyz",
         "validation": "/a b/validation.extxyz",
         "elements": ["Cu", "Au"],
+        "cutoff": 5.0,
         "foundation": foundation,
         "head": None,
         "epochs": 30,

@@ -4,7 +4,7 @@ A converter reads a model file of one package and writes into a folder:
 
 * ``body.pt``, TorchScript: forward(edge_vectors f64, edge_index, types, n_local) ->
   (energies (n_local,) f64 in eV, features (n_local, p) f64), in the graph of `pyubias.contract`;
-* ``body.json``: package, cutoff, dtype, elements and head;
+* ``body.json``: package, cutoff, dtype, head, elements, and all elements that the model knows;
 * ``expected.json``: energies, forces and stresses of structures by the package's ASE calculator.
 """
 
@@ -105,7 +105,7 @@ def type_index(elements, known):
     return torch.tensor([known.index(symbol) for symbol in elements])
 
 
-def write(args, body, calculator, *, package, cutoff, dtype, head=None, **more):
+def write(args, body, calculator, *, package, known, cutoff, dtype, head=None):
     """Write the body, its description, and what the package's own calculator says."""
     body.find_scalars(cutoff)
     body = body.eval().requires_grad_(False)
@@ -123,8 +123,8 @@ def write(args, body, calculator, *, package, cutoff, dtype, head=None, **more):
         "cutoff": float(cutoff),
         "dtype": dtype,
         "elements": args.elements,
+        "known": list(known),
         "head": head,
-        **more,
     }
     expected = []
     for atoms in ase.io.read(args.frames, ":"):

@@ -151,6 +151,7 @@ def main():
         body,
         calculator,
         package="mace-torch",
+        known=known,
         cutoff=cutoff,
         dtype=dtype,
         head=head if len(heads) > 1 else None,

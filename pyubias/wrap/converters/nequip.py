@@ -59,7 +59,8 @@ def main():
     common.choose_head((), args.head)
     metadata = model.metadata
     cutoff = float(metadata["r_max"])
-    index = common.type_index(args.elements, metadata["type_names"].split())
+    known = metadata["type_names"].split()
+    index = common.type_index(args.elements, known)
     for module in model.modules():
         if hasattr(module, "do_derivatives"):
             module.do_derivatives = False
@@ -73,6 +74,7 @@ def main():
         Body(scripted, index, of_edges),
         calculator,
         package="nequip",
+        known=known,
         cutoff=cutoff,
         dtype=metadata["model_dtype"],
     )

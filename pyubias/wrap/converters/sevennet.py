@@ -49,6 +49,7 @@ def main():
         Body(e3nn_script(model.eval()), index),
         SevenNetCalculator(args.file, device="cpu", **({"modal": head} if head else {})),
         package="sevenn",
+        known=known,
         cutoff=config["cutoff"],
         dtype="float32",
         head=head,

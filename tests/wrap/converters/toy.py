@@ -78,7 +78,16 @@ def main():
     toy = MessagePassing(text.get("layers", 2), CUTOFF)
     body = (NotScriptable if fault == "script" else Body)(toy, index, text.get("scale", 1.0))
     calculator = FromPositions(body, args.elements, 1.001 if fault == "wrong" else 1.0)
-    common.write(args, body, calculator, package="numpy", cutoff=CUTOFF, dtype="float64", head=head)
+    common.write(
+        args,
+        body,
+        calculator,
+        package="numpy",
+        known=KNOWN,
+        cutoff=CUTOFF,
+        dtype="float64",
+        head=head,
+    )
 
 
 main()
