@@ -57,6 +57,7 @@ WALKERS = "lammps/test_settings_of_walkers.py"
 WALKER = "lammps/test_walker.py"
 SETTINGS = "campaign/test_settings_of_campaigns.py"
 LOOP = "campaign/test_loop.py"
+TRAINERS = "trainers/test_trainers.py"
 RESUME = "campaign/test_resume.py"
 RANKS = "campaign/test_ranks.py"
 MOLECULES = "campaign/test_over_molecules.py"
@@ -215,6 +216,55 @@ MUTATIONS = [
         "_seed(self.config.seed, iteration, k),",
         "_seed(self.config.seed, 0, k),",
         SETTINGS,
+    ),
+    Mutation(
+        "other packages train on calibration frames",
+        "trainers/labels.py",
+        "if split in used:",
+        'split = "train" if split == "calibration" else split\n        if split in used:',
+        f"{TRAINERS} -k dialects",
+    ),
+    Mutation(
+        "members of other packages have one seed",
+        "trainers/external.py",
+        "job.training.seed + number",
+        "job.training.seed",
+        f"{TRAINERS} -k ensemble",
+    ),
+    Mutation(
+        "labels stay on their own scale before fine-tuning",
+        "trainers/foundation.py",
+        "atoms.info[ENERGY] -= sum(",
+        "atoms.info[ENERGY] -= 0.0 * sum(",
+        f"{TRAINERS} -k scale",
+    ),
+    Mutation(
+        "other packages train their last training as briefly as the others",
+        "trainers/external.py",
+        "round(job.factor * trainer.epochs)",
+        "trainer.epochs",
+        f"{TRAINERS} -k gets_its_input",
+    ),
+    Mutation(
+        "settings that a trainer ignores are accepted",
+        "config/schema.py",
+        "if key not in used and getattr(section, key) != default:",
+        "if False:",
+        f"{TRAINERS} -k another_trainer",
+    ),
+    Mutation(
+        "a trainer outlives the campaign that is killed",
+        "trainers/program.py",
+        "prctl(1, 9)",
+        "prctl(1, 0)",
+        f"{TRAINERS} -k killed",
+    ),
+    Mutation(
+        "a failed trainer goes unnoticed",
+        "trainers/program.py",
+        "    if code:\n",
+        "    if False:\n",
+        f"{TRAINERS} -k fails",
     ),
     Mutation(
         "trainings of all campaigns have one seed",

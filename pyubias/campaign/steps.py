@@ -6,7 +6,6 @@ Each is a function of files to a file (see `run_folder`) and does nothing if its
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import ase.io
 import numpy as np
@@ -21,7 +20,7 @@ from pyubias.campaign.progress import Progress
 from pyubias.campaign.run_folder import RunFolder
 from pyubias.campaign.selection import select
 from pyubias.campaign.structures import open_candidates, perturbed
-from pyubias.config.schema import CampaignConfig
+from pyubias.config.schema import CampaignConfig, TrainingConfig
 from pyubias.config.trainer import BuiltinTrainer, CommandTrainer, PackageTrainer
 from pyubias.errors import UserError
 from pyubias.files import copy_file, write_json, write_with
@@ -152,16 +151,21 @@ class Steps:
 
         self.ranks.on_root(export_model)
 
+    def _training(self) -> TrainingConfig:
+        """The settings of a training, with a seed that is the campaign's as well."""
+        training = self.config.training
+        return training.model_copy(update={"seed": self.config.seed + training.seed})
+
     def _job(
         self, trainer: PackageTrainer | CommandTrainer, frames: Sequence[LabelledFrame]
     ) -> Job:
-        training = self.config.training
+        training = self._training()
         return Job(
             trainer,
             [f.atoms for f in frames],
             [f.split for f in frames],
             self.inputs.elements,
-            training.model_copy(update={"seed": self.config.seed + training.seed}),
+            training,
             self.config.uncertainty,
             training.final_factor if len(frames) >= self.config.stop.labels else 1.0,
         )
@@ -182,14 +186,14 @@ class Steps:
         """Train on some ranks; the others, which get no ranks here, wait."""
         if ranks is None:
             return
-        training = self.config.training
-        changes: dict[str, Any] = {"seed": self.config.seed + training.seed}
+        training = self._training()
         if len(frames) >= self.config.stop.labels:
-            changes["max_steps"] = round(training.final_factor * training.max_steps)
+            most = round(training.final_factor * training.max_steps)
+            training = training.model_copy(update={"max_steps": most})
         trained = train(
             [f.atoms for f in frames],
             self.config.model,
-            training.model_copy(update=changes),
+            training,
             self.config.uncertainty,
             elements=self.inputs.elements,
             splits=[f.split for f in frames],
