@@ -29,7 +29,9 @@ from pyubias.training.export import export
 def folder(tmp_path: Path) -> Path:
     """The folder that holds the campaign file, its inputs, and ``runs/earlier``."""
     with tarfile.open(Path(__file__).with_name("earlier_run.tar.gz")) as archive:
-        archive.extractall(tmp_path, filter="data")
+        # Python 3.11 has the filters of later versions from 3.11.4 on
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
+        archive.extractall(tmp_path)
     (tmp_path / "runs").mkdir()
     run = (tmp_path / "earlier").rename(tmp_path / "runs" / "earlier")
     for settings in (run / "config.json", run / "control" / "config.json"):
