@@ -79,7 +79,9 @@ class Steps:
 
     def _make_label_store(self) -> None:
         store = self.folder.labels
-        trained = self.folder.iteration(0).model
+        first = self.folder.iteration(0)
+        # another package leaves no checkpoint, and a kill may leave one without a model
+        trained = first.checkpoint if first.checkpoint.is_file() else first.model
         if trained.is_file() and not (store.is_file() and LabelStore(store).keys()):
             raise UserError(
                 f"'{store}' holds no label, but '{trained}' was trained on some: bring the "

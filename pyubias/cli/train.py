@@ -91,6 +91,10 @@ def _elsewhere(
         settings.uncertainty,
     )
     folder = output.with_name(f"{output.stem}.trainer")
+    if folder.exists():  # its models may have been trained on other data
+        raise UserError(
+            f"'{folder}' is there from an earlier training: remove it, or choose another --output"
+        )
     report = train_elsewhere(job, folder, folder / "foundation.pt", output, print)
     describe(report, output)
 

@@ -335,6 +335,9 @@ def test_a_campaign_is_trained_elsewhere_from_its_first_label_to_its_last(tmp_pa
         assert seed == "3"
     assert records[-1].energy_rmse > 0.0
     assert any(record.coverage > 0.0 for record in records)
+    (folder / "labels.db").unlink()
+    with pytest.raises(UserError, match=r"labels\.db' holds no label, but '.*model\.pt' was trained"):
+        run_campaign(load_campaign(tiny(tmp_path, short)), tmp_path / "runs")
     log = (folder / "log.txt").read_text()
     assert "warning: the total uncertainty is calibrated for a coverage of" in log
 
@@ -380,3 +383,8 @@ def test_the_command_line_trains_elsewhere_and_tries_it_dry(tmp_path: Path) -> N
     assert "3 structures for calibration" not in done.output
     assert "made.pt: posterior uncertainty, hash" in done.output
     assert load(tmp_path / "made.pt")[1].elements == ["Cu"]
+    again = shared_commands().run(
+        tmp_path, "train", "copper.extxyz", "--config", path, "-o", "made.pt"
+    )
+    assert again.status == 2
+    assert "'made.trainer' is there from an earlier training" in again.output
