@@ -50,3 +50,16 @@ def test_a_damaged_file_is_made_again_or_named(
             (line,) = [x for x in done.output.splitlines() if x.startswith("pyubias: error: ")]
             assert done.wait() == 2
             assert path.name in line
+
+
+def test_labels_that_are_gone_beside_a_checkpoint_are_not_made_again(
+    killed: dict[str, Path], tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(killed["model.pt"] / "runs", runs)
+    assert not (runs / "tiny" / FIRST / "model.pt").exists()
+    (runs / "tiny" / "labels.db").unlink()
+    done = shared_commands().run(killed["model.pt"], "run", "campaign.yaml", "--runs", runs)
+    assert done.wait() == 2
+    assert "holds no label, but" in done.output
+    assert "potential.ckpt' was trained on some" in done.output
