@@ -210,8 +210,6 @@ def metrics(folder: Path) -> list[Changes]:
 
 def serve() -> None:
     """Answer requests from standard input until it is closed."""
-    import torch._dynamo  # noqa: F401  (the optimiser imports it when it is first made)
-
     import pyubias.campaign.loop
     import pyubias.cli
     import pyubias.report.campaign  # noqa: F401

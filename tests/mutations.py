@@ -27,7 +27,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 # what tests import and needs seconds for it; neither pyubias nor MPI, which do not survive a fork
-HEAVY = ("torch._dynamo", "scipy.linalg", "matplotlib.figure", "ase.db", "rich.live")
+HEAVY = ("torch", "scipy.linalg", "matplotlib.figure", "ase.db", "rich.live")
 COPIED = ("pyubias", "tests", "inputs", "lammps_plugin", "pyproject.toml")
 TIMEOUT = 900.0  # s; a mutation whose tests take longer hangs, and counts as caught
 ALLOWED = 0.1  # fraction of mutations that may survive

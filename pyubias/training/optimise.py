@@ -20,6 +20,7 @@ from torch import Tensor
 from pyubias.config.schema import TrainingConfig
 from pyubias.model.potential import Potential
 from pyubias.parallel import Replicas
+from pyubias.training.adam import Adam
 from pyubias.training.batches import Batch, Sample, collate, to_device
 from pyubias.training.labels import ENERGY, FORCES
 from pyubias.training.loss import batch_loss, loss_gradient, predict
@@ -121,13 +122,13 @@ def fit(
     best = BestParameters()
 
     with _on_device(potential, torch.device(config.device)):
-        step = _adam(potential, config, n_epochs * n_batches)
+        adam = _adam(potential, config, n_epochs * n_batches)
         for epoch in range(1, n_epochs + 1):
             order = regular[generator.permutation(len(regular))]
             # the energy without neighbors is far from all others, and one frame of it is little
             batches = [np.append(b, isolated).astype(int) for b in np.array_split(order, n_batches)]
             weights = _ramped(config, epoch / n_epochs)
-            _train_epoch(potential, training_set, batches, weights, replicas, step)
+            _train_epoch(potential, training_set, batches, weights, replicas, adam)
             is_last = epoch == n_epochs
             if validation_set and (is_last or epoch % config.validate_every == 0):
                 errors = _validate(potential, validation_set, config, replicas)
@@ -163,24 +164,16 @@ def _on_device(potential: Potential, device: torch.device) -> Iterator[None]:
         potential.descriptor.fused = fused
 
 
-def _adam(potential: Potential, config: TrainingConfig, n_steps: int) -> Callable[[], None]:
-    """A step of Adam, whose learning rates fall linearly to zero over `n_steps` steps."""
-    optimiser = torch.optim.Adam(
+def _adam(potential: Potential, config: TrainingConfig, n_steps: int) -> Adam:
+    return Adam(
         [
-            {"params": [potential.descriptor.beta], "lr": config.embedding_rate},
-            {"params": list(potential.network.parameters()), "lr": config.weights_rate},
-            {"params": [potential.scale], "lr": config.scale_rate},
-            {"params": [potential.shift], "lr": config.shift_rate},
+            ([potential.descriptor.beta], config.embedding_rate),
+            (list(potential.network.parameters()), config.weights_rate),
+            ([potential.scale], config.scale_rate),
+            ([potential.shift], config.shift_rate),
         ],
-        fused=True,
+        n_steps,
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1.0 - step / n_steps)
-
-    def step() -> None:
-        optimiser.step()
-        schedule.step()
-
-    return step
 
 
 def _ramped(config: TrainingConfig, progress: float) -> TrainingConfig:
@@ -195,14 +188,14 @@ def _train_epoch(
     batches: Sequence[NDArray[np.int64]],
     config: TrainingConfig,
     replicas: Replicas,
-    step: Callable[[], None],
+    adam: Adam,
 ) -> None:
     """Take one optimiser step for each batch, given as indices in the training set."""
     for batch in batches:
         share = [training_set[k] for k in replicas.part(batch.tolist())]
         set_gradient(potential, share, len(batch), config)
         replicas.add_up([p.grad for p in potential.parameters()])
-        step()
+        adam.step()
 
 
 def set_gradient(
