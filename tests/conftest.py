@@ -43,15 +43,25 @@ KINDS = {
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at its options
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Share a run of all tests between processes; files named on the command line stay in one."""
+    """Share a run of all tests between processes, without slow ones unless `-m` asks for them.
+
+    Files named on the command line stay in one process, and all of their tests run.
+    """
     options = config.option
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    if "PYTEST_XDIST_WORKER" in os.environ or not whole or options.usepdb:
+    if "PYTEST_XDIST_WORKER" in os.environ or not whole:
         return
-    if getattr(options, "numprocesses", 0) is None:  # pytest-xdist is installed, nobody asked
+    options.markexpr = options.markexpr or "not slow"
+    # pytest-xdist is installed, and nobody asked for a number of processes
+    if getattr(options, "numprocesses", 0) is None and not options.usepdb:
         options.numprocesses = min(WORKERS, len(os.sched_getaffinity(0)))
         # fixtures of a module are made once
         options.dist = "loadfile"
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    left_out = config.option.markexpr == "not slow"
+    return "slow tests are left out: `pytest -m slow` runs them" if left_out else ""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
