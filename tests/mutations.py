@@ -247,7 +247,7 @@ MUTATIONS = [
     ),
     Mutation(
         "settings that a trainer ignores are accepted",
-        "config/schema.py",
+        "config/potential.py",
         "if key not in used and getattr(section, key) != default:",
         "if False:",
         f"{TRAINERS} -k another_trainer",

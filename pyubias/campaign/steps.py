@@ -20,7 +20,8 @@ from pyubias.campaign.progress import Progress
 from pyubias.campaign.run_folder import RunFolder
 from pyubias.campaign.selection import select
 from pyubias.campaign.structures import open_candidates, perturbed
-from pyubias.config.schema import CampaignConfig, TrainingConfig
+from pyubias.config.potential import TrainingConfig
+from pyubias.config.schema import CampaignConfig
 from pyubias.config.trainer import BuiltinTrainer, CommandTrainer, PackageTrainer
 from pyubias.errors import UserError
 from pyubias.files import copy_file, write_json, write_with
