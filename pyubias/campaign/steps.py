@@ -20,9 +20,8 @@ from pyubias.campaign.progress import Progress
 from pyubias.campaign.run_folder import RunFolder
 from pyubias.campaign.selection import select
 from pyubias.campaign.structures import open_candidates, perturbed
-from pyubias.config.potential import TrainingConfig
+from pyubias.campaign.train_stage import Calibration, TrainStage
 from pyubias.config.schema import CampaignConfig
-from pyubias.config.trainer import BuiltinTrainer, CommandTrainer, PackageTrainer
 from pyubias.errors import UserError
 from pyubias.files import copy_file, write_json, write_with
 from pyubias.lammps.walk import Walk
@@ -31,12 +30,8 @@ from pyubias.model.prediction import Model
 from pyubias.parallel import Ranks
 from pyubias.reference.label import LabelError, Reference, label_frame
 from pyubias.reference.open import open_reference
-from pyubias.trainers.external import Job, train_elsewhere
-from pyubias.training.checkpoint import load_trained
-from pyubias.training.export import export
 from pyubias.training.splits import split_frames
 from pyubias.training.structures import without_constraints
-from pyubias.training.train import train
 
 __all__ = ["Steps"]
 
@@ -135,85 +130,27 @@ class Steps:
 
     def train(self, iteration: int, frames: Sequence[LabelledFrame]) -> None:
         """Train and calibrate a potential on all labels so far, and export it."""
-        folder, config = self.folder.iteration(iteration), self.config
-        if not isinstance(config.trainer, BuiltinTrainer):
-            job = self._job(config.trainer, frames)
-            self.ranks.on_root(lambda: self._train_elsewhere(iteration, job))
-            return
-        if not self.ranks.on_root(folder.checkpoint.is_file):
-            self.progress.stage("train", f"iteration {iteration}: {len(frames)} labels")
-            n_members = config.uncertainty.n_members
-            n_ranks = n_members if n_members > 1 else config.training.ranks
-            trainers = self.ranks.first(n_ranks)
-            self.ranks.together(lambda: self._fit(folder.checkpoint, frames, trainers))
+        folder = self.folder.iteration(iteration)
+        stage = TrainStage(
+            self.config, self.inputs.elements, frames, folder, self.folder.foundation
+        )
+        if not self.ranks.on_root(lambda: stage.is_trained):
+            self.progress.stage("train", f"iteration {iteration}: {stage.description}")
+            calibration = stage.train(self.ranks, self.progress)
+            # later iterations have more calibration frames, of which the record tells
+            self._warn(calibration, with_remarks=iteration == 0)
 
         def export_model() -> None:
-            if not folder.model.is_file():
-                export(load_trained(folder.checkpoint), folder.model, config.exploration.dtype)
+            stage.export()
             copy_file(folder.model, self.folder.model)
 
         self.ranks.on_root(export_model)
 
-    def _training(self) -> TrainingConfig:
-        """The settings of a training, with a seed that is the campaign's as well."""
-        training = self.config.training
-        return training.model_copy(update={"seed": self.config.seed + training.seed})
-
-    def _job(
-        self, trainer: PackageTrainer | CommandTrainer, frames: Sequence[LabelledFrame]
-    ) -> Job:
-        training = self._training()
-        return Job(
-            trainer,
-            [f.atoms for f in frames],
-            [f.split for f in frames],
-            self.inputs.elements,
-            training,
-            self.config.uncertainty,
-            training.final_factor if len(frames) >= self.config.stop.labels else 1.0,
-        )
-
-    def _train_elsewhere(self, iteration: int, job: Job) -> None:
-        folder = self.folder.iteration(iteration)
-        if not folder.model.is_file():
-            n = len(job.frames)
-            self.progress.stage("train", f"iteration {iteration}: {n} labels, {job.trainer.kind}")
-            report = train_elsewhere(
-                job, folder.trainer, self.folder.foundation, folder.model, self.progress.log
-            )
-            attainable = report.metadata.atomic_attainable
-            self._warn(iteration == 0, report.calibration_remarks, attainable)
-        copy_file(folder.model, self.folder.model)
-
-    def _fit(self, output: Path, frames: Sequence[LabelledFrame], ranks: Ranks | None) -> None:
-        """Train on some ranks; the others, which get no ranks here, wait."""
-        if ranks is None:
-            return
-        training = self._training()
-        if len(frames) >= self.config.stop.labels:
-            most = round(training.final_factor * training.max_steps)
-            training = training.model_copy(update={"max_steps": most})
-        trained = train(
-            [f.atoms for f in frames],
-            self.config.model,
-            training,
-            self.config.uncertainty,
-            elements=self.inputs.elements,
-            splits=[f.split for f in frames],
-            progress=lambda epoch, epochs, mae: self.progress.update(done=epoch, total=epochs),
-            ranks=ranks,
-        )
-        if ranks.is_root:
-            trained.save(output)
-            # later iterations have more calibration frames, of which the record tells
-            first = all(f.iteration == 0 for f in frames)
-            self._warn(first, trained.calibration_remarks, trained.atomic_attainable)
-
-    def _warn(self, first: bool, remarks: Sequence[str], atomic_attainable: float | None) -> None:
+    def _warn(self, calibration: Calibration, with_remarks: bool) -> None:
         """Say what calibration cannot promise."""
-        for remark in remarks if first else []:
+        for remark in calibration.remarks if with_remarks else []:
             self.progress.log(f"warning: {remark}")
-        if atomic_attainable == 0.0:
+        if calibration.atomic_attainable == 0.0:
             threshold = self.config.exploration.threshold
             self.progress.log(
                 f"warning: exploration.threshold = {threshold:g} eV/Å stops walkers by an "
