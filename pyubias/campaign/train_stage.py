@@ -57,12 +57,14 @@ class TrainStage:
 
     @property
     def description(self) -> str:
+        """How many labels, and who trains if it is another package."""
         trainer = self.config.trainer
         by = "" if isinstance(trainer, BuiltinTrainer) else f", {trainer.kind}"
         return f"{len(self.frames)} labels{by}"
 
     @property
     def is_trained(self) -> bool:
+        """Whether nothing is left to train; the model may still have to be exported."""
         builtin = isinstance(self.config.trainer, BuiltinTrainer)
         return (self.folder.checkpoint if builtin else self.folder.model).is_file()
 
