@@ -16,7 +16,7 @@ from hypothesis import settings
 from made_once import made_once
 from structures import ELEMENTS
 
-from pyubias.config.schema import ModelConfig, TrainingConfig, UncertaintyConfig
+from pyubias.config.potential import ModelConfig, TrainingConfig, UncertaintyConfig
 from pyubias.model.potential import Potential
 from pyubias.training.checkpoint import Trained, load_trained
 from pyubias.training.export import export

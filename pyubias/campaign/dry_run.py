@@ -17,7 +17,8 @@ from pyubias.campaign.arms import arms_of
 from pyubias.campaign.cost import Seconds, seconds_of_campaign
 from pyubias.campaign.inputs import Inputs, read_inputs
 from pyubias.campaign.structures import perturbed
-from pyubias.config.schema import CampaignConfig, ExplorationConfig, GuardConfig
+from pyubias.config.exploration import ExplorationConfig, GuardConfig
+from pyubias.config.schema import CampaignConfig
 from pyubias.config.trainer import BuiltinTrainer, CommandTrainer, PackageTrainer
 from pyubias.console import duration
 from pyubias.errors import UserError

@@ -5,37 +5,28 @@ Each is a function of files to a file (see `run_folder`) and does nothing if its
 
 import contextlib
 from collections.abc import Sequence
-from pathlib import Path
 
-import ase.io
-import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
 from pyubias.analysis.residuals import evaluate
 from pyubias.campaign.inputs import Inputs
 from pyubias.campaign.label_store import LabelledFrame, LabelStore
-from pyubias.campaign.molecule_kernel import select_on_levels, split_uncertainty
 from pyubias.campaign.progress import Progress
 from pyubias.campaign.run_folder import RunFolder
-from pyubias.campaign.selection import select
-from pyubias.campaign.structures import open_candidates, perturbed
-from pyubias.config.schema import CampaignConfig, TrainingConfig
-from pyubias.config.trainer import BuiltinTrainer, CommandTrainer, PackageTrainer
+from pyubias.campaign.seeds import seed_of
+from pyubias.campaign.select_stage import SelectStage, read_selection, starts_of
+from pyubias.campaign.structures import perturbed
+from pyubias.campaign.train_stage import Calibration, TrainStage
+from pyubias.config.schema import CampaignConfig
 from pyubias.errors import UserError
-from pyubias.files import copy_file, write_json, write_with
+from pyubias.files import copy_file, write_json
 from pyubias.lammps.walk import Walk
 from pyubias.lammps.walker import AbandonedWalk, run_walker
 from pyubias.model.prediction import Model
 from pyubias.parallel import Ranks
 from pyubias.reference.label import LabelError, Reference, label_frame
 from pyubias.reference.open import open_reference
-from pyubias.trainers.external import Job, train_elsewhere
-from pyubias.training.checkpoint import load_trained
-from pyubias.training.export import export
-from pyubias.training.splits import split_frames
 from pyubias.training.structures import without_constraints
-from pyubias.training.train import train
 
 __all__ = ["Steps"]
 
@@ -127,92 +118,33 @@ class Steps:
             frames = perturbed(self.inputs.start, self.config)
         else:
             source = self.folder.iteration(iteration - 1).selection
-            frames = _read_selection(source)
+            frames = read_selection(source)
         known = self.labels.keys()
         keyed = [(f"{iteration:04d}-{k:02d}", atoms) for k, atoms in enumerate(frames)]
         return [(key, atoms) for key, atoms in keyed if key not in known]
 
     def train(self, iteration: int, frames: Sequence[LabelledFrame]) -> None:
         """Train and calibrate a potential on all labels so far, and export it."""
-        folder, config = self.folder.iteration(iteration), self.config
-        if not isinstance(config.trainer, BuiltinTrainer):
-            job = self._job(config.trainer, frames)
-            self.ranks.on_root(lambda: self._train_elsewhere(iteration, job))
-            return
-        if not self.ranks.on_root(folder.checkpoint.is_file):
-            self.progress.stage("train", f"iteration {iteration}: {len(frames)} labels")
-            n_members = config.uncertainty.n_members
-            n_ranks = n_members if n_members > 1 else config.training.ranks
-            trainers = self.ranks.first(n_ranks)
-            self.ranks.together(lambda: self._fit(folder.checkpoint, frames, trainers))
+        folder = self.folder.iteration(iteration)
+        elements, foundation = self.inputs.elements, self.folder.foundation
+        stage = TrainStage(self.config, elements, frames, folder, foundation)
+        if not self.ranks.on_root(lambda: stage.is_trained):
+            self.progress.stage("train", f"iteration {iteration}: {stage.description}")
+            calibration = stage.train(self.ranks, self.progress)
+            # later iterations have more calibration frames, of which the record tells
+            self._warn(calibration, with_remarks=all(f.iteration == 0 for f in frames))
 
         def export_model() -> None:
-            if not folder.model.is_file():
-                export(load_trained(folder.checkpoint), folder.model, config.exploration.dtype)
+            stage.export()
             copy_file(folder.model, self.folder.model)
 
         self.ranks.on_root(export_model)
 
-    def _training(self) -> TrainingConfig:
-        """The settings of a training, with a seed that is the campaign's as well."""
-        training = self.config.training
-        return training.model_copy(update={"seed": self.config.seed + training.seed})
-
-    def _job(
-        self, trainer: PackageTrainer | CommandTrainer, frames: Sequence[LabelledFrame]
-    ) -> Job:
-        training = self._training()
-        return Job(
-            trainer,
-            [f.atoms for f in frames],
-            [f.split for f in frames],
-            self.inputs.elements,
-            training,
-            self.config.uncertainty,
-            training.final_factor if len(frames) >= self.config.stop.labels else 1.0,
-        )
-
-    def _train_elsewhere(self, iteration: int, job: Job) -> None:
-        folder = self.folder.iteration(iteration)
-        if not folder.model.is_file():
-            n = len(job.frames)
-            self.progress.stage("train", f"iteration {iteration}: {n} labels, {job.trainer.kind}")
-            report = train_elsewhere(
-                job, folder.trainer, self.folder.foundation, folder.model, self.progress.log
-            )
-            attainable = report.metadata.atomic_attainable
-            self._warn(iteration == 0, report.calibration_remarks, attainable)
-        copy_file(folder.model, self.folder.model)
-
-    def _fit(self, output: Path, frames: Sequence[LabelledFrame], ranks: Ranks | None) -> None:
-        """Train on some ranks; the others, which get no ranks here, wait."""
-        if ranks is None:
-            return
-        training = self._training()
-        if len(frames) >= self.config.stop.labels:
-            most = round(training.final_factor * training.max_steps)
-            training = training.model_copy(update={"max_steps": most})
-        trained = train(
-            [f.atoms for f in frames],
-            self.config.model,
-            training,
-            self.config.uncertainty,
-            elements=self.inputs.elements,
-            splits=[f.split for f in frames],
-            progress=lambda epoch, epochs, mae: self.progress.update(done=epoch, total=epochs),
-            ranks=ranks,
-        )
-        if ranks.is_root:
-            trained.save(output)
-            # later iterations have more calibration frames, of which the record tells
-            first = all(f.iteration == 0 for f in frames)
-            self._warn(first, trained.calibration_remarks, trained.atomic_attainable)
-
-    def _warn(self, first: bool, remarks: Sequence[str], atomic_attainable: float | None) -> None:
+    def _warn(self, calibration: Calibration, with_remarks: bool) -> None:
         """Say what calibration cannot promise."""
-        for remark in remarks if first else []:
+        for remark in calibration.remarks if with_remarks else []:
             self.progress.log(f"warning: {remark}")
-        if atomic_attainable == 0.0:
+        if calibration.atomic_attainable == 0.0:
             threshold = self.config.exploration.threshold
             self.progress.log(
                 f"warning: exploration.threshold = {threshold:g} eV/Å stops walkers by an "
@@ -239,7 +171,7 @@ class Steps:
         todo = [k for k in range(config.walkers) if not folder.walk(k).is_file()]
         if not todo:
             return
-        starts = _starts(frames)
+        starts = starts_of(frames)
         self.progress.stage(
             "explore",
             f"iteration {iteration}: {len(todo)} walkers, up to {config.steps} steps each",
@@ -256,7 +188,7 @@ class Steps:
                     folder.model,
                     self.inputs.elements,
                     starts[k % len(starts)].atoms,
-                    _seed(self.config.seed, iteration, k),
+                    seed_of(self.config.seed, iteration, k),
                     workspace,
                     group.communicator if group.size > 1 else None,
                     group.is_root,
@@ -286,128 +218,28 @@ class Steps:
 
     def select(self, iteration: int, frames: Sequence[LabelledFrame]) -> None:
         """Pick the most informative frames of the pool, given all labelled frames."""
-        self.ranks.on_root(lambda: self._select(iteration, frames))
-
-    def _select(self, iteration: int, frames: Sequence[LabelledFrame]) -> None:
         folder = self.folder.iteration(iteration)
-        if folder.selection.is_file():
-            return
-        walks = folder.walks()
-        pool = self._pool(walks, _starts(frames))
-        if not pool:
-            # they are run again by the same command, when their script is right
-            for k in range(len(walks)):
-                folder.walk(k).unlink(missing_ok=True)
-            failures = sorted({w.failure for w in walks if w.failure})
-            raise UserError("; ".join(["the walkers wrote no frame", *failures[:1]]))
-        pool += open_candidates(self.inputs.candidates, self.labels.frames(iteration))
-        self.progress.stage("select", f"iteration {iteration}: from {len(pool)} frames")
-        batch_size = min(self.config.selection.batch_size, self.config.stop.labels - len(frames))
-        # walkers are numbered from 0, so that this seed differs from all of theirs
-        seed = _seed(self.config.seed, iteration, 10**6)
-        picked = self._pick(Model(folder.model), pool, frames, batch_size, seed)
-        chosen = [pool[k] for k in picked]
-        training = self.config.training
-        splits = split_frames(
-            len(chosen),
-            training.validation,
-            training.calibration,
-            self.config.seed,
-            n_before=len(self.labels.keys()),
-        )
-        for atoms, split in zip(chosen, splits, strict=True):
-            atoms.info.update(iteration=iteration + 1, split=split)
-        write_with(folder.selection, lambda p: ase.io.write(p, chosen) if chosen else p.touch())
 
-    def _pick(
-        self,
-        model: Model,
-        pool: list[Atoms],
-        frames: Sequence[LabelledFrame],
-        batch_size: int,
-        seed: int,
-    ) -> NDArray[np.int64]:
-        config, regularisation = self.config.selection, self.config.uncertainty.regularisation
-        features = model.mean_features(pool)
-        labelled = model.mean_features([f.atoms for f in frames])
-        molecules = [atoms.info.get("molecule", "") for atoms in pool]
-        if self.config.by_molecule:
-            known = {f.molecule for f in frames}
-            parts = split_uncertainty(features, molecules, labelled, regularisation)
-            between = np.square(parts.molecule).sum() / max(np.square(parts.total).sum(), 1e-300)
-            self.progress.log_here(
-                f"pool: {len(set(molecules))} molecules, {len(set(molecules) - known)} of them "
-                f"without a label; {between:.0%} of the total uncertainty (u²) is about molecules, "
-                "the rest about their geometries"
+        def select_frames() -> None:
+            if folder.selection.is_file():
+                return
+            stage = SelectStage(
+                self.config,
+                iteration,
+                frames,
+                self.labels.frames(iteration),
+                len(self.labels.keys()),
+                self.inputs.candidates,
+                folder,
             )
-        if config.balance is None:
-            return select(
-                config.method,
-                features,
-                labelled,
-                batch_size,
-                regularisation=regularisation,
-                seed=seed,
-                groups=molecules,
-                per_group=config.per_molecule,
-            )
-        return select_on_levels(
-            config.method,
-            features,
-            labelled,
-            batch_size,
-            pool_molecules=molecules,
-            labelled_molecules=[f.molecule for f in frames],
-            balance=config.balance,
-            per_molecule=config.per_molecule,
-            regularisation=regularisation,
-            seed=seed,
-        )
+            pool = stage.pool()
+            self.progress.stage("select", f"iteration {iteration}: from {len(pool)} frames")
+            stage.select(pool, self.progress.log_here)
 
-    def _pool(self, walks: list[Walk], starts: list[LabelledFrame]) -> list[Atoms]:
-        """Frames of all walkers, thinned evenly to `max_pool`; crossing frames always stay.
-
-        A frame counts as the molecule that its walker started from, however stretched its bonds.
-        """
-        stride = max(1, -(-sum(len(w.positions) for w in walks) // self.config.selection.max_pool))
-        pool = []
-        for k, walk in enumerate(walks):
-            frames = walk.frames()
-            last = len(frames) - 1
-            for i, atoms in enumerate(frames):
-                if i % stride == 0 or (walk.crossed and i == last):
-                    atoms.info = {"walker": k, "timestep": int(walk.timesteps[i])}
-                    if self.config.by_molecule:
-                        atoms.info["molecule"] = starts[k % len(starts)].molecule
-                    pool.append(atoms)
-        return pool
-
-
-def _read_selection(path: Path) -> list[Atoms]:
-    if path.stat().st_size == 0:
-        return []
-    try:
-        frames: list[Atoms] = ase.io.read(path, index=":")
-    except Exception as error:  # ASE's reader raises whatever it meets
-        raise UserError(
-            f"'{path}' is damaged ({type(error).__name__}): remove it, and the same command makes "
-            "it again"
-        ) from error
-    return frames
+        self.ranks.on_root(select_frames)
 
 
 def _ending(walk: Walk) -> str:
     if walk.failure:
         return f"failed: {walk.failure}"
     return "crossed" if walk.crossed else "ended"
-
-
-def _starts(frames: Sequence[LabelledFrame]) -> list[LabelledFrame]:
-    """The structures that walkers start from, in turn: the frames that were selected last."""
-    newest = max(f.iteration for f in frames)
-    return [f for f in frames if f.iteration == newest]
-
-
-def _seed(*numbers: int) -> int:
-    """A positive seed that LAMMPS accepts, from campaign seed, iteration and walker."""
-    return int(np.random.SeedSequence(numbers).generate_state(1)[0] % 900_000_000) + 1

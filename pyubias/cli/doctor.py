@@ -169,7 +169,7 @@ def _write_model(path: Path) -> None:
     from ase.build import bulk
     from ase.calculators.emt import EMT
 
-    from pyubias.config.schema import ModelConfig, TrainingConfig
+    from pyubias.config.potential import ModelConfig, TrainingConfig
     from pyubias.training.export import export
     from pyubias.training.labels import Label
     from pyubias.training.train import train

@@ -7,16 +7,8 @@ from pathlib import Path
 
 from pydantic import model_validator
 
-from pyubias.config.schema import (
-    AseReference,
-    CampaignConfig,
-    LammpsReference,
-    ModelConfig,
-    Reference,
-    TrainingConfig,
-    UncertaintyConfig,
-    check_trainer,
-)
+from pyubias.config.potential import ModelConfig, TrainingConfig, UncertaintyConfig, check_trainer
+from pyubias.config.schema import AseReference, CampaignConfig, LammpsReference, Reference
 from pyubias.config.scripts import check_reference_script, check_walker_script
 from pyubias.config.trainer import BuiltinTrainer, Trainer
 from pyubias.config.yaml_files import read_yaml

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pyubias.config.schema import MetadynamicsConfig
+from pyubias.config.exploration import MetadynamicsConfig
 from pyubias.lammps.library import ENERGY_UNIT, LammpsError
 
 __all__ = ["FIX", "Gaussians", "VolumeBias", "attach"]

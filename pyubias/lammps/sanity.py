@@ -10,7 +10,7 @@ from ase.data import covalent_radii
 from numpy.typing import NDArray
 from vesin import NeighborList
 
-from pyubias.config.schema import GuardConfig
+from pyubias.config.exploration import GuardConfig
 
 __all__ = ["closest_approach", "first_unphysical"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ase import Atoms
 
-from pyubias.config.schema import ExplorationConfig, GuardConfig
+from pyubias.config.exploration import ExplorationConfig, GuardConfig
 from pyubias.errors import UserError
 from pyubias.lammps.data_file import write_structure
 from pyubias.lammps.dumps import Trajectory, read_dump

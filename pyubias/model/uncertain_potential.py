@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from pyubias.config.schema import ModelConfig, UncertaintyConfig
+from pyubias.config.potential import ModelConfig, UncertaintyConfig
 from pyubias.model.descriptor import n_invariants
 from pyubias.model.features import LastLayerFeatures, SketchedFeatures
 from pyubias.model.graphs import Graph

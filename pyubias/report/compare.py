@@ -18,7 +18,8 @@ from pyubias.analysis.thresholds import Threshold, conditions
 from pyubias.analysis.volume import is_periodic
 from pyubias.campaign.record import Record
 from pyubias.campaign.run_folder import RunFolder
-from pyubias.config.schema import CampaignConfig, ExplorationConfig
+from pyubias.config.exploration import ExplorationConfig
+from pyubias.config.schema import CampaignConfig
 from pyubias.console import print_table
 from pyubias.errors import UserError
 from pyubias.report import figures

@@ -12,7 +12,7 @@ from typing import Any
 
 from ase import Atoms
 
-from pyubias.config.schema import TrainingConfig, UncertaintyConfig
+from pyubias.config.potential import TrainingConfig, UncertaintyConfig
 from pyubias.config.trainer import CommandTrainer, PackageTrainer
 from pyubias.errors import UserError
 from pyubias.files import write_with

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from pyubias.config.schema import ModelConfig, UncertaintyConfig
+from pyubias.config.potential import ModelConfig, UncertaintyConfig
 from pyubias.errors import UserError
 from pyubias.files import write_with
 from pyubias.model.uncertain_potential import UncertainPotential, new_potential

@@ -21,7 +21,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from pyubias.config.schema import TrainingConfig
+from pyubias.config.potential import TrainingConfig
 from pyubias.model.graphs import forces_from, strain_gradient_from
 from pyubias.model.ops import CompiledMoments
 from pyubias.model.potential import Potential

@@ -17,7 +17,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pyubias.config.schema import TrainingConfig
+from pyubias.config.potential import TrainingConfig
 from pyubias.model.potential import Potential
 from pyubias.parallel import Replicas
 from pyubias.training.adam import Adam

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ase import Atoms
 
-from pyubias.config.schema import ModelConfig, TrainingConfig
+from pyubias.config.potential import ModelConfig, TrainingConfig
 from pyubias.training.isolated import is_isolated
 from pyubias.training.labels import FORCES, STRESS
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from ase import Atoms
 
-from pyubias.config.schema import ModelConfig, TrainingConfig, UncertaintyConfig
+from pyubias.config.potential import ModelConfig, TrainingConfig, UncertaintyConfig
 from pyubias.errors import UserError
 from pyubias.model.potential import Potential
 from pyubias.model.uncertain_potential import UncertainPotential, new_potential

@@ -10,7 +10,7 @@ from campaigns import metrics, shared_commands, tiny
 from outcomes import assert_same_result, labels, molecules, names_of, run, walks_of
 from references import ase_reference
 
-from pyubias.campaign import steps
+from pyubias.campaign import select_stage
 from pyubias.campaign.loop import run_campaign
 from pyubias.campaign.molecule_kernel import select_on_levels
 from pyubias.config.loading import load_campaign
@@ -76,7 +76,7 @@ def test_a_selection_weighs_molecules_as_the_file_says(
         calls.append((options, select_on_levels(*arguments, **options)))
         return calls[-1][1]
 
-    monkeypatch.setattr(steps, "select_on_levels", spy)
+    monkeypatch.setattr(select_stage, "select_on_levels", spy)
     changes = molecules(tmp_path, balance=0.25, per_molecule=3)
     folder = run(tmp_path, changes | {"stop": {"labels": 12}})
     ((options, picked),) = calls

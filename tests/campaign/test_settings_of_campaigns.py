@@ -19,8 +19,9 @@ from outcomes import labels, walks_of
 from peptide import conformations
 
 from pyubias.analysis.collective_variables import collective_variables, quadtree_coverage
-from pyubias.campaign import steps
+from pyubias.campaign import select_stage, steps, train_stage
 from pyubias.campaign.loop import run_campaign
+from pyubias.campaign.seeds import seed_of
 from pyubias.campaign.selection import select
 from pyubias.campaign.structures import perturbed
 from pyubias.config.loading import load_campaign
@@ -52,7 +53,7 @@ class Spied:
     Attributes:
         config: of the campaign.
         folder: its run folder.
-        calls: for each function of `pyubias.campaign.steps`, arguments and result of each call.
+        calls: for each function that a stage calls, arguments and result of each call.
         pools: the frames that each selection compared.
     """
 
@@ -73,15 +74,15 @@ def spied(tmp_path_factory: pytest.TempPathFactory) -> Spied:
     pools: list[list[Atoms]] = []
     mean_features = Model.mean_features
 
-    def watch(name: str) -> Any:
-        original = getattr(steps, name)
+    def watch(module: Any, name: str) -> Any:
+        original = getattr(module, name)
 
         def spy(*arguments: Any, **options: Any) -> Any:
             result = original(*arguments, **options)
             calls[name].append((arguments, options, result))
             return result
 
-        return mock.patch.object(steps, name, spy)
+        return mock.patch.object(module, name, spy)
 
     def features(model: Model, frames: list[Atoms]) -> Any:
         if "timestep" in frames[0].info:
@@ -89,10 +90,10 @@ def spied(tmp_path_factory: pytest.TempPathFactory) -> Spied:
         return mean_features(model, frames)
 
     with (
-        watch("train"),
-        watch("run_walker"),
-        watch("select"),
-        watch("split_frames"),
+        watch(train_stage, "train"),
+        watch(steps, "run_walker"),
+        watch(select_stage, "select"),
+        watch(select_stage, "split_frames"),
         mock.patch.object(Model, "mean_features", features),
     ):
         run_folder = run_campaign(config, folder / "runs")
@@ -165,7 +166,7 @@ def test_every_walker_of_every_iteration_and_campaign_has_a_seed_of_its_own(
     assert len(seeds) == 2 * 3 + 2
     assert len(set(seeds)) == len(seeds)
     assert all(1 <= seed < 2**31 for seed in seeds)
-    other = {steps._seed(3, iteration, k) for iteration in (0, 1) for k in (0, 1, 10**6)}
+    other = {seed_of(3, iteration, k) for iteration in (0, 1) for k in (0, 1, 10**6)}
     assert not other & set(seeds)
     # and the copies of the start structures are others in another campaign
     ours, theirs = (labels(folder)[0].atoms for folder in (spied.folder, uninterrupted))

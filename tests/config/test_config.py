@@ -11,16 +11,10 @@ from campaigns import ALA2, tiny
 from typer.testing import CliRunner
 
 from pyubias.cli.app import app
+from pyubias.config.exploration import ExplorationConfig
 from pyubias.config.loading import control_arm, load_campaign, load_reference, load_training
-from pyubias.config.schema import (
-    AseReference,
-    CampaignConfig,
-    ExplorationConfig,
-    LammpsReference,
-    ModelConfig,
-    TrainingConfig,
-    UncertaintyConfig,
-)
+from pyubias.config.potential import ModelConfig, TrainingConfig, UncertaintyConfig
+from pyubias.config.schema import AseReference, CampaignConfig, LammpsReference
 from pyubias.config.yaml_settings import ConfigError
 from pyubias.lammps.walker import script_variables
 

@@ -65,7 +65,7 @@ def test_the_schema_has_leaves_in_every_section() -> None:
 
 @pytest.mark.parametrize(("heading", "key", "description"), LEAVES, ids=lambda value: value)
 def test_every_key_is_in_the_table_of_its_section(heading: str, key: str, description: str) -> None:
-    assert description, f"{heading}.{key} has no description in config/schema.py"
+    assert description, f"{heading}.{key} has no description in pyubias/config"
     assert row(PAGE.read_text(), heading, key)[2] == description.replace("|", r"\|")
 
 

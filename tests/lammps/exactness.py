@@ -30,7 +30,7 @@ from harness import (
 )
 from toys import MessagePassing, save_toy
 
-from pyubias.config.schema import ModelConfig, UncertaintyConfig
+from pyubias.config.potential import ModelConfig, UncertaintyConfig
 from pyubias.model.graphs import concatenate, forces_from, strain_gradient_from
 from pyubias.model.heads import PosteriorHead
 from pyubias.model.potential import Potential

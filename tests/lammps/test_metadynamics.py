@@ -13,7 +13,7 @@ from ase.build import bulk
 from campaigns import mpirun
 from toys import LennardJones, save_toy
 
-from pyubias.config.schema import ExplorationConfig, MetadynamicsConfig
+from pyubias.config.exploration import ExplorationConfig, MetadynamicsConfig
 from pyubias.config.yaml_settings import ConfigError, validate
 from pyubias.lammps.library import ENERGY_UNIT, STRESS_UNIT, open_lammps
 from pyubias.lammps.metadynamics import FIX, Gaussians, attach

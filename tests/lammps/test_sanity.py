@@ -7,7 +7,7 @@ from ase.data import covalent_radii
 from structures import crystal, molecule
 from vesin import NeighborList
 
-from pyubias.config.schema import GuardConfig
+from pyubias.config.exploration import GuardConfig
 from pyubias.lammps import sanity
 from pyubias.lammps.sanity import closest_approach, first_unphysical
 

@@ -11,7 +11,7 @@ from ase.build import bulk
 from campaigns import ALA2, WALKER
 from toys import LennardJones, Toy, save_toy
 
-from pyubias.config.schema import ExplorationConfig
+from pyubias.config.exploration import ExplorationConfig
 from pyubias.lammps import walker
 from pyubias.lammps.sanity import closest_approach
 from pyubias.lammps.walk import Walk

@@ -12,7 +12,7 @@ from ase.build import bulk
 from campaigns import ALA2
 from toys import LennardJones, save_toy
 
-from pyubias.config.schema import ExplorationConfig
+from pyubias.config.exploration import ExplorationConfig
 from pyubias.errors import UserError
 from pyubias.lammps.data_file import write_structure
 from pyubias.lammps.dumps import without_flips

@@ -4,7 +4,7 @@ import pytest
 import torch
 from structures import ELEMENTS, crystal, graph_arguments, molecule
 
-from pyubias.config.schema import ModelConfig, UncertaintyConfig
+from pyubias.config.potential import ModelConfig, UncertaintyConfig
 from pyubias.model.graphs import build_graph
 from pyubias.model.uncertain_potential import UncertainPotential, new_potential
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from packages import check_in_lammps, environment_of, made_by, write_alloys
 
-from pyubias.config.schema import TrainingConfig, UncertaintyConfig
+from pyubias.config.potential import TrainingConfig, UncertaintyConfig
 from pyubias.config.trainer import PackageTrainer
 from pyubias.model.prediction import Model
 from pyubias.trainers.external import Job, train_elsewhere

@@ -16,7 +16,7 @@ from structures import copper
 from pyubias.campaign.loop import run_campaign
 from pyubias.campaign.run_folder import RunFolder
 from pyubias.config.loading import load_campaign, load_training
-from pyubias.config.schema import TrainingConfig, UncertaintyConfig
+from pyubias.config.potential import TrainingConfig, UncertaintyConfig
 from pyubias.config.trainer import CommandTrainer, PackageTrainer
 from pyubias.config.yaml_settings import ConfigError
 from pyubias.errors import UserError

@@ -6,7 +6,7 @@ import torch
 from ase.build import bulk
 from structures import copper
 
-from pyubias.config.schema import ModelConfig, TrainingConfig, UncertaintyConfig
+from pyubias.config.potential import ModelConfig, TrainingConfig, UncertaintyConfig
 from pyubias.model.check import check_contract
 from pyubias.model.graphs import build_graph
 from pyubias.model.prediction import Model

@@ -5,7 +5,7 @@ import pytest
 import torch
 from structures import copper, energy_only, predictions, without_stress
 
-from pyubias.config.schema import TrainingConfig
+from pyubias.config.potential import TrainingConfig
 from pyubias.model.potential import Potential
 from pyubias.training.batches import collate, make_sample
 from pyubias.training.loss import batch_loss, loss_gradient, predict

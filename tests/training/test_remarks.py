@@ -3,7 +3,7 @@
 from ase import Atoms
 from structures import copper
 
-from pyubias.config.schema import ModelConfig, TrainingConfig
+from pyubias.config.potential import ModelConfig, TrainingConfig
 from pyubias.training.remarks import remarks_on
 
 SPLITS = ["train"] * 4 + ["validation", "calibration"]

@@ -8,7 +8,7 @@ import torch
 from ase import Atoms
 from structures import copper, graph_arguments
 
-from pyubias.config.schema import ModelConfig, TrainingConfig, UncertaintyConfig
+from pyubias.config.potential import ModelConfig, TrainingConfig, UncertaintyConfig
 from pyubias.model.uncertain_potential import new_potential
 from pyubias.training import optimise
 from pyubias.training.batches import collate, make_sample

@@ -9,7 +9,7 @@ from ase import Atoms
 from campaigns import mpirun
 from structures import copper, energy_only, graph_arguments, predictions
 
-from pyubias.config.schema import ModelConfig, TrainingConfig, UncertaintyConfig
+from pyubias.config.potential import ModelConfig, TrainingConfig, UncertaintyConfig
 from pyubias.errors import UserError
 from pyubias.parallel import Ranks
 from pyubias.training.batches import collate, make_sample

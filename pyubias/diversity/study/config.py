@@ -5,13 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from pyubias.config.schema import (
-    AseReference,
-    ModelConfig,
-    Reference,
-    TrainingConfig,
-    UncertaintyConfig,
-)
+from pyubias.config.potential import ModelConfig, TrainingConfig, UncertaintyConfig
+from pyubias.config.schema import AseReference, Reference
 from pyubias.config.values import RunName, Seed
 from pyubias.config.yaml_files import read_yaml
 from pyubias.config.yaml_settings import Section, absolute_paths, validate

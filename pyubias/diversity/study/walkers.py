@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from pyubias.config.schema import ExplorationConfig
+from pyubias.config.exploration import ExplorationConfig
 from pyubias.config.yaml_settings import validate
 from pyubias.diversity.study.config import StudyConfig
 from pyubias.diversity.study.plan import Frame

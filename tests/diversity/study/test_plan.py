@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from invented_molecules import ARMS, TESTS, invented
 
-from pyubias.config.schema import UncertaintyConfig
+from pyubias.config.potential import UncertaintyConfig
 from pyubias.diversity.study.config import PoolConfig, StudyConfig
 from pyubias.diversity.study.plan import (
     Frame,

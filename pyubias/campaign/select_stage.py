@@ -1,0 +1,176 @@
+"""The select stage: from the walks of an iteration to the frames that the next one labels."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from pyubias.campaign.label_store import LabelledFrame
+from pyubias.campaign.molecule_kernel import select_on_levels, split_uncertainty
+from pyubias.campaign.run_folder import IterationFolder
+from pyubias.campaign.seeds import seed_of
+from pyubias.campaign.selection import select
+from pyubias.campaign.structures import open_candidates
+from pyubias.config.schema import CampaignConfig
+from pyubias.errors import UserError
+from pyubias.files import write_with
+from pyubias.lammps.walk import Walk
+from pyubias.model.prediction import Model
+from pyubias.training.splits import split_frames
+
+__all__ = ["SelectStage", "read_selection", "starts_of"]
+
+# of `seed_of`; walkers are numbered from 0, so that this seed differs from all of theirs
+NUMBER = 10**6
+
+
+@dataclass(frozen=True)
+class SelectStage:
+    """One selection of a campaign. It depends on its attributes and the files of its iteration.
+
+    Attributes:
+        config: of the arm.
+        iteration: whose walks are selected from.
+        frames: all labelled frames so far, without those whose label failed.
+        tried: the same with those whose label failed.
+        n_labels: rows of the label database, which the splits of the selected frames follow.
+        candidates: further molecules, as `Inputs` holds them.
+        folder: of the iteration; has the walks and the model, gets the selection.
+    """
+
+    config: CampaignConfig
+    iteration: int
+    frames: Sequence[LabelledFrame]
+    tried: Sequence[LabelledFrame]
+    n_labels: int
+    candidates: Sequence[Atoms]
+    folder: IterationFolder
+
+    def pool(self) -> list[Atoms]:
+        """The frames to select from: those of the walks, and the candidates without a label.
+
+        Raises:
+            UserError: the walkers wrote no frame; their walks are removed.
+        """
+        walks = self.folder.walks()
+        pool = _pool(walks, starts_of(self.frames), self.config)
+        if not pool:
+            # they are run again by the same command, when their script is right
+            for k in range(len(walks)):
+                self.folder.walk(k).unlink(missing_ok=True)
+            failures = sorted({w.failure for w in walks if w.failure})
+            raise UserError("; ".join(["the walkers wrote no frame", *failures[:1]]))
+        return pool + open_candidates(self.candidates, self.tried)
+
+    def select(self, pool: Sequence[Atoms], say: Callable[[str], None]) -> None:
+        """Write the most informative frames of the pool, given all labelled frames.
+
+        Args:
+            pool: of this stage.
+            say: called with a line about the molecules of the pool.
+        """
+        chosen = [pool[k] for k in self._pick(pool, say)]
+        training = self.config.training
+        splits = split_frames(
+            len(chosen),
+            training.validation,
+            training.calibration,
+            self.config.seed,
+            n_before=self.n_labels,
+        )
+        for atoms, split in zip(chosen, splits, strict=True):
+            atoms.info.update(iteration=self.iteration + 1, split=split)
+        write_with(
+            self.folder.selection, lambda p: ase.io.write(p, chosen) if chosen else p.touch()
+        )
+
+    def _pick(self, pool: Sequence[Atoms], say: Callable[[str], None]) -> NDArray[np.int64]:
+        config, regularisation = self.config.selection, self.config.uncertainty.regularisation
+        batch_size = min(config.batch_size, self.config.stop.labels - len(self.frames))
+        seed = seed_of(self.config.seed, self.iteration, NUMBER)
+        model = Model(self.folder.model)
+        features = model.mean_features(pool)
+        labelled = model.mean_features([f.atoms for f in self.frames])
+        molecules = [atoms.info.get("molecule", "") for atoms in pool]
+        if self.config.by_molecule:
+            known = {f.molecule for f in self.frames}
+            parts = split_uncertainty(features, molecules, labelled, regularisation)
+            between = np.square(parts.molecule).sum() / max(np.square(parts.total).sum(), 1e-300)
+            say(
+                f"pool: {len(set(molecules))} molecules, {len(set(molecules) - known)} of them "
+                f"without a label; {between:.0%} of the total uncertainty (u²) is about molecules, "
+                "the rest about their geometries"
+            )
+        if config.balance is None:
+            return select(
+                config.method,
+                features,
+                labelled,
+                batch_size,
+                regularisation=regularisation,
+                seed=seed,
+                groups=molecules,
+                per_group=config.per_molecule,
+            )
+        return select_on_levels(
+            config.method,
+            features,
+            labelled,
+            batch_size,
+            pool_molecules=molecules,
+            labelled_molecules=[f.molecule for f in self.frames],
+            balance=config.balance,
+            per_molecule=config.per_molecule,
+            regularisation=regularisation,
+            seed=seed,
+        )
+
+
+def _pool(
+    walks: Sequence[Walk], starts: Sequence[LabelledFrame], config: CampaignConfig
+) -> list[Atoms]:
+    """Frames of all walkers, thinned evenly to `max_pool`; crossing frames always stay.
+
+    A frame counts as the molecule that its walker started from, however stretched its bonds.
+    """
+    n_frames = sum(len(w.positions) for w in walks)
+    stride = max(1, -(-n_frames // config.selection.max_pool))
+    pool = []
+    for k, walk in enumerate(walks):
+        frames = walk.frames()
+        last = len(frames) - 1
+        for i, atoms in enumerate(frames):
+            if i % stride == 0 or (walk.crossed and i == last):
+                atoms.info = {"walker": k, "timestep": int(walk.timesteps[i])}
+                if config.by_molecule:
+                    atoms.info["molecule"] = starts[k % len(starts)].molecule
+                pool.append(atoms)
+    return pool
+
+
+def starts_of(frames: Sequence[LabelledFrame]) -> list[LabelledFrame]:
+    """The structures that walkers start from, in turn: the frames that were selected last."""
+    newest = max(f.iteration for f in frames)
+    return [f for f in frames if f.iteration == newest]
+
+
+def read_selection(path: Path) -> list[Atoms]:
+    """The frames that a select stage wrote.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    if path.stat().st_size == 0:
+        return []
+    try:
+        frames: list[Atoms] = ase.io.read(path, index=":")
+    except Exception as error:  # ASE's reader raises whatever it meets
+        raise UserError(
+            f"'{path}' is damaged ({type(error).__name__}): remove it, and the same command makes "
+            "it again"
+        ) from error
+    return frames

@@ -1,0 +1,137 @@
+"""The train stage: from the labelled frames of a campaign to a calibrated model file.
+
+The built-in potential is trained by several ranks and leaves a checkpoint, from which the model is
+exported. Another package runs once, beside the first rank, and its model is wrapped.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from pyubias.campaign.label_store import LabelledFrame
+from pyubias.campaign.progress import Progress
+from pyubias.campaign.run_folder import IterationFolder
+from pyubias.config.potential import TrainingConfig
+from pyubias.config.schema import CampaignConfig
+from pyubias.config.trainer import BuiltinTrainer, CommandTrainer, PackageTrainer
+from pyubias.parallel import Ranks
+from pyubias.trainers.external import Job, train_elsewhere
+from pyubias.training.checkpoint import load_trained
+from pyubias.training.export import export
+from pyubias.training.train import train
+
+__all__ = ["Calibration", "TrainStage"]
+
+
+class Calibration(NamedTuple):
+    """What the calibration of a model can promise.
+
+    Attributes:
+        remarks: a line for each uncertainty that is not calibrated for 1 - alpha.
+        atomic_attainable: coverage of the atomic uncertainty that the calibration split
+            guarantees; 0 if it is not calibrated, None if unknown.
+    """
+
+    remarks: list[str]
+    atomic_attainable: float | None
+
+
+@dataclass(frozen=True)
+class TrainStage:
+    """One training of a campaign. It depends on nothing but its attributes.
+
+    Attributes:
+        config: of the arm.
+        elements: chemical symbols in type order.
+        frames: all labelled frames so far, without those whose label failed.
+        folder: of the iteration; gets the checkpoint, or the files of the package, and the model.
+        foundation: file of the converted foundation model, which is made if it is missing.
+    """
+
+    config: CampaignConfig
+    elements: Sequence[str]
+    frames: Sequence[LabelledFrame]
+    folder: IterationFolder
+    foundation: Path
+
+    @property
+    def description(self) -> str:
+        """How many labels, and who trains if it is another package."""
+        trainer = self.config.trainer
+        by = "" if isinstance(trainer, BuiltinTrainer) else f", {trainer.kind}"
+        return f"{len(self.frames)} labels{by}"
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether nothing is left to train; the model may still have to be exported."""
+        builtin = isinstance(self.config.trainer, BuiltinTrainer)
+        return (self.folder.checkpoint if builtin else self.folder.model).is_file()
+
+    def train(self, ranks: Ranks, progress: Progress) -> Calibration:
+        """Train and calibrate; every rank calls it, and gets the same result.
+
+        Raises:
+            UserError: the labels do not suffice, or the trainer fails.
+        """
+        trainer = self.config.trainer
+        if not isinstance(trainer, BuiltinTrainer):
+            return ranks.on_root(lambda: self._train_elsewhere(trainer, progress))
+        n_members = self.config.uncertainty.n_members
+        n_ranks = n_members if n_members > 1 else self.config.training.ranks
+        trainers = ranks.first(n_ranks)
+        found = ranks.together(lambda: self._fit(trainers, progress) if trainers else None)
+        calibration: Calibration = ranks.share(found)
+        return calibration
+
+    def export(self) -> None:
+        """Write the model file of a potential that is trained, if it is missing."""
+        if not self.folder.model.is_file():
+            trained = load_trained(self.folder.checkpoint)
+            export(trained, self.folder.model, self.config.exploration.dtype)
+
+    def _settings(self) -> TrainingConfig:
+        """The settings of the training, with a seed that is the campaign's as well."""
+        training = self.config.training
+        return training.model_copy(update={"seed": self.config.seed + training.seed})
+
+    @property
+    def _is_last(self) -> bool:
+        return len(self.frames) >= self.config.stop.labels
+
+    def _fit(self, ranks: Ranks, progress: Progress) -> Calibration:
+        training = self._settings()
+        if self._is_last:
+            most = round(training.final_factor * training.max_steps)
+            training = training.model_copy(update={"max_steps": most})
+        trained = train(
+            [f.atoms for f in self.frames],
+            self.config.model,
+            training,
+            self.config.uncertainty,
+            elements=self.elements,
+            splits=[f.split for f in self.frames],
+            progress=lambda epoch, epochs, mae: progress.update(done=epoch, total=epochs),
+            ranks=ranks,
+        )
+        if ranks.is_root:
+            trained.save(self.folder.checkpoint)
+        return Calibration(trained.calibration_remarks, trained.atomic_attainable)
+
+    def _train_elsewhere(
+        self, trainer: PackageTrainer | CommandTrainer, progress: Progress
+    ) -> Calibration:
+        training = self._settings()
+        job = Job(
+            trainer,
+            [f.atoms for f in self.frames],
+            [f.split for f in self.frames],
+            self.elements,
+            training,
+            self.config.uncertainty,
+            training.final_factor if self._is_last else 1.0,
+        )
+        report = train_elsewhere(
+            job, self.folder.trainer, self.foundation, self.folder.model, progress.log
+        )
+        return Calibration(report.calibration_remarks, report.metadata.atomic_attainable)

@@ -1,0 +1,39 @@
+"""A train stage depends on its attributes alone, so that it may run far from its campaign."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+from campaigns import tiny
+from outcomes import labels
+
+from pyubias.campaign.progress import Progress
+from pyubias.campaign.run_folder import IterationFolder, RunFolder
+from pyubias.campaign.train_stage import TrainStage
+from pyubias.config.loading import load_campaign
+from pyubias.model.archive import load
+from pyubias.model.prediction import Model
+from pyubias.parallel import Ranks
+
+
+def test_a_stage_that_was_sent_elsewhere_trains_the_model_of_its_campaign(
+    tmp_path: Path, uninterrupted: Path
+) -> None:
+    theirs = RunFolder(uninterrupted).iteration(0).model
+    frames = [f for f in labels(uninterrupted) if f.iteration == 0]
+    config = load_campaign(tiny(tmp_path))
+    elements = load(theirs)[1].elements
+    here = IterationFolder(tmp_path / "0000")
+    sent = pickle.dumps(TrainStage(config, elements, frames, here, tmp_path / "foundation.pt"))
+
+    here.path.mkdir()
+    stage: TrainStage = pickle.loads(sent)
+    assert not stage.is_trained
+    stage.train(Ranks(), Progress("far", RunFolder(tmp_path), tmp_path / "log.txt", True, False))
+    assert stage.is_trained
+    stage.export()
+
+    atoms = [frames[0].atoms]
+    ours, expected = Model(here.model).predict(atoms)[0], Model(theirs).predict(atoms)[0]
+    assert np.array_equal(ours.forces, expected.forces)
+    assert ours.total_uncertainty == expected.total_uncertainty
