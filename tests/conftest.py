@@ -1,5 +1,6 @@
 """Fixtures that several test files share: structures, and small trained models."""
 
+import math
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -65,13 +66,17 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that start several MPI ranks."""
+    """Mark the tests that start several MPI ranks; four ranks are slow on two cores."""
     for item in items:
         if isinstance(item, pytest.Function):
             parameters = item.callspec.params if hasattr(item, "callspec") else {}
             names = item.function.__code__.co_names
-            if "mpirun" in names or parameters.get("ranks", 1) > 1:
+            layout = parameters.get("layout", "1 1 1").split()
+            ranks = max(parameters.get("ranks", 1), math.prod(int(n) for n in layout))
+            if "mpirun" in names or ranks > 1:
                 item.add_marker("mpi")
+            if ranks > 2:
+                item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")

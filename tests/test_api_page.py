@@ -60,6 +60,7 @@ def test_the_methods_of_a_model_are_there_with_their_signatures() -> None:
     assert calls in CALLS
 
 
+@pytest.mark.slow
 def test_the_examples_run_one_after_the_other(tmp_path: Path) -> None:
     (tmp_path / "inputs").symlink_to(ROOT / "inputs")
     program = "\n".join(EXAMPLES)

@@ -100,9 +100,9 @@ def test_a_single_rank_does_all_itself(tmp_path: Path) -> None:
     assert (tmp_path / "all-good").exists()
 
 
-@pytest.mark.parametrize("n", [2, 3])
-def test_ranks_share_work_values_and_errors(n: int, tmp_path: Path) -> None:
-    result = mpirun(n, tmp_path, sys.executable, TESTS / "test_parallel.py", tmp_path)
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_ranks_share_work_values_and_errors(ranks: int, tmp_path: Path) -> None:
+    result = mpirun(ranks, tmp_path, sys.executable, TESTS / "test_parallel.py", tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert (tmp_path / "all-good").exists()
 

@@ -22,7 +22,7 @@ from outcomes import (
 from pyubias.files import read_json
 from pyubias.training.checkpoint import load_trained
 
-pytestmark = pytest.mark.mpi
+pytestmark = [pytest.mark.mpi, pytest.mark.slow]
 law = pytest.mark.law
 CAMPAIGNS: dict[str, dict[str, Any]] = {
     # as one rank does it

@@ -250,6 +250,7 @@ def test_without_arguments_it_lists_its_commands(tmp_path: Path) -> None:
     assert "Traceback" not in command.output
 
 
+@pytest.mark.slow
 def test_ranks_of_mpirun_train_one_checkpoint_together(tmp_path: Path) -> None:
     (tmp_path / "settings.yaml").write_text(SMALL)
     options = (TEST_SET, "--config", "settings.yaml")

@@ -125,6 +125,7 @@ def final_uncertainty(folder: Path, run: Run) -> float:
     return u
 
 
+@pytest.mark.slow
 def test_box_relax_ends_where_the_biased_pressure_is_the_target(folder):
     script = f"""
 units metal

@@ -110,6 +110,7 @@ def deformed(
     return done, bias_pressures(done)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", [0, 3])
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_the_bias_stress_is_scaled_down_as_a_whole_on_every_step(folder, window, ranks):

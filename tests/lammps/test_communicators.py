@@ -81,6 +81,7 @@ with open_lammps(half) as one, open_lammps(half) as two:
 """
 
 
+@pytest.mark.slow
 def test_two_instances_on_each_of_two_subcommunicators(folder):
     (folder / "in.lmp").write_text(SCRIPT.format(data="K.data", steps=0))
     (folder / "program.py").write_text(PROGRAM)

@@ -68,6 +68,7 @@ run {steps}
 
 
 # not iso: there LAMMPS' own conserved quantity drifts by more, with any pair style
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("coupling", "model"), [("aniso", "toy"), ("tri", "toy"), ("tri", "layers2")]
 )

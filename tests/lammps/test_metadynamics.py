@@ -116,6 +116,7 @@ def on_ranks(ranks: int, folder: Path, *arguments: object) -> list[dict[str, flo
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("units", "ranks"), [("metal", 1), ("metal", 2), ("real", 1)])
 def test_the_pressure_of_the_bias_is_minus_its_slope(
     tmp_path: Path, units: str, ranks: int

@@ -170,6 +170,7 @@ def test_members_of_an_ensemble_have_different_seeds():
     assert ensemble.potential.feature_map is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["posterior", "ensemble"])
 def test_ranks_train_together_what_one_rank_trains(tmp_path, kind):
     result = mpirun(2, tmp_path, sys.executable, __file__, kind, tmp_path)

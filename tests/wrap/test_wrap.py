@@ -88,6 +88,7 @@ def test_a_wrapped_model_is_the_model_with_a_shift_and_a_calibrated_uncertainty(
     assert 0.94 < covered.mean() < 1.0
 
 
+@pytest.mark.slow
 def test_what_no_held_out_structure_calibrates_is_not_called_calibrated(tmp_path, labelled):
     """The total uncertainty without calibration structures, the atomic one without their forces."""
     wrap("toy", [file_of(tmp_path)], labelled, tmp_path / "raw.pt", calibration=0.0)
@@ -102,6 +103,7 @@ def test_what_no_held_out_structure_calibrates_is_not_called_calibrated(tmp_path
     assert attainable_of(metadata, "atomic") == 0.0
 
 
+@pytest.mark.slow
 def test_further_structures_are_known_to_the_posterior(tmp_path, labelled):
     far = random_atoms([6.0, 6.0, 6.0], 20, 99)
     for name, replay in (("without", ()), ("with", [far])):
@@ -114,6 +116,7 @@ def test_further_structures_are_known_to_the_posterior(tmp_path, labelled):
     assert uncertainty["with"] < 0.2 * uncertainty["without"]
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_as_uncertain_as_its_members_differ(tmp_path, labelled):
     files = [file_of(tmp_path, f"{k}.json", scale=s) for k, s in enumerate((0.98, 1.0, 1.05))]
     report = wrap("toy", files, labelled, tmp_path / "ensemble.pt")

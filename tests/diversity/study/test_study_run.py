@@ -94,6 +94,7 @@ def findings(folder: Path) -> dict:
     return json.loads((folder / "findings.json").read_text())
 
 
+@pytest.mark.slow
 def test_every_arm_has_every_score(finished: Path) -> None:
     results = [json.loads(path.read_text()) for path in finished.glob("arms/*/seed*.json")]
     assert len(results) == 2 * 4
@@ -106,6 +107,7 @@ def test_every_arm_has_every_score(finished: Path) -> None:
             assert 0.0 <= result["coverage"][test]["group"] <= 1.0
 
 
+@pytest.mark.slow
 def test_the_report_shows_both_experiments_and_states_findings(finished: Path) -> None:
     page = (finished / "report.html").read_text()
     assert "Fixed budget: 4 labels" in page
@@ -117,6 +119,7 @@ def test_the_report_shows_both_experiments_and_states_findings(finished: Path) -
     assert any("1 to 2 geometries each" in s for s in sentences)
 
 
+@pytest.mark.slow
 def test_molecules_that_cannot_be_used_are_listed_with_the_reason(finished: Path) -> None:
     failures = " ".join(findings(finished)["failures"])
     for reason in (
@@ -131,6 +134,7 @@ def test_molecules_that_cannot_be_used_are_listed_with_the_reason(finished: Path
         assert reason in failures
 
 
+@pytest.mark.slow
 def test_a_killed_study_resumes(finished: Path) -> None:
     before = findings(finished)
     kept = finished / "arms" / "2x1" / "seed0.json"
