@@ -30,6 +30,9 @@ class LabelledFrame:
         atoms: with the label, unless it failed.
         reason: why the label failed; empty if it did not.
         molecule: key of the molecule; empty unless the campaign asks for it.
+        step: MD step of the walker at which the frame was taken; None without a walker.
+        uncertainty: total uncertainty of the model that selected the frame, eV/atom; None where
+            no model did, and in runs of earlier versions.
     """
 
     key: str
@@ -39,6 +42,8 @@ class LabelledFrame:
     atoms: Atoms
     reason: str
     molecule: str = ""
+    step: int | None = None
+    uncertainty: float | None = None
 
     @property
     def failed(self) -> bool:
@@ -65,7 +70,8 @@ class LabelStore:
 
         Args:
             key: unique name of the frame, such as ``0003-05``.
-            atoms: with iteration, split and walker in ``info``, and molecule where that is known.
+            atoms: with iteration, split and walker in ``info``, and molecule, timestep and
+                uncertainty where these are known.
         """
         columns = {name: atoms.info[name] for name in ("iteration", "split", "walker")}
         clean = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
@@ -74,7 +80,12 @@ class LabelStore:
             if label.stress is not None:
                 results["stress"] = label.stress
             clean.calc = SinglePointCalculator(clean, **results)
-        data = {"reason": reason, "molecule": atoms.info.get("molecule", "")}
+        data = {
+            "reason": reason,
+            "molecule": atoms.info.get("molecule", ""),
+            "step": atoms.info.get("timestep") if atoms.info["walker"] >= 0 else None,
+            "uncertainty": atoms.info.get("uncertainty"),
+        }
         with self._one_line("written"):
             self.database.write(clean, frame=f"f{key}", failed=bool(reason), data=data, **columns)
 
@@ -113,6 +124,8 @@ class LabelStore:
                     atoms=atoms,
                     reason=row.data.get("reason", ""),
                     molecule=row.data.get("molecule", ""),
+                    step=row.data.get("step"),
+                    uncertainty=row.data.get("uncertainty"),
                 )
             )
         return sorted(found, key=lambda frame: frame.key)

@@ -82,8 +82,13 @@ class SelectStage:
             self.config.seed,
             n_before=self.n_labels,
         )
-        for atoms, split in zip(chosen, splits, strict=True):
-            atoms.info.update(iteration=self.iteration + 1, split=split)
+        predictions = Model(self.folder.model).predict(chosen)
+        for atoms, split, predicted in zip(chosen, splits, predictions, strict=True):
+            atoms.info.update(
+                iteration=self.iteration + 1,
+                split=split,
+                uncertainty=float(predicted.total_uncertainty),
+            )
         write_with(
             self.folder.selection, lambda p: ase.io.write(p, chosen) if chosen else p.touch()
         )

@@ -13,6 +13,7 @@ from pyubias.cli.doctor import doctor
 from pyubias.cli.evaluate import evaluate
 from pyubias.cli.init import init
 from pyubias.cli.label import label
+from pyubias.cli.labels import labels
 from pyubias.cli.options import Json, Output, check_folder
 from pyubias.cli.train import train
 from pyubias.cli.wrap import wrap
@@ -104,6 +105,7 @@ def check(model: Annotated[Path, typer.Argument(help="any TorchScript model file
 
 app.command()(evaluate)
 app.command()(label)
+app.command()(labels)
 
 
 @app.command()
