@@ -75,6 +75,6 @@ def test_nothing_to_write_and_no_run_are_one_line(uninterrupted: Path, tmp_path:
     with pytest.raises(UserError, match="is no run folder: it has no labels"):
         write_labels_of([tmp_path], tmp_path / "x.extxyz")
     assert not any(f.failed for f in labels(uninterrupted))
-    with pytest.raises(UserError, match="no label failed in .*: nothing to write"):
+    with pytest.raises(UserError, match=r"no label failed in .*: nothing to write"):
         write_labels_of([uninterrupted], tmp_path / "x.extxyz", failed=True)
     assert not (tmp_path / "x.extxyz").exists()
