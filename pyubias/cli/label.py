@@ -22,17 +22,23 @@ def label(
     reference: Annotated[Path, typer.Argument(help="campaign file, or YAML of a reference")],
     output: Output = Path("labelled.extxyz"),
 ) -> None:
-    """Label structures with a reference method; failures are listed and left out."""
+    """Label structures with a reference method; failures are listed and left out.
+
+    Each label is kept as it is made: after an interruption, the same command goes on.
+    """
     n_labelled, failed = label_file(structures, reference, output)
-    for reason in failed:
-        print(f"failed: {reason}")
     print(f"{output}: {n_labelled} labelled, {len(failed)} failed")
     if n_labelled == 0:
         raise UserError("no structure could be labelled")
+    if failed:
+        print(f"the same command tries the failed ones again: {_unfinished(output)} has the others")
 
 
 def label_file(structures: Path, reference: Path, output: Path) -> tuple[int, list[str]]:
     """Label all structures of a file.
+
+    Labels of an earlier call that did not end, or in which some failed, are not made again. They
+    belong to the same structure and the same reference, wherever the structure is in the file.
 
     Args:
         structures: any format of ASE; a name that ends in ``.dump`` is a LAMMPS dump.
@@ -43,24 +49,40 @@ def label_file(structures: Path, reference: Path, output: Path) -> tuple[int, li
         the number of labelled structures, and a line for each that failed.
     """
     import ase.io
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
+    from pyubias.campaign.kept_labels import KeptLabels
     from pyubias.files import write_with
     from pyubias.reference.label import LabelError, label_frame
     from pyubias.reference.open import open_reference
 
     config = load_reference(reference)
     frames = _read(structures)
+    kept = KeptLabels(_unfinished(output), config)
     labelled, failed = [], []
-    with open_reference(config) as method:
-        for k, atoms in enumerate(frames):
+    with (
+        open_reference(config) as method,
+        Progress("labels", MofNCompleteColumn(), TimeRemainingColumn()) as progress,
+    ):
+        for k, atoms in enumerate(progress.track(frames)):
             try:
-                label_frame(method, atoms).attach_to(atoms)
+                made = kept.get(atoms) or label_frame(method, atoms)
             except LabelError as error:
                 failed.append(f"structure {k}: {error}")
+                progress.console.print(f"failed: {failed[-1]}", markup=False, soft_wrap=True)
                 continue
+            kept.add(atoms, made)
+            made.attach_to(atoms)
             labelled.append(atoms)
     write_with(output, lambda path: ase.io.write(path, labelled, format="extxyz"))
+    if not failed:
+        kept.remove()
     return len(labelled), failed
+
+
+def _unfinished(output: Path) -> Path:
+    """The database of the labels made so far."""
+    return output.with_name(f"{output.stem}.unfinished.db")
 
 
 def _read(path: Path) -> "list[Atoms]":

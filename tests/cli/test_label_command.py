@@ -8,7 +8,9 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
+from campaigns import shared_commands
 
+from pyubias.campaign.label_store import LabelStore
 from pyubias.cli.label import label_file
 from pyubias.errors import UserError
 from pyubias.training.reading import read_frames
@@ -143,3 +145,69 @@ def test_a_stress_that_the_file_had_is_not_kept_beside_new_labels(tmp_path: Path
     (tmp_path / "none.yaml").write_text("kind: ase\ncalculator: NoStress\nfile: none.py\n")
     label_file(tmp_path / "in.extxyz", tmp_path / "none.yaml", tmp_path / "out.extxyz")
     assert "REF_stress" not in ase.io.read(tmp_path / "out.extxyz").info
+
+
+COUNTS = """
+from pathlib import Path
+from ase.calculators.emt import EMT
+
+class Counts(EMT):
+    def calculate(self, *arguments):
+        super().calculate(*arguments)
+        counter = Path(__file__).with_name("calls")
+        n = counter.stat().st_size if counter.exists() else 0
+        counter.write_text("." * (n + 1))
+        if n + 1 == STOP:
+            raise SystemExit
+"""
+
+
+def counting(folder: Path, fails_at: int) -> Path:
+    """A reference that counts its calculations in a file; one of them fails."""
+    (folder / "counts.py").write_text(COUNTS.replace("STOP", str(fails_at)))
+    (folder / "counts.yaml").write_text("kind: ase\ncalculator: Counts\nfile: counts.py\n")
+    return folder / "counts.yaml"
+
+
+def test_the_same_command_labels_only_what_failed_before(tmp_path: Path) -> None:
+    reference = counting(tmp_path, fails_at=2)
+    ase.io.write(tmp_path / "in.extxyz", rattled(4))
+    paths = (tmp_path / "in.extxyz", reference, tmp_path / "out.extxyz")
+    done, (reason,) = label_file(*paths)
+    assert done == 3
+    assert reason.startswith("structure 1: ")
+    assert (tmp_path / "out.unfinished.db").is_file()
+    assert label_file(*paths) == (4, [])
+    assert (tmp_path / "calls").stat().st_size == 5
+    assert not (tmp_path / "out.unfinished.db").exists()
+
+
+def test_labels_of_a_killed_command_are_kept_and_belong_to_their_structure(tmp_path: Path) -> None:
+    reference = counting(tmp_path, fails_at=0)
+    frames = rattled(30)
+    ase.io.write(tmp_path / "in.extxyz", frames)
+    command = shared_commands().start(tmp_path, "label", "in.extxyz", reference, "-o", "o.extxyz")
+    calls = tmp_path / "calls"
+    command.kill_when(lambda: calls.is_file() and calls.stat().st_size >= 5)
+    before = len(LabelStore(tmp_path / "o.unfinished.db").keys())
+    assert before >= 4
+    ase.io.write(tmp_path / "in.extxyz", frames[::-1])
+    made = calls.stat().st_size
+    assert label_file(tmp_path / "in.extxyz", reference, tmp_path / "o.extxyz") == (30, [])
+    assert calls.stat().st_size - made == 30 - before
+    for read, frame in zip(
+        ase.io.read(tmp_path / "o.extxyz", index=":"), frames[::-1], strict=True
+    ):
+        frame.calc = EMT()
+        energy = frame.get_potential_energy()
+        assert read.info["REF_energy"] == pytest.approx(energy, abs=1e-6)
+
+
+def test_another_reference_makes_its_own_labels(tmp_path: Path, emt: Path) -> None:
+    ase.io.write(tmp_path / "in.extxyz", rattled(2))
+    paths = (tmp_path / "in.extxyz", counting(tmp_path, fails_at=1), tmp_path / "out.extxyz")
+    assert label_file(*paths)[0] == 1
+    text = (tmp_path / "counts.py").read_text()
+    (tmp_path / "counts.py").write_text(text + "\n# edited\n")
+    assert label_file(*paths) == (2, [])
+    assert (tmp_path / "calls").stat().st_size == 4
