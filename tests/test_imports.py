@@ -15,6 +15,7 @@ ROOMS = [
     "errors",
     "files",
     "console",
+    "interruption",
     "plugin",
     "parallel",
     "config",

@@ -20,6 +20,7 @@ from pyubias.cli.wrap import wrap
 from pyubias.config import CampaignConfig, load_campaign
 from pyubias.config.markdown import settings_page
 from pyubias.errors import UserError
+from pyubias.interruption import resumable
 
 __all__ = ["app", "main"]
 
@@ -52,14 +53,14 @@ def run(
     # imported after the file is checked, because torch takes seconds to import
     from pyubias.campaign.loop import run_campaign
 
-    folder = run_campaign(config, runs, ranks)
-
     def finish() -> None:
         from pyubias.report.campaign import write_report
 
         write_report(config, folder)
 
-    ranks.on_root(finish)
+    with resumable(ranks.is_root):
+        folder = run_campaign(config, runs, ranks)
+        ranks.on_root(finish)
 
 
 app.command()(train)

@@ -8,6 +8,7 @@ import typer
 
 from pyubias.cli.options import Json, Keys, Output, check_folder, keys_of
 from pyubias.console import print_table
+from pyubias.interruption import resumable
 
 __all__ = ["app"]
 
@@ -60,7 +61,8 @@ def study(
     # imported after the file is read, because torch takes seconds and mistakes should show at once
     from pyubias.diversity.study.run import run_study
 
-    run_study(config, runs, ranks)
+    with resumable(ranks.is_root):
+        run_study(config, runs, ranks)
 
 
 @app.command()

@@ -8,6 +8,7 @@ import typer
 from pyubias.cli.options import Output
 from pyubias.config.loading import load_reference
 from pyubias.errors import UserError
+from pyubias.interruption import resumable
 
 if TYPE_CHECKING:  # ASE takes a second to import
     from ase import Atoms
@@ -26,7 +27,8 @@ def label(
 
     Each label is kept as it is made: after an interruption, the same command goes on.
     """
-    n_labelled, failed = label_file(structures, reference, output)
+    with resumable():
+        n_labelled, failed = label_file(structures, reference, output)
     print(f"{output}: {n_labelled} labelled, {len(failed)} failed")
     if n_labelled == 0:
         raise UserError("no structure could be labelled")
