@@ -1,13 +1,13 @@
-"""What Ctrl-C and the signals of batch systems do: say how to go on, and end the process."""
+"""Ends of a process from outside: Ctrl-C, the signals of batch systems, and limits of time."""
 
 import contextlib
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-__all__ = ["resumable"]
+__all__ = ["resumable", "time_limit"]
 
 # of the terminal, of batch systems, and those that Slurm's --signal is often asked to send
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
@@ -40,6 +40,30 @@ def resumable(is_root: bool = True) -> Iterator[None]:
         os.close(writing)  # the thread reads the end of the pipe
         thread.join()
         os.close(reading)
+
+
+@contextlib.contextmanager
+def time_limit(seconds: float | None, end: Callable[[], str]) -> Iterator[None]:
+    """End the process if the block takes longer; nothing else ends a program that does not return.
+
+    Args:
+        seconds: None is no limit.
+        end: called before the end, from another thread; returns the line to print.
+    """
+
+    def expire() -> None:
+        os.write(2, f"pyubias: error: {end()}\n".encode())
+        os._exit(2)
+
+    timer = None if seconds is None else threading.Timer(seconds, expire)
+    if timer is not None:
+        timer.daemon = True
+        timer.start()
+    try:
+        yield
+    finally:
+        if timer is not None:
+            timer.cancel()
 
 
 def _wait_for_signal(reading: int, is_root: bool) -> None:

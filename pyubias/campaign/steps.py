@@ -20,8 +20,9 @@ from pyubias.campaign.train_stage import Calibration, TrainStage
 from pyubias.config.schema import CampaignConfig
 from pyubias.errors import UserError
 from pyubias.files import copy_file, write_json
+from pyubias.interruption import time_limit
 from pyubias.lammps.walk import Walk
-from pyubias.lammps.walker import AbandonedWalk, run_walker
+from pyubias.lammps.walker import AbandonedWalk, read_walk, run_walker
 from pyubias.model.prediction import Model
 from pyubias.parallel import Ranks
 from pyubias.reference.label import LabelError, Reference, label_frame
@@ -29,6 +30,8 @@ from pyubias.reference.open import open_reference
 from pyubias.training.structures import without_constraints
 
 __all__ = ["Steps"]
+
+KEPT_AS_FAILED = "the walk is kept as failed: run the same command to go on"
 
 
 class Steps:
@@ -181,24 +184,33 @@ class Steps:
             workspace = folder.walker(k)
             if group.is_root:
                 workspace.mkdir(exist_ok=True)
+            start = starts[k % len(starts)].atoms
+
+            def end_late() -> str:
+                failure = f"took longer than exploration.timeout = {config.timeout:g} s"
+                late = read_walk(start, workspace, 0, failure, config.guard)
+                late.save(folder.walk(k))
+                return f"walker {k} {failure}; {KEPT_AS_FAILED}"
+
             try:
-                result = run_walker(
-                    config,
-                    k,
-                    folder.model,
-                    self.inputs.elements,
-                    starts[k % len(starts)].atoms,
-                    seed_of(self.config.seed, iteration, k),
-                    workspace,
-                    group.communicator if group.size > 1 else None,
-                    group.is_root,
-                )
+                with time_limit(config.timeout if group.is_root else None, end_late):
+                    result = run_walker(
+                        config,
+                        k,
+                        folder.model,
+                        self.inputs.elements,
+                        start,
+                        seed_of(self.config.seed, iteration, k),
+                        workspace,
+                        group.communicator if group.size > 1 else None,
+                        group.is_root,
+                    )
             except AbandonedWalk as abandoned:
                 abandoned.walk.save(folder.walk(k))
                 # raised by this rank alone, the error ends the ranks that wait for it as well
                 raise UserError(
                     f"walker {k} failed on one of its {group.size} ranks ({abandoned}), and the "
-                    "others wait for it; the walk is kept as failed: run the same command to go on"
+                    f"others wait for it; {KEPT_AS_FAILED}"
                 ) from abandoned
             if group.is_root:
                 result.save(folder.walk(k))

@@ -12,7 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from pyubias.config.values import Count, Positive, Steps, Strength, Variables
+from pyubias.config.values import Count, Positive, Seconds, Steps, Strength, Variables
 from pyubias.config.yaml_settings import Section
 
 __all__ = ["ExplorationConfig", "GuardConfig", "MetadynamicsConfig"]
@@ -114,6 +114,11 @@ class ExplorationConfig(Section):
         {},
         description="values of further variables of the script; walker k gets element k of a "
         "list, which begins again at its end",
+    )
+    timeout: Seconds | None = Field(
+        None,
+        description="a walker that takes longer fails, and the command ends, to be run again, s; "
+        "null is no limit",
     )
     guard: GuardConfig = GuardConfig()
     metadynamics: MetadynamicsConfig | None = Field(

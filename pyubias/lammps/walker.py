@@ -18,7 +18,7 @@ from pyubias.lammps.metadynamics import Gaussians, attach
 from pyubias.lammps.sanity import first_unphysical
 from pyubias.lammps.walk import Walk
 
-__all__ = ["AbandonedWalk", "run_walker", "script_variables", "values_of_walker"]
+__all__ = ["AbandonedWalk", "read_walk", "run_walker", "script_variables", "values_of_walker"]
 
 
 class AbandonedWalk(Exception):
@@ -106,20 +106,20 @@ def run_walker(
         )
     if not (is_root or abandoned):
         return _walk(structure, Trajectory.empty(len(structure)), steps, False, "")
-    walk = _read_walk(structure, folder, steps, failure, config.guard)
+    walk = read_walk(structure, folder, steps, failure, config.guard)
     if abandoned:
         raise AbandonedWalk(walk)
     return walk
 
 
-def _read_walk(
+def read_walk(
     structure: Atoms,
     folder: Path,
     steps: int,
     failure: str,
     guard: GuardConfig,
 ) -> Walk:
-    """The frames of both dumps, up to the first unphysical one."""
+    """The frames of both dumps in the folder of a walker, up to the first unphysical one."""
     last = read_dump(folder / "crossing.dump", structure).first(1)
     frames = read_dump(folder / "trajectory.dump", structure) + last
     n, reason = first_unphysical(structure, frames.positions, frames.cells, guard)

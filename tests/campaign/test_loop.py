@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
-from campaigns import ALA2, WALKER, metrics, tiny
+from campaigns import ALA2, WALKER, metrics, shared_commands, tiny
 from outcomes import assert_same_result, bias_factors, labels, log_of, run, walks_of
 from references import Unconverged, ase_reference
 
@@ -244,3 +244,28 @@ def test_start_structures_lose_their_labels_and_keep_their_cells(tmp_path: Path)
     (read,) = read_structures(tmp_path / "h2.extxyz")
     assert read.info == {}
     np.testing.assert_array_equal(read.cell.array, np.diag([5.0, 6.0, 7.0]))
+
+
+@law("exploration.timeout")
+def test_a_walker_that_hangs_is_kept_as_failed_and_the_campaign_goes_on(tmp_path: Path) -> None:
+    late = "run 10\ntimestep 1e-9\nrun ${more}"
+    script = WALKER.read_text().replace("run ${steps}", late)
+    (tmp_path / "hangs.in").write_text(script)
+    exploration = {
+        "input": str(tmp_path / "hangs.in"),
+        "timeout": 8.0,
+        # the first walker does not come back from its second command `run`
+        "variables": {"threshold": 1e6, "more": [1_000_000_000, 10]},
+    }
+    file = tiny(tmp_path, {"exploration": exploration, "stop": {"labels": 12}})
+    first = shared_commands().run(tmp_path, "run", file)
+    assert first.wait() == 2
+    line = "walker 0 took longer than exploration.timeout = 8 s; the walk is kept as failed: run "
+    assert f"pyubias: error: {line}the same command to go on" in first.output
+    again = shared_commands().run(tmp_path, "run", file)
+    assert again.wait() == 0, again.output
+    late, other = walks_of(tmp_path / "runs" / "tiny", 0)
+    assert late.failure == "took longer than exploration.timeout = 8 s"
+    assert len(late.positions) > 3
+    assert other.failure == ""
+    assert other.steps == 20
