@@ -52,7 +52,11 @@ def time_limit(seconds: float | None, end: Callable[[], str]) -> Iterator[None]:
     """
 
     def expire() -> None:
-        os.write(2, f"pyubias: error: {end()}\n".encode())
+        try:
+            line = end()
+        except Exception as error:  # the process must end even so
+            line = f"{error}"
+        os.write(2, f"pyubias: error: {line}\n".encode())
         os._exit(2)
 
     timer = None if seconds is None else threading.Timer(seconds, expire)

@@ -1,5 +1,6 @@
 """LAMMPS dumps as arrays."""
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from pyubias.lammps.library import LammpsError
 
 __all__ = ["Trajectory", "read_dump", "without_flips"]
+
+STEP = "ITEM: TIMESTEP\n"
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,9 @@ def read_dump(path: Path, template: Atoms) -> Trajectory:
     n = len(template)
     if not path.is_file() or path.stat().st_size == 0:
         return Trajectory.empty(n)
-    frames = ase.io.read(path, index=":", format="lammps-dump-text")
-    # LAMMPS may have been stopped in the middle of the last frame
-    frames = [f for f in frames if len(f) == n]
+    texts = _complete_frames(path.read_text(), n)
+    whole = io.StringIO("".join(STEP + text for text in texts))
+    frames = ase.io.read(whole, index=":", format="lammps-dump-text") if texts else []
     if frames and frames[0].get_chemical_symbols() != template.get_chemical_symbols():
         raise LammpsError(
             f"{path}: the elements differ from those of the start structure; dump 'id element' "
@@ -74,7 +77,9 @@ def read_dump(path: Path, template: Atoms) -> Trajectory:
     if template.pbc.all():
         cells = without_flips(cells, template.cell.array)
     positions = np.array([f.positions for f in frames]).reshape(-1, n, 3)
-    return Trajectory(positions, cells, _timesteps(path)[: len(frames)])
+    # ASE's reader drops the steps
+    timesteps = np.array([int(text.split("\n", 1)[0]) for text in texts], dtype=np.int64)
+    return Trajectory(positions, cells, timesteps)
 
 
 def without_flips(cells: NDArray[np.float64], start: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -98,10 +103,13 @@ def without_flips(cells: NDArray[np.float64], start: NDArray[np.float64]) -> NDA
     return continued
 
 
-def _timesteps(path: Path) -> NDArray[np.int64]:
-    # ASE's reader drops them
-    lines = path.read_text().splitlines()
-    return np.array(
-        [int(lines[k + 1]) for k, line in enumerate(lines) if line.startswith("ITEM: TIMESTEP")],
-        dtype=np.int64,
-    )
+def _complete_frames(text: str, n_atoms: int) -> list[str]:
+    """What follows `ITEM: TIMESTEP` in each frame; LAMMPS may have been stopped in the last one."""
+    complete = []
+    for part in text.split(STEP)[1:]:
+        head, marker, rows = part.partition("ITEM: ATOMS")
+        # the names of the columns, the atoms, and what follows the last end of a line
+        lines = rows.split("\n")
+        if len(lines) >= n_atoms + 2:
+            complete.append(head + marker + "\n".join(lines[: n_atoms + 1]) + "\n")
+    return complete
