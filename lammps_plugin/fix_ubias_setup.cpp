@@ -6,6 +6,7 @@
 
 #include "fix_ubias.h"
 
+#include "lammps_releases.h"
 #include "pair_ubias.h"
 
 #include "atom.h"
@@ -26,14 +27,14 @@ void FixUbias::read_keywords(int narg, char **arg)
 
   auto value = [&](int offset) -> const char * {
     if (iarg + offset >= narg)
-      error->all(FLERR, iarg, "fix ubias: keyword '{}' has no value", arg[iarg]);
+      error_all_at(error, FLERR, iarg, "fix ubias: keyword '{}' has no value", arg[iarg]);
     return arg[iarg + offset];
   };
   auto non_negative = [&](int offset) {
     const double number = utils::numeric(FLERR, value(offset), false, lmp);
     if (!(number >= 0.0) || !std::isfinite(number))
-      error->all(FLERR, iarg + offset, "fix ubias: {} must not be negative, got {}", arg[iarg],
-                 arg[iarg + offset]);
+      error_all_at(error, FLERR, iarg + offset, "fix ubias: {} must not be negative, got {}",
+                   arg[iarg], arg[iarg + offset]);
     return number;
   };
 
@@ -53,11 +54,13 @@ void FixUbias::read_keywords(int narg, char **arg)
     } else if (keyword == "max_rate") {
       max_rate = non_negative(1);
       if (max_rate == 0.0)
-        error->all(FLERR, iarg + 1, "fix ubias: max_rate must be positive, got {}", arg[iarg + 1]);
+        error_all_at(error, FLERR, iarg + 1, "fix ubias: max_rate must be positive, got {}",
+                     arg[iarg + 1]);
     } else if (keyword == "window") {
       window = utils::inumeric(FLERR, value(1), false, lmp);
       if (window < 0)
-        error->all(FLERR, iarg + 1, "fix ubias: window must not be negative, got {}", window);
+        error_all_at(error, FLERR, iarg + 1, "fix ubias: window must not be negative, got {}",
+                     window);
     } else if (keyword == "weight") {
       const std::string element = value(1);
       weight_of_element[element] = non_negative(2);
@@ -65,14 +68,14 @@ void FixUbias::read_keywords(int narg, char **arg)
     } else if (keyword == "uncertainty") {
       const std::string kind = value(1);
       if (kind != "total" && kind != "atomic")
-        error->all(FLERR, iarg + 1, "fix ubias: uncertainty must be total or atomic, got '{}'",
-                   kind);
+        error_all_at(error, FLERR, iarg + 1,
+                     "fix ubias: uncertainty must be total or atomic, got '{}'", kind);
       uncertainty_kind = kind == "total" ? PairUbias::TOTAL : PairUbias::ATOMIC;
     } else {
-      error->all(FLERR, iarg,
-                 "fix ubias: unknown keyword '{}', wanted tau, tau_stress, window, weight, "
-                 "uncertainty, max_force, max_stress or max_rate",
-                 keyword);
+      error_all_at(error, FLERR, iarg,
+                   "fix ubias: unknown keyword '{}', wanted tau, tau_stress, window, weight, "
+                   "uncertainty, max_force, max_stress or max_rate",
+                   keyword);
     }
     iarg += nargs;
   }

@@ -6,6 +6,7 @@
 
 #include "pair_ubias.h"
 
+#include "lammps_releases.h"
 #include "open_model.h"
 
 #include "atom.h"
@@ -40,20 +41,20 @@ void PairUbias::settings(int narg, char **arg)
   while (iarg < narg) {
     const std::string keyword = arg[iarg];
     if (keyword != "device" && keyword != "threads")
-      error->all(FLERR, iarg, "pair_style ubias: unknown keyword '{}', wanted device or threads",
-                 keyword);
+      error_all_at(error, FLERR, iarg,
+                   "pair_style ubias: unknown keyword '{}', wanted device or threads", keyword);
     if (iarg + 1 >= narg)
-      error->all(FLERR, iarg, "pair_style ubias: keyword '{}' has no value", keyword);
+      error_all_at(error, FLERR, iarg, "pair_style ubias: keyword '{}' has no value", keyword);
     if (keyword == "device") {
       device = arg[iarg + 1];
       if (device != "cpu" && device != "cuda" && device.rfind("cuda:", 0) != 0)
-        error->all(FLERR, iarg + 1,
-                   "pair_style ubias: device must be cpu, cuda or cuda:N, got '{}'", device);
+        error_all_at(error, FLERR, iarg + 1,
+                     "pair_style ubias: device must be cpu, cuda or cuda:N, got '{}'", device);
     } else {
       n_threads = utils::inumeric(FLERR, arg[iarg + 1], false, lmp);
       if (n_threads < 1)
-        error->all(FLERR, iarg + 1, "pair_style ubias: threads must be at least 1, got {}",
-                   n_threads);
+        error_all_at(error, FLERR, iarg + 1, "pair_style ubias: threads must be at least 1, got {}",
+                     n_threads);
     }
     iarg += 2;
   }
@@ -83,9 +84,9 @@ void PairUbias::coeff(int narg, char **arg)
     const std::string name = arg[2 + itype];
     const auto found = std::find(known.begin(), known.end(), name);
     if (found == known.end())
-      error->all(FLERR, 2 + itype,
-                 "pair_coeff for ubias: the model has no element '{}' (atom type {}); it has {}",
-                 name, itype, utils::join_words(known, " "));
+      error_all_at(error, FLERR, 2 + itype,
+                   "pair_coeff for ubias: the model has no element '{}' (atom type {}); it has {}",
+                   name, itype, utils::join_words(known, " "));
     map[itype] = found - known.begin();
   }
   log_model(arg[2]);

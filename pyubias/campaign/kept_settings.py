@@ -1,53 +1,88 @@
-"""The settings that a run folder was made with, which a resumed run must not change."""
+"""The settings of a run folder: which may change between two invocations, and what changed."""
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyubias.errors import UserError
 from pyubias.files import read_json, write_json
 
-__all__ = ["keep_settings"]
+__all__ = ["Change", "differences", "keep_settings"]
 
 Settings = dict[str, Any]
+
+
+class Change(NamedTuple):
+    """One setting with another value than before.
+
+    Attributes:
+        key: such as ``exploration.tau``.
+        before: None if there was no such key.
+        now: None if there is none any more.
+    """
+
+    key: str
+    before: Any
+    now: Any
+
+    @property
+    def section(self) -> str:
+        return self.key.split(".")[0]
 
 
 def keep_settings(
     path: Path,
     settings: Settings,
-    changeable: Collection[str],
+    changeable: Mapping[str, str],
     complete: Callable[[Settings], Settings] = dict,
-) -> None:
-    """Write the settings of a new run; compare those of a resumed one with the file.
+) -> list[str]:
+    """Write the settings of a run; compare those of a resumed one with the file.
 
     Args:
         path: of ``config.json``.
         settings: as JSON has them.
-        changeable: top-level keys that may change between invocations.
+        changeable: top-level keys that may change between invocations, with when that takes effect.
         complete: adds to the settings of the file what the version that wrote it did not have.
 
+    Returns:
+        a line for each setting that changed.
+
     Raises:
-        UserError: a setting differs from the one that the folder was made with.
+        UserError: a setting differs that may not change.
     """
     settings = json.loads(json.dumps(settings))
     if not path.is_file():
         write_json(path, settings)
-        return
-    before, now = _flat(complete(read_json(path))), _flat(settings)
-    for key in sorted(set(before) | set(now)):
-        if key.split(".")[0] in changeable or before.get(key) == now.get(key):
-            continue
-        if key not in before:
+        return []
+    before = complete(read_json(path))
+    known = _flat(before)
+    lines = []
+    for change in differences(before, settings):
+        if change.section in changeable:
+            when = changeable[change.section]
+            lines.append(f"{change.key} = {change.now!r} {when}, it was {change.before!r}")
+        elif change.key not in known:
             raise UserError(
-                f"{path.parent} was made without {key}, now it is {now[key]!r}; give the campaign "
-                "another name, or finish it with the settings and the pyubias that it was made with"
+                f"{path.parent} was made without {change.key}, now it is {change.now!r}; give the "
+                "campaign another name, or finish it with the settings and the pyubias that it was "
+                "made with"
             )
-        raise UserError(
-            f"{path.parent} was made with {key} = {before.get(key)!r}, now it is "
-            f"{now.get(key)!r}; give the campaign another name, or remove the folder"
-        )
+        else:
+            raise UserError(
+                f"{path.parent} was made with {change.key} = {change.before!r}, now it is "
+                f"{change.now!r}; give the campaign another name, or remove the folder"
+            )
     write_json(path, settings)
+    return lines
+
+
+def differences(before: Settings, now: Settings) -> list[Change]:
+    """The settings that differ, in the order of their keys."""
+    flat, flat_now = _flat(before), _flat(now)
+    keys = sorted(set(flat) | set(flat_now))
+    changes = [Change(key, flat.get(key), flat_now.get(key)) for key in keys]
+    return [change for change in changes if change.before != change.now]
 
 
 def _flat(value: Any, prefix: str = "") -> Settings:

@@ -6,7 +6,7 @@ anywhere continues with the same command and ends with the same result.
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,6 @@ from pyubias.parallel import Ranks
 
 __all__ = ["run_campaign"]
 
-# settings that a resumed campaign may change: `stop` decides when it ends, not what it does, and
-# the control arm keeps settings of its own
-CHANGEABLE = {"stop", "control"}
 # a campaign ends after so many batches in a row without one good label
 MAX_FAILED_BATCHES = 3
 
@@ -55,22 +52,28 @@ def run_campaign(
     # before there is a run folder, whose settings could not be changed any more
     inputs = ranks.on_root(lambda: [read_inputs(arm.config) for arm in arms])
     with contextlib.ExitStack() as stack:
-        ranks.on_root(lambda: _prepare(arms, stack))
+        changes = ranks.on_root(lambda: _prepare(arms, stack))
         stack.enter_context(live_table([arm.folder for arm in arms], live))
         if ranks.size < len(arms):
-            for arm, files in zip(arms, inputs, strict=True):
-                _run_arm(arm, files, ranks, _progress(arm, arms[0], ranks, echo=not live))
+            for arm, files, lines in zip(arms, inputs, changes, strict=True):
+                progress = _progress(arm, arms[0], ranks, echo=not live)
+                _run_arm(arm, files, ranks, progress, lines)
         else:
             mine = ranks.rank * len(arms) // ranks.size
             group = ranks.split(mine)
             progress = _progress(arms[mine], arms[0], group, echo=not live)
-            _run_arm(arms[mine], inputs[mine], group, progress)
+            _run_arm(arms[mine], inputs[mine], group, progress, changes[mine])
     ranks.wait_for_all()
     return folder
 
 
-def _prepare(arms: list[Arm], stack: contextlib.ExitStack) -> None:
-    """Make and lock the run folder; compare its settings, and remove what a kill left behind."""
+def _prepare(arms: list[Arm], stack: contextlib.ExitStack) -> list[list[str]]:
+    """Make and lock the run folder; compare its settings, and remove what a kill left behind.
+
+    Returns:
+        for each arm, a line for each setting that changed.
+    """
+    changes = []
     main = arms[0].folder
     main.path.mkdir(parents=True, exist_ok=True)
     stack.enter_context(locked(main.path))
@@ -83,8 +86,12 @@ def _prepare(arms: list[Arm], stack: contextlib.ExitStack) -> None:
                 "this folder were made with; bring it back, or remove the run folder"
             )
         arm.folder.restore_metrics()
-        settings = arm.config.model_dump(mode="json")
-        keep_settings(arm.folder.settings, settings, CHANGEABLE, _with_defaults)
+        settings, changeable = arm.config.model_dump(mode="json"), CampaignConfig.changeable()
+        lines = keep_settings(arm.folder.settings, settings, changeable, _with_defaults)
+        if any(line.startswith("trainer.") for line in lines):
+            arm.folder.foundation.unlink(missing_ok=True)  # it may be another one now
+        changes.append(lines)
+    return changes
 
 
 def _with_defaults(settings: dict[str, Any]) -> dict[str, Any]:
@@ -99,7 +106,11 @@ def _progress(arm: Arm, main: Arm, ranks: Ranks, echo: bool) -> Progress:
     return Progress(arm.name, arm.folder, main.folder.log, ranks.is_root, echo)
 
 
-def _run_arm(arm: Arm, inputs: Inputs, ranks: Ranks, progress: Progress) -> None:
+def _run_arm(
+    arm: Arm, inputs: Inputs, ranks: Ranks, progress: Progress, changes: Sequence[str]
+) -> None:
+    for line in changes:
+        progress.log(line)
     hours = arm.config.stop.hours
     start = time.monotonic()
     iteration = 0
@@ -132,7 +143,7 @@ class _Campaign:
             if not (record.last and self._goes_on(record.n_labels, record.forces_rmse)):
                 return not record.last
             self.ranks.on_root(folder.reopen)  # the budget was raised
-        self.ranks.on_root(lambda: folder.path.mkdir(parents=True, exist_ok=True))
+        self.ranks.on_root(lambda: folder.keep_settings(self.config))
         seconds: dict[str, float] = {}
 
         with _timed(folder, "label", seconds, self.ranks):
@@ -193,7 +204,7 @@ class _Campaign:
     def _record(self, iteration: int, last: bool, seconds: dict[str, float]) -> None:
         """Write the record of the iteration, and the metrics of all so far."""
         record = self.metrics.record(iteration, last, seconds, self.labels.frames())
-        records = [*self.metrics.earlier(iteration), record]
+        records = [*self.metrics.earlier_again(iteration), record]
         self.folder.write_records(records)
         # it marks the iteration as complete, so it comes last
         write_json(self.folder.iteration(iteration).record, record.to_json())

@@ -1,6 +1,7 @@
 """The metrics of an arm: the record of each iteration, and how long the rest will take."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,13 @@ class Metrics:
     def earlier(self, iteration: int) -> list[Record]:
         """The records of the iterations before this one."""
         return [self.folder.iteration(k).read_record() for k in range(iteration)]
+
+    def earlier_again(self, iteration: int) -> list[Record]:
+        """The same with their coverage by the present collective variables, after `record`."""
+        return [
+            replace(record, coverage=self._coverage(k))
+            for k, record in enumerate(self.earlier(iteration))
+        ]
 
     def record(
         self, iteration: int, last: bool, seconds: dict[str, float], frames: Sequence[LabelledFrame]

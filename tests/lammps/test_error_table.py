@@ -56,7 +56,8 @@ def literals(source: str) -> list[str]:
 
 def errors(source: str) -> list[list[str]]:
     """Literals of each statement that ends a run."""
-    start = r"error->(?:all|one)\(|runtime_error\(|TORCH_CHECK\(|message = |translate_errors\("
+    functions = r"(?:error->(?:all|one)|error_all_at|runtime_error|TORCH_CHECK|translate_errors)\("
+    start = rf"{functions}|message = "
     statements = re.findall(rf"(?:{start})((?:{STRING}|[^;\"])*)[;{{]", source)
     found = [[text for text in literals(s) if fixed_parts(text)] for s in statements]
     return [texts for texts in found if texts]

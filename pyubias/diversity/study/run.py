@@ -34,7 +34,7 @@ from pyubias.parallel import Ranks
 __all__ = ["run_study"]
 
 # sections that may change when a study is resumed: costs decide the allocations, not the arms
-CHANGEABLE = {"costs"}
+CHANGEABLE = {"costs": "from now on"}
 
 
 def run_study(config: StudyConfig, runs: str | Path = "runs", ranks: Ranks | None = None) -> Path:
