@@ -12,6 +12,7 @@ from pyubias.errors import UserError
 from pyubias.lammps.sanity import first_unphysical
 from pyubias.training.labels import FORCES
 from pyubias.training.reading import read_frames
+from pyubias.training.splits import split_frames
 
 __all__ = ["Inputs", "read_inputs"]
 
@@ -46,7 +47,10 @@ def read_inputs(config: CampaignConfig) -> Inputs:
         for variable in config.evaluation.collective_variables:
             _check_variable(variable, key, structures)
     elements = elements_of(config, start + candidates)
-    _check_copies(start, config)
+    if config.start.count > 0:
+        _check_copies(start, config)
+    else:
+        _check_first_batch(config)
     path = config.evaluation.test
     test = [] if path is None else read_frames(path)[0]
     _check_test(test, elements, config)
@@ -92,6 +96,19 @@ def _check_copies(start: Sequence[Atoms], config: CampaignConfig) -> None:
             f"'start.count': none of {len(frames)} start structures would be trained on: the "
             "others are for validation and calibration"
         )
+
+
+def _check_first_batch(config: CampaignConfig) -> None:
+    """Refuse to train on nothing where walkers make the first labels."""
+    n = min(config.selection.batch_size, config.stop.labels)
+    training = config.training
+    splits = split_frames(n, training.validation, training.calibration, config.seed)
+    for needed in ("train", "validation"):
+        if needed not in splits:
+            raise UserError(
+                f"'selection.batch_size': none of the first {n} labels would be for {needed}: "
+                "raise it, or change training.validation and training.calibration"
+            )
 
 
 def _check_test(test: Sequence[Atoms], elements: Sequence[str], config: CampaignConfig) -> None:

@@ -149,7 +149,7 @@ class _Campaign:
         with _timed(folder, "label", seconds, self.ranks):
             self.steps.label(iteration)
         frames = [f for f in self.labels.frames(iteration) if not f.failed]
-        if not frames:
+        if not frames and (iteration > 0 or self.config.start.count > 0):
             self.ranks.fail(self._without_labels(iteration))
         self.progress.update(
             iteration=iteration, labels=len(frames), label_budget=self.config.stop.labels
@@ -158,7 +158,7 @@ class _Campaign:
         with _timed(folder, "train", seconds, self.ranks):
             self.steps.train(iteration, frames)
         with _timed(folder, "evaluate", seconds, self.ranks):
-            self.steps.evaluate(iteration)
+            self.steps.evaluate(iteration, frames)
         last = not self._goes_on(len(frames), read_json(folder.evaluation).get("forces_rmse"))
         if not last:
             with _timed(folder, "explore", seconds, self.ranks):
@@ -173,8 +173,9 @@ class _Campaign:
 
     def _without_labels(self, iteration: int) -> UserError:
         reasons = sorted({f.reason for f in self.labels.frames(iteration)})
+        first = "start structures" if self.config.start.count > 0 else "frames that walkers found"
         return UserError(
-            f"the reference labelled none of the start structures: {reasons[0]} (all "
+            f"the reference labelled none of the {first}: {reasons[0]} (all "
             f"reasons are in {self.labels.path}; fix it and remove {self.folder.path}; bonds "
             "of a LAMMPS reference want atoms in the images of its data file, not wrapped)"
         )
@@ -192,7 +193,7 @@ class _Campaign:
         if not any(f.iteration == iteration for f in known):
             self.progress.log("nothing new was found to label")
             return True
-        newest = max(f.iteration for f in known if not f.failed)
+        newest = max((f.iteration for f in known if not f.failed), default=0)
         if iteration - newest < MAX_FAILED_BATCHES:
             return False
         reason = known[-1].reason

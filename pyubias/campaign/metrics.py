@@ -59,7 +59,9 @@ class Metrics:
         evaluation = read_json(folder.evaluation)
         used = [f for f in frames if f.iteration <= iteration]
         new = [f.atoms for f in frames if f.iteration == iteration + 1 and not f.failed]
-        on_new = evaluate(Model(folder.model), new) if new else {}
+        # before there are labels, nothing is calibrated
+        labelled = any(not f.failed for f in used)
+        on_new = evaluate(Model(folder.model), new) if new and labelled else {}
         walks = folder.walks()
         self._visit(iteration, walks)
         for k in range(iteration):

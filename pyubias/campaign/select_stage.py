@@ -38,7 +38,8 @@ class SelectStage:
         frames: all labelled frames so far, without those whose label failed.
         tried: the same with those whose label failed.
         n_labels: rows of the label database, which the splits of the selected frames follow.
-        candidates: further molecules, as `Inputs` holds them.
+        start, candidates: structures that the arm starts from, and further molecules, as `Inputs`
+            holds them.
         folder: of the iteration; has the walks and the model, gets the selection.
     """
 
@@ -47,6 +48,7 @@ class SelectStage:
     frames: Sequence[LabelledFrame]
     tried: Sequence[LabelledFrame]
     n_labels: int
+    start: Sequence[Atoms]
     candidates: Sequence[Atoms]
     folder: IterationFolder
 
@@ -57,7 +59,7 @@ class SelectStage:
             UserError: the walkers wrote no frame; their walks are removed.
         """
         walks = self.folder.walks()
-        pool = _pool(walks, starts_of(self.frames), self.config)
+        pool = _pool(walks, starts_of(self.frames, self.start), self.config)
         if not pool:
             # they are run again by the same command, when their script is right
             for k in range(len(walks)):
@@ -101,7 +103,7 @@ class SelectStage:
         features = model.mean_features(pool)
         labelled = model.mean_features([f.atoms for f in self.frames])
         molecules = [atoms.info.get("molecule", "") for atoms in pool]
-        if self.config.by_molecule:
+        if self.config.by_molecule and self.frames:
             known = {f.molecule for f in self.frames}
             parts = split_uncertainty(features, molecules, labelled, regularisation)
             between = np.square(parts.molecule).sum() / max(np.square(parts.total).sum(), 1e-300)
@@ -157,8 +159,16 @@ def _pool(
     return pool
 
 
-def starts_of(frames: Sequence[LabelledFrame]) -> list[LabelledFrame]:
-    """The structures that walkers start from, in turn: the frames that were selected last."""
+def starts_of(frames: Sequence[LabelledFrame], start: Sequence[Atoms]) -> list[LabelledFrame]:
+    """The structures that walkers start from, in turn: the frames that were selected last.
+
+    Without labels they are the start structures.
+    """
+    if not frames:
+        molecules = [atoms.info.get("molecule", "") for atoms in start]
+        bare = [Atoms(a.numbers, a.positions, cell=a.cell, pbc=a.pbc) for a in start]
+        rows = zip(bare, molecules, strict=True)
+        return [LabelledFrame("", 0, "", -1, atoms, "", molecule) for atoms, molecule in rows]
     newest = max(f.iteration for f in frames)
     return [f for f in frames if f.iteration == newest]
 

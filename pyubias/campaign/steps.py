@@ -73,7 +73,8 @@ class Steps:
 
     def _make_label_store(self) -> None:
         store = self.folder.labels
-        first = self.folder.iteration(0)
+        # the model of walkers that come before all labels was trained on none
+        first = self.folder.iteration(0 if self.config.start.count else 1)
         # another package leaves no checkpoint, and a kill may leave one without a model
         trained = first.checkpoint if first.checkpoint.is_file() else first.model
         if trained.is_file() and not (store.is_file() and LabelStore(store).keys()):
@@ -130,12 +131,13 @@ class Steps:
         """Train and calibrate a potential on all labels so far, and export it."""
         folder = self.folder.iteration(iteration)
         elements, foundation = self.inputs.elements, self.folder.foundation
-        stage = TrainStage(self.config, elements, frames, folder, foundation)
+        stage = TrainStage(self.config, elements, frames, folder, foundation, self.inputs.start)
         if not self.ranks.on_root(lambda: stage.is_trained):
             self.progress.stage("train", f"iteration {iteration}: {stage.description}")
             calibration = stage.train(self.ranks, self.progress)
             # later iterations have more calibration frames, of which the record tells
-            self._warn(calibration, with_remarks=all(f.iteration == 0 for f in frames))
+            first = 0 if self.config.start.count else 1
+            self._warn(calibration, with_remarks=all(f.iteration == first for f in frames))
 
         def export_model() -> None:
             stage.export()
@@ -154,7 +156,7 @@ class Steps:
                 "uncertainty that is not calibrated"
             )
 
-    def evaluate(self, iteration: int) -> None:
+    def evaluate(self, iteration: int, frames: Sequence[LabelledFrame]) -> None:
         """Compare the model of an iteration with the test set."""
         folder = self.folder.iteration(iteration)
 
@@ -163,6 +165,8 @@ class Steps:
                 return
             self.progress.stage("evaluate")
             result = evaluate(Model(folder.model), self.inputs.test) if self.inputs.test else {}
+            if not frames:  # on another zero of energies, and not calibrated
+                result = {k: v for k, v in result.items() if k.startswith(("forces", "stress"))}
             write_json(folder.evaluation, result)
 
         self.ranks.on_root(evaluate_model)
@@ -174,7 +178,7 @@ class Steps:
         todo = [k for k in range(config.walkers) if not folder.walk(k).is_file()]
         if not todo:
             return
-        starts = starts_of(frames)
+        starts = starts_of(frames, self.inputs.start)
         self.progress.stage(
             "explore",
             f"iteration {iteration}: {len(todo)} walkers, up to {config.steps} steps each",
@@ -241,6 +245,7 @@ class Steps:
                 frames,
                 self.labels.frames(iteration),
                 len(self.labels.keys()),
+                self.inputs.start,
                 self.inputs.candidates,
                 folder,
             )

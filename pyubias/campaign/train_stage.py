@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from ase import Atoms
+
 from pyubias.campaign.label_store import LabelledFrame
 from pyubias.campaign.progress import Progress
 from pyubias.campaign.run_folder import IterationFolder
@@ -17,6 +19,7 @@ from pyubias.config.schema import CampaignConfig
 from pyubias.config.trainer import BuiltinTrainer, CommandTrainer, PackageTrainer
 from pyubias.parallel import Ranks
 from pyubias.trainers.external import Job, train_elsewhere
+from pyubias.trainers.foundation import wrap_foundation
 from pyubias.training.checkpoint import load_trained
 from pyubias.training.export import export
 from pyubias.training.train import train
@@ -47,6 +50,7 @@ class TrainStage:
         frames: all labelled frames so far, without those whose label failed.
         folder: of the iteration; gets the checkpoint, or the files of the package, and the model.
         foundation: file of the converted foundation model, which is made if it is missing.
+        start: start structures; without labels, a foundation model is wrapped with them.
     """
 
     config: CampaignConfig
@@ -54,6 +58,7 @@ class TrainStage:
     frames: Sequence[LabelledFrame]
     folder: IterationFolder
     foundation: Path
+    start: Sequence[Atoms] = ()
 
     @property
     def description(self) -> str:
@@ -121,6 +126,13 @@ class TrainStage:
     def _train_elsewhere(
         self, trainer: PackageTrainer | CommandTrainer, progress: Progress
     ) -> Calibration:
+        if not self.frames and isinstance(trainer, PackageTrainer):
+            uncertainty, output = self.config.uncertainty, self.folder.model
+            report = wrap_foundation(
+                trainer, self.elements, self.start, uncertainty, output, progress.log
+            )
+            # what was said of it tells that labels are missing
+            return Calibration([], report.metadata.atomic_attainable)
         training = self._settings()
         job = Job(
             trainer,

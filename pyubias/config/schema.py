@@ -40,7 +40,13 @@ class StartConfig(Section):
     """Structures that the campaign begins with."""
 
     structures: Path = Field(description="file with one structure or more, in a format of ASE")
-    count: Count = Field(16, description="perturbed copies that are labelled first")
+    count: int = Field(
+        16,
+        ge=0,
+        le=10**6,
+        description="perturbed copies that are labelled first; with 0, the walkers first run with "
+        "`trainer.foundation` as it is, from the structures themselves",
+    )
     perturb: float = Field(
         0.02, ge=0.0, le=10.0, description="largest displacement of a coordinate of a copy, Å"
     )
@@ -251,6 +257,22 @@ class CampaignConfig(Section):
     @model_validator(mode="after")
     def _give_the_trainer_what_it_takes(self) -> "CampaignConfig":
         check_trainer(self.trainer, self.model, self.training, self.uncertainty)
+        return self
+
+    @model_validator(mode="after")
+    def _walk_with_something(self) -> "CampaignConfig":
+        start = self.start
+        if start.count > 0:
+            return self
+        if getattr(self.trainer, "foundation", None) is None:
+            raise ValueError(
+                "start.count is 0, which takes a potential that needs no labels: give "
+                "trainer.foundation, or raise start.count"
+            )
+        displaced = {"strain"} if start.candidates else {"strain", "perturb"}
+        for key in sorted(displaced):
+            if getattr(start, key) != StartConfig.model_fields[key].default:
+                raise ValueError(f"start.{key} is of the copies that start.count = 0 leaves out")
         return self
 
     @classmethod

@@ -6,14 +6,16 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
+from pyubias.config.potential import UncertaintyConfig
 from pyubias.config.trainer import PackageTrainer
 from pyubias.files import write_with
 from pyubias.model.prediction import Model
 from pyubias.training.labels import ENERGY
 from pyubias.wrap.convert import convert
 from pyubias.wrap.members import describe, shifts_of, some_of, tested
+from pyubias.wrap.wrap import Report, wrap
 
-__all__ = ["on_its_scale", "open_foundation"]
+__all__ = ["on_its_scale", "open_foundation", "wrap_foundation"]
 
 
 def open_foundation(
@@ -49,6 +51,51 @@ def open_foundation(
         path.parent.mkdir(parents=True, exist_ok=True)
         write_with(path, lambda p: tested(name, body, compared, p, say))
     return Model(path)
+
+
+def wrap_foundation(
+    trainer: PackageTrainer,
+    elements: Sequence[str],
+    structures: Sequence[Atoms],
+    uncertainty: UncertaintyConfig,
+    output: Path,
+    say: Callable[[str], None],
+) -> Report:
+    """The foundation model of a trainer as it is, as a model file, before there are labels.
+
+    A posterior needs no labels: it is fitted to the features of the structures, so that a bias
+    leads away from them. Its scale, which labels would set, is arbitrary.
+
+    Args:
+        trainer: with a foundation model.
+        elements: chemical symbols in type order.
+        structures: without labels.
+        uncertainty: α and λ of the posterior.
+        output: model file.
+        say: called with a line for each finding.
+
+    Raises:
+        UserError: it cannot be wrapped.
+    """
+    report = wrap(
+        trainer.kind,
+        [str(trainer.foundation)],
+        [],
+        output,
+        elements=elements,
+        head=trainer.head,
+        python=Path(trainer.python) if trainer.python else None,
+        trust=trainer.trust,
+        replay=structures,
+        alpha=uncertainty.alpha,
+        regularisation=uncertainty.regularisation,
+        say=say,
+    )
+    say(
+        f"no labels yet: {trainer.foundation} as it is, on its own zero of energies; its "
+        f"uncertainty, not calibrated, is of the distance to {len(structures)} start structure(s)"
+    )
+    return report
 
 
 def on_its_scale(

@@ -81,7 +81,8 @@ def wrap(
     Args:
         kind: ``mace``, ``sevennet`` or ``nequip``.
         files: one file, or the members of an ensemble; or names that the package knows.
-        frames: labelled structures.
+        frames: labelled structures. Without any, the model stays on its own zero of energies, and
+            its uncertainty, which is of `replay` alone, is not calibrated.
         output: path of the model file.
         elements: chemical symbols in type order; default: those of the frames, alphabetical.
         head, python, trust: as for `pyubias.wrap.convert.convert`.
@@ -101,19 +102,21 @@ def wrap(
     splits = splits or split_frames(len(frames), 0.0, calibration, seed)
     training = [a for a, split in zip(frames, splits, strict=True) if split != "calibration"]
     held_out = [a for a, split in zip(frames, splits, strict=True) if split == "calibration"]
-    if not training:
+    if not training and (frames or not replay):
         raise UserError(f"no frame is left for the posterior: got {len(frames)} frames in all")
 
-    compared = some_of(frames)
+    compared = some_of(frames or replay)
     with tempfile.TemporaryDirectory(prefix="pyubias-wrap-") as folder:
         members = []
         for file in files:
             body = convert(kind, file, elements, compared, python=python, head=head, trust=trust)
             members.append(tested(file, body, compared, Path(folder) / "member.pt", say))
         comparable(members)
-        shifts = np.array([shifts_of(member.model, training) for member in members])
-        for row in shifts:
-            say(describe(row, elements))
+        shifts = np.zeros((len(members), len(elements)))
+        if training:
+            shifts = np.array([shifts_of(member.model, training) for member in members])
+            for row in shifts:
+                say(describe(row, elements))
         uncertainty = _fit_head(members, [*training, *replay], regularisation)
         module = _module(members, shifts, uncertainty)
         metadata = _metadata(kind, members, uncertainty, shifts, frames, alpha)

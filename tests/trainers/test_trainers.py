@@ -155,28 +155,6 @@ def test_what_fails_is_one_line(
     assert time.monotonic() - begin < 40.0
 
 
-PROGRAM = """#!/bin/sh
-cp {input} {folder}/seen.yaml
-echo threads $OMP_NUM_THREADS, launcher ${{PMI_RANK:-none}}
-exec {python} {tiny} {output} 0
-"""
-
-
-@pytest.fixture
-def environment(tmp_path: Path) -> Path:
-    """An environment whose program of MACE keeps its input and fits the tiny model."""
-    folder = tmp_path / "environment"
-    programs = folder / "bin"
-    programs.mkdir(parents=True)
-    values = {"folder": tmp_path, "python": sys.executable, "tiny": TINY_MACE}
-    text = PROGRAM.format(input="input.yaml", output="trained_compiled.model", **values)
-    (programs / "mace_run_train").write_text(text)
-    (programs / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-    for program in programs.iterdir():
-        program.chmod(0o755)
-    return folder
-
-
 @law(
     "trainer.mace.kind",
     "trainer.mace.python",
