@@ -183,13 +183,15 @@ UbiasMetadata LAMMPS_NS::parse_metadata(const std::string &text_of_file, const s
                              std::to_string(metadata.contract_version) +
                              ", this plugin reads versions 1 to " +
                              std::to_string(CONTRACT_VERSION) + "; export the model again");
-  metadata.elements = elements_of(fields);
+  const std::vector<std::string> elements = elements_of(fields);
+  metadata.elements.assign(elements.begin(), elements.end());
   metadata.cutoff = number(fields, "cutoff", 0.1, 1000.0, "a distance from 0.1 to 1000 A");
   metadata.n_features = integer(fields, "n_features", 1, 1000000);
   metadata.hops = fields.contains("hops") ? integer(fields, "hops", 1, 100) : 1;
-  metadata.dtype = text(fields, "dtype");
-  if (fields.contains("dtype") && metadata.dtype != "float32" && metadata.dtype != "float64")
+  const std::string dtype = text(fields, "dtype");
+  if (fields.contains("dtype") && dtype != "float32" && dtype != "float64")
     refuse("dtype", "float32 or float64", fields.at("dtype"));
+  metadata.dtype = dtype;
   metadata.alpha = optional_number(fields, "alpha", 1.0, "null or between 0 and 1");
   const std::string positive = "null or positive and finite";
   metadata.total_factor = optional_number(fields, "total_factor", INFINITY, positive);

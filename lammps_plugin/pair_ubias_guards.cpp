@@ -41,7 +41,8 @@ const Element &element_of_mass(double mass)
 void PairUbias::check_masses()
 {
   if (!atom->mass || comm->me != 0) return;
-  const auto &known = model->metadata().elements;
+  const auto &elements = model->metadata().elements;
+  const std::vector<std::string> known(elements.begin(), elements.end());
   std::string text;
   for (int itype = 1; itype <= atom->ntypes; itype++) {
     if (map[itype] < 0 || !atom->mass_setflag[itype]) continue;

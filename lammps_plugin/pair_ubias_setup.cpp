@@ -78,7 +78,8 @@ void PairUbias::coeff(int narg, char **arg)
 
   // from here on, map leads from LAMMPS types to positions in the model's list of elements
 
-  const auto &known = model->metadata().elements;
+  const auto &elements = model->metadata().elements;
+  const std::vector<std::string> known(elements.begin(), elements.end());
   for (int itype = 1; itype <= atom->ntypes; itype++) {
     if (map[itype] < 0) continue;
     const std::string name = arg[2 + itype];
@@ -148,8 +149,9 @@ void PairUbias::log_model(const std::string &path)
   utils::logmesg(lmp,
                  "pair_style ubias: model {} ({}), contract {}, training set {}, uncertainty {}{}, "
                  "cutoff {} A, {} hop(s), torch {}, {}, device {}, {} thread(s) per rank{}\n",
-                 path, m.model_hash, m.contract_version, m.training_hash, m.uncertainty,
-                 calibration_of(m), m.cutoff, m.hops, m.torch_version, m.dtype, device, n_threads,
+                 path, m.model_hash.c_str(), m.contract_version, m.training_hash.c_str(),
+                 m.uncertainty.c_str(), calibration_of(m), m.cutoff, m.hops,
+                 m.torch_version.c_str(), m.dtype.c_str(), device, n_threads,
                  m.has_checksum ? "" : ", file without checksum");
 }
 

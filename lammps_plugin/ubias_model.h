@@ -31,16 +31,32 @@ struct UbiasGraph {
   int64_t n_all = 0;
 };
 
+// Text of the same layout in both libraries: a LAMMPS from before 2025 and the styles for it may
+// use the std::string of before C++11, which torch does not.
+
+class UbiasText {
+ public:
+  UbiasText(const std::string &text = "") : characters(text.begin(), text.end())
+  {
+    characters.push_back('\0');
+  }
+  operator std::string() const { return c_str(); }
+  const char *c_str() const { return characters.data(); }
+
+ private:
+  std::vector<char> characters;
+};
+
 struct UbiasMetadata {
   int contract_version;
-  std::vector<std::string> elements;    // in type order
+  std::vector<UbiasText> elements;    // in type order
   double cutoff;
   int n_features;
   int hops;    // E_i and phi_i depend on edges whose center is fewer than this many hops from i
   double alpha, total_factor, atomic_factor;    // nan where the file has none
   double total_attainable,
       atomic_attainable;    // coverages that the calibration guarantees, or nan
-  std::string dtype, uncertainty, model_hash, training_hash, torch_version;
+  UbiasText dtype, uncertainty, model_hash, training_hash, torch_version;
   bool has_checksum;
 };
 

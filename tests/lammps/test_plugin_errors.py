@@ -333,11 +333,13 @@ def test_cuda_where_there_is_none_is_refused(folder):
 
 # What a plugin was built for is in it as text: another text of the same length makes it a plugin
 # that was built for something else.
+RELEASE = json.loads((PLUGIN / "plugin_build.json").read_text())["lammps"]
+OTHER_RELEASE = RELEASE.replace(" 20", " 19")
 OTHER_BUILDS = {
     "LAMMPS": (
         "ubiasplugin.so",
-        ("22 Jul 2025", "29 Aug 2024"),
-        "pair_style ubias: the plugin was built for LAMMPS 29 Aug 2024, this is 22 Jul 2025; "
+        (RELEASE, OTHER_RELEASE),
+        f"pair_style ubias: the plugin was built for LAMMPS {OTHER_RELEASE}, this is {RELEASE}; "
         "run 'pyubias doctor'",
     ),
     "torch": (
