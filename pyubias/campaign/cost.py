@@ -62,7 +62,7 @@ def _samples(config: CampaignConfig, n: int, last: bool) -> float:
 def _labels_of_trainings(config: CampaignConfig) -> list[int]:
     """The number of labels of each training of a campaign whose labels all succeed."""
     budget = config.stop.labels
-    first = min(config.start.count, budget)
+    first = min(config.start.copies, budget)
     return [*range(first, budget, config.selection.batch_size), budget]
 
 

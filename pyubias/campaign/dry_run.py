@@ -171,7 +171,8 @@ def _try_trainer(
 
 def _try_labels(config: CampaignConfig, inputs: Inputs) -> tuple[list[Atoms], float]:
     """Labelled frames, and the seconds of one label."""
-    copies = (perturbed(inputs.start, config) or inputs.start)[: TRIED_FRAMES - 1]
+    first = perturbed(inputs.start, config) or inputs.start or inputs.given.frames
+    copies = first[: TRIED_FRAMES - 1]
     # a candidate is labelled only when it is selected, which may be late in a campaign
     tried = [*copies, *inputs.candidates[:1]]
     good, problem = [], None

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 
+from pyubias.campaign.given_labels import Given, read_given
+from pyubias.campaign.run_folder import RunFolder
 from pyubias.campaign.structures import elements_of, perturbed, read_candidates, read_start
 from pyubias.config.schema import CampaignConfig, CollectiveVariable
 from pyubias.errors import UserError
@@ -26,16 +28,22 @@ class Inputs:
         candidates: further molecules, displaced already.
         elements: chemical symbols in type order.
         test: labelled structures; none without a test set.
+        given: labelled structures that the arm starts from.
     """
 
     start: list[Atoms]
     candidates: list[Atoms]
     elements: list[str]
     test: list[Atoms]
+    given: Given
 
 
-def read_inputs(config: CampaignConfig) -> Inputs:
+def read_inputs(config: CampaignConfig, folder: RunFolder | None = None) -> Inputs:
     """Read the files of one arm.
+
+    Args:
+        config: of the arm.
+        folder: of the arm, if it may have begun already.
 
     Raises:
         UserError: a file is unusable, or does not fit a setting, which the message names.
@@ -46,15 +54,16 @@ def read_inputs(config: CampaignConfig) -> Inputs:
         _check_structures(key, structures, config)
         for variable in config.evaluation.collective_variables:
             _check_variable(variable, key, structures)
-    elements = elements_of(config, start + candidates)
-    if config.start.count > 0:
-        _check_copies(start, config)
-    else:
+    given = read_given(config, folder)
+    elements = elements_of(config, start + candidates + given.frames)
+    if config.start.walks_first:
         _check_first_batch(config)
+    elif config.start.copies > 0:
+        _check_copies(start, config, alone=not given.frames)
     path = config.evaluation.test
     test = [] if path is None else read_frames(path)[0]
     _check_test(test, elements, config)
-    return Inputs(start, candidates, elements, test)
+    return Inputs(start, candidates, elements, test, given)
 
 
 def _check_structures(key: str, structures: Sequence[Atoms], config: CampaignConfig) -> None:
@@ -82,8 +91,8 @@ def _check_variable(variable: CollectiveVariable, key: str, structures: Sequence
             raise UserError(f"{where} is a volume, and structure {k} of {key} is not periodic")
 
 
-def _check_copies(start: Sequence[Atoms], config: CampaignConfig) -> None:
-    """Refuse to label the same structure twice, and to train on nothing."""
+def _check_copies(start: Sequence[Atoms], config: CampaignConfig, alone: bool) -> None:
+    """Refuse to label the same structure twice, and to train on nothing if they are alone."""
     frames = perturbed(start, config)
     seen = {(a.numbers.tobytes(), a.positions.tobytes(), a.cell.array.tobytes()) for a in frames}
     if len(seen) < len(frames):
@@ -91,7 +100,7 @@ def _check_copies(start: Sequence[Atoms], config: CampaignConfig) -> None:
             f"'start.count': {len(frames)} copies of {len(start)} structure(s) are not all "
             f"different with start.perturb = {config.start.perturb:g}: raise start.perturb"
         )
-    if not any(atoms.info["split"] == "train" for atoms in frames):
+    if alone and not any(atoms.info["split"] == "train" for atoms in frames):
         raise UserError(
             f"'start.count': none of {len(frames)} start structures would be trained on: the "
             "others are for validation and calibration"

@@ -90,6 +90,12 @@ class LabelStore:
             self.database.write(clean, frame=f"f{key}", failed=bool(reason), data=data, **columns)
 
     @contextlib.contextmanager
+    def all_or_none(self) -> Iterator[None]:
+        """Keep the frames that are added in the block together, in one transaction."""
+        with self._one_line("written"), self.database:
+            yield
+
+    @contextlib.contextmanager
     def _one_line(self, doing: str) -> Iterator[None]:
         """Turn errors of SQLite, as on a full disk, into a UserError."""
         try:

@@ -7,6 +7,7 @@ anywhere continues with the same command and ends with the same result.
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,10 @@ def run_campaign(
     arms = arms_of(config, folder)
     live = ranks.is_root and wants_live_table()
     # before there is a run folder, whose settings could not be changed any more
-    inputs = ranks.on_root(lambda: [read_inputs(arm.config) for arm in arms])
+    inputs = ranks.on_root(lambda: [read_inputs(arm.config, arm.folder) for arm in arms])
     with contextlib.ExitStack() as stack:
         changes = ranks.on_root(lambda: _prepare(arms, stack))
+        arms = [_with_given(arm, files) for arm, files in zip(arms, inputs, strict=True)]
         stack.enter_context(live_table([arm.folder for arm in arms], live))
         if ranks.size < len(arms):
             for arm, files, lines in zip(arms, inputs, changes, strict=True):
@@ -92,6 +94,15 @@ def _prepare(arms: list[Arm], stack: contextlib.ExitStack) -> list[list[str]]:
             arm.folder.foundation.unlink(missing_ok=True)  # it may be another one now
         changes.append(lines)
     return changes
+
+
+def _with_given(arm: Arm, inputs: Inputs) -> Arm:
+    """The arm with a budget that the labels it was given do not use up."""
+    stop = arm.config.stop
+    if stop.given:
+        return arm
+    stop = stop.model_copy(update={"labels": stop.labels + len(inputs.given.frames)})
+    return replace(arm, config=arm.config.model_copy(update={"stop": stop}))
 
 
 def _with_defaults(settings: dict[str, Any]) -> dict[str, Any]:
@@ -149,7 +160,7 @@ class _Campaign:
         with _timed(folder, "label", seconds, self.ranks):
             self.steps.label(iteration)
         frames = [f for f in self.labels.frames(iteration) if not f.failed]
-        if not frames and (iteration > 0 or self.config.start.count > 0):
+        if not frames and not (iteration == 0 and self.config.start.walks_first):
             self.ranks.fail(self._without_labels(iteration))
         self.progress.update(
             iteration=iteration, labels=len(frames), label_budget=self.config.stop.labels
@@ -173,7 +184,8 @@ class _Campaign:
 
     def _without_labels(self, iteration: int) -> UserError:
         reasons = sorted({f.reason for f in self.labels.frames(iteration)})
-        first = "start structures" if self.config.start.count > 0 else "frames that walkers found"
+        walks_first = self.config.start.walks_first
+        first = "frames that walkers found" if walks_first else "start structures"
         return UserError(
             f"the reference labelled none of the {first}: {reasons[0]} (all "
             f"reasons are in {self.labels.path}; fix it and remove {self.folder.path}; bonds "

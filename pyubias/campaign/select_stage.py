@@ -9,6 +9,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from pyubias.campaign.given_labels import is_given
 from pyubias.campaign.label_store import LabelledFrame
 from pyubias.campaign.molecule_kernel import select_on_levels, split_uncertainty
 from pyubias.campaign.run_folder import IterationFolder
@@ -162,15 +163,22 @@ def _pool(
 def starts_of(frames: Sequence[LabelledFrame], start: Sequence[Atoms]) -> list[LabelledFrame]:
     """The structures that walkers start from, in turn: the frames that were selected last.
 
-    Without labels they are the start structures.
+    Before any is selected, they are the labelled copies of the start structures, else the start
+    structures themselves, else the labelled structures that the campaign was given.
     """
-    if not frames:
+    own = [f for f in frames if not is_given(f)]
+    if not own and not start:
+        several = [f for f in frames if len(f.atoms) > 1]
+        # not only the first ones, which may be alike
+        order = np.random.default_rng(0).permutation(len(several))
+        return [several[k] for k in order]
+    if not own:
         molecules = [atoms.info.get("molecule", "") for atoms in start]
         bare = [Atoms(a.numbers, a.positions, cell=a.cell, pbc=a.pbc) for a in start]
         rows = zip(bare, molecules, strict=True)
         return [LabelledFrame("", 0, "", -1, atoms, "", molecule) for atoms, molecule in rows]
-    newest = max(f.iteration for f in frames)
-    return [f for f in frames if f.iteration == newest]
+    newest = max(f.iteration for f in own)
+    return [f for f in own if f.iteration == newest]
 
 
 def read_selection(path: Path) -> list[Atoms]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from ase import Atoms
 
 from pyubias.analysis.residuals import evaluate
+from pyubias.campaign.given_labels import keep_given
 from pyubias.campaign.inputs import Inputs
 from pyubias.campaign.label_store import LabelledFrame, LabelStore
 from pyubias.campaign.progress import Progress
@@ -64,6 +65,8 @@ class Steps:
         ranks.on_root(self._make_label_store)
         self.labels = LabelStore(folder.labels)
         remark = without_constraints(inputs.start + inputs.candidates)
+        for line in inputs.given.remarks:
+            progress.log(line)
         if remark is not None:
             progress.log(f"warning: {remark}")
 
@@ -74,7 +77,7 @@ class Steps:
     def _make_label_store(self) -> None:
         store = self.folder.labels
         # the model of walkers that come before all labels was trained on none
-        first = self.folder.iteration(0 if self.config.start.count else 1)
+        first = self.folder.iteration(1 if self.config.start.walks_first else 0)
         # another package leaves no checkpoint, and a kill may leave one without a model
         trained = first.checkpoint if first.checkpoint.is_file() else first.model
         if trained.is_file() and not (store.is_file() and LabelStore(store).keys()):
@@ -82,7 +85,7 @@ class Steps:
                 f"'{store}' holds no label, but '{trained}' was trained on some: bring the "
                 "database back, or remove the run folder to begin anew"
             )
-        LabelStore(store)
+        keep_given(LabelStore(store), self.inputs.given.frames)
 
     def label(self, iteration: int) -> None:
         """Label the frames of an iteration that are not in the database."""
@@ -119,7 +122,8 @@ class Steps:
     def _unlabelled(self, iteration: int) -> list[tuple[str, Atoms]]:
         """Keys and frames, in the order in which they were selected."""
         if iteration == 0:
-            frames = perturbed(self.inputs.start, self.config)
+            n_given = len(self.inputs.given.frames)
+            frames = perturbed(self.inputs.start, self.config, n_given)
         else:
             source = self.folder.iteration(iteration - 1).selection
             frames = read_selection(source)
@@ -136,7 +140,7 @@ class Steps:
             self.progress.stage("train", f"iteration {iteration}: {stage.description}")
             calibration = stage.train(self.ranks, self.progress)
             # later iterations have more calibration frames, of which the record tells
-            first = 0 if self.config.start.count else 1
+            first = 1 if self.config.start.walks_first else 0
             self._warn(calibration, with_remarks=all(f.iteration == first for f in frames))
 
         def export_model() -> None:

@@ -17,18 +17,21 @@ __all__ = ["elements_of", "open_candidates", "perturbed", "read_candidates", "re
 
 def read_start(config: CampaignConfig) -> list[Atoms]:
     """Start structures, with their molecules in ``info`` if anything asks for them."""
+    if config.start.structures is None:
+        return []
     frames = read_structures(config.start.structures)
     return _with_molecules(frames) if config.by_molecule else frames
 
 
-def perturbed(structures: Sequence[Atoms], config: CampaignConfig) -> list[Atoms]:
+def perturbed(structures: Sequence[Atoms], config: CampaignConfig, n_given: int = 0) -> list[Atoms]:
     """Copies of the start structures, displaced by up to ±perturb and strained by ±strain.
 
-    Each copy holds its iteration, split and walker in ``info``.
+    Each copy holds its iteration, split and walker in ``info``. There are no more of them than
+    the budget has labels left after the `n_given` that the campaign was given.
     """
     start, training = config.start, config.training
     generator = np.random.default_rng([config.seed, 0])
-    n = min(start.count, config.stop.labels)
+    n = min(start.copies, max(0, config.stop.labels - n_given))
     splits = split_frames(n, training.validation, training.calibration, config.seed)
     frames = []
     for k in range(n):
@@ -79,7 +82,7 @@ def elements_of(config: CampaignConfig, structures: Sequence[Atoms]) -> list[str
     missing = [s for s in found if s not in config.elements]
     if missing:
         raise UserError(
-            f"'elements' must cover start structures and candidates, which also hold "
+            f"'elements' must cover start structures, labels and candidates, which also hold "
             f"{', '.join(missing)}; got {', '.join(config.elements)}"
         )
     return config.elements

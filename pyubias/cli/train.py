@@ -1,7 +1,6 @@
 """`pyubias train`: a potential from files of labelled structures, and from run folders."""
 
 import math
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:  # torch takes seconds to import
 
     from pyubias.training.checkpoint import Trained
 
-__all__ = ["gather", "train"]
+__all__ = ["train"]
 
 
 def train(
@@ -36,6 +35,7 @@ def train(
 
     Under mpirun the ranks share each batch, or the members of an ensemble.
     """
+    from pyubias.campaign.gather import gather
     from pyubias.parallel import Ranks
     from pyubias.training.remarks import remarks_on
     from pyubias.training.train import draw_splits
@@ -113,50 +113,3 @@ def _describe(trained: "Trained", output: Path) -> None:
         )
     for remark in trained.calibration_remarks:
         print(f"warning: {remark}")
-
-
-def gather(
-    sources: Sequence[Path], keys: Mapping[str, str] | None = None
-) -> "tuple[list[Atoms], list[str] | None, str]":
-    """Labelled structures of files and of run folders, joined in the order given.
-
-    Args:
-        sources: any files that ASE reads, or folders of runs.
-        keys: names of the labels in files, as for `read_frames`.
-
-    Returns:
-        the structures; their splits (``train``, ``validation`` or ``calibration``) if all come
-        from runs, which have drawn them, else None; a sentence for each source.
-
-    Raises:
-        UserError: a folder that is no run, or one without a label; a file that cannot be read.
-    """
-    from pyubias.training.reading import read_frames
-
-    frames: list[Atoms] = []
-    splits: list[str] = []
-    sentences = []
-    for source in sources:
-        if source.is_dir():
-            found, of_run, sentence = _labels_of_run(source)
-            splits += of_run
-        else:
-            found, sentence = read_frames(source, keys)
-        frames += found
-        sentences.append(sentence)
-    return frames, splits if len(splits) == len(frames) else None, "\n".join(sentences)
-
-
-def _labels_of_run(path: Path) -> "tuple[list[Atoms], list[str], str]":
-    from pyubias.campaign.label_store import LabelStore
-    from pyubias.campaign.run_folder import RunFolder
-
-    folder = RunFolder(path)
-    if not folder.labels.is_file():
-        raise UserError(f"'{path}' is no run folder: it has no {folder.labels.name}")
-    labels = LabelStore(folder.labels).frames()
-    good = [label for label in labels if not label.failed]
-    if not good:
-        raise UserError(f"run '{path}' has no label: {len(labels)} failed")
-    sentence = f"{path}: {len(good)} labels of a run, {len(labels) - len(good)} failed"
-    return [label.atoms for label in good], [label.split for label in good], sentence

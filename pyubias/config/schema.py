@@ -39,13 +39,26 @@ AT_TRAINING: JsonDict = {"changes": "from the next training on"}
 class StartConfig(Section):
     """Structures that the campaign begins with."""
 
-    structures: Path = Field(description="file with one structure or more, in a format of ASE")
+    structures: Path | None = Field(
+        None,
+        description="file with one structure or more, in a format of ASE; needed unless there are "
+        "`labels`",
+    )
+    labels: list[Path] = Field(
+        [],
+        max_length=1000,
+        description="labelled structures to start from: files in formats of ASE, and run folders",
+    )
+    keys: dict[Literal["energy", "forces", "stress"], str] = Field(
+        {}, description="names of the labels in these files, as {energy: dft_energy}"
+    )
     count: int = Field(
         16,
         ge=0,
         le=10**6,
-        description="perturbed copies that are labelled first; with 0, the walkers first run with "
-        "`trainer.foundation` as it is, from the structures themselves",
+        description="perturbed copies of `structures` that are labelled first; with 0 and without "
+        "`labels`, the walkers first run with `trainer.foundation` as it is, from the structures "
+        "themselves",
     )
     perturb: float = Field(
         0.02, ge=0.0, le=10.0, description="largest displacement of a coordinate of a copy, Å"
@@ -59,6 +72,24 @@ class StartConfig(Section):
         description="file with structures of further molecules, which are perturbed like the "
         "others and labelled when selected",
     )
+
+    @property
+    def copies(self) -> int:
+        """Perturbed copies that are labelled first."""
+        return 0 if self.structures is None else self.count
+
+    @property
+    def walks_first(self) -> bool:
+        """Whether walkers run before there is any label."""
+        return self.copies == 0 and not self.labels
+
+    @model_validator(mode="after")
+    def _begin_with_something(self) -> "StartConfig":
+        if self.structures is None and not self.labels:
+            raise ValueError("give structures, or labels to start from")
+        if self.keys and not self.labels:
+            raise ValueError("keys name what labels hold, and there are no labels")
+        return self
 
 
 MAX_FORCE = Field(100.0, description="a label with a larger force |F_i| fails, eV/Å")
@@ -140,7 +171,12 @@ class SelectionConfig(Section):
 class StopConfig(Section):
     """The campaign ends when the first of these is reached."""
 
-    labels: Count = Field(512, description="budget of labels, start included")
+    labels: Count = Field(
+        512, description="budget of labels, with those of start structures; see `given`"
+    )
+    given: bool = Field(
+        False, description="whether the labels of `start.labels` count in this budget"
+    )
     forces_rmse: NonNegative = Field(
         0.0, description="force error on the test set that is good enough, eV/Å; 0 is none"
     )
@@ -262,7 +298,7 @@ class CampaignConfig(Section):
     @model_validator(mode="after")
     def _walk_with_something(self) -> "CampaignConfig":
         start = self.start
-        if start.count > 0:
+        if not start.walks_first:
             return self
         if getattr(self.trainer, "foundation", None) is None:
             raise ValueError(

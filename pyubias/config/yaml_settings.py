@@ -86,14 +86,17 @@ def absolute_paths(config: SectionType, folder: Path) -> SectionType:
         ConfigError: a file does not exist.
     """
 
-    def resolve(value: Any, key: str) -> Any:
+    def resolve(value: Any, key: str, in_list: bool = False) -> Any:
         if isinstance(value, Path):
             path = value if value.is_absolute() else folder / value
-            if not _is_file(path):
+            # lists of sources may hold run folders
+            if not (_is_file(path) or (in_list and path.is_dir())):
                 raise ConfigError(f"'{key}': file {str(path)[:300]!r} does not exist")
             return path
         if isinstance(value, dict):
             return {k: resolve(v, f"{key}.{k}" if key else k) for k, v in value.items()}
+        if isinstance(value, list):
+            return [resolve(item, key, in_list=True) for item in value]
         return value
 
     return type(config).model_validate(resolve(config.model_dump(), ""))

@@ -19,7 +19,7 @@ from common import arguments, save, show
 
 from pyubias import Model, export, read_frames, train
 from pyubias.analysis.residuals import evaluate
-from pyubias.cli.train import gather
+from pyubias.campaign.gather import gather
 from pyubias.config.schema import CampaignConfig
 from pyubias.config.yaml_settings import validate
 from pyubias.files import read_json

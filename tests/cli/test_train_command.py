@@ -7,8 +7,8 @@ import pytest
 from ase import Atoms
 from ase.build import molecule
 
+from pyubias.campaign.gather import gather
 from pyubias.campaign.label_store import LabelStore
-from pyubias.cli.train import gather
 from pyubias.errors import UserError
 from pyubias.reference.label import Label
 
