@@ -1,5 +1,7 @@
 """Converter for SevenNet: a checkpoint, or the name of a pretrained model such as 7net-0."""
 
+from pathlib import Path
+
 import common
 import torch
 from ase.data import chemical_symbols
@@ -27,12 +29,19 @@ class Body(common.Body):
 
 def main():
     args = common.arguments()
+    path = args.file
+    if Path(path).is_file():
+        common.forbid_code(args, path)
+    elif path.endswith(".pth"):
+        common.refuse(f"'{path}' does not exist")
     try:
-        path = args.file if args.file.endswith(".pth") else pretrained_name_to_path(args.file)
+        # models that the package knows by a name are its own
+        path = path if Path(path).is_file() else pretrained_name_to_path(path)
         checkpoint = load_checkpoint(path)
+        config = checkpoint.config
     except Exception as error:
-        common.refuse(f"cannot read '{args.file}' as a SevenNet checkpoint: {error}")
-    config = checkpoint.config
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        common.refuse(f"cannot read '{args.file}' as a SevenNet checkpoint: {reason}")
     model = checkpoint.build_model(enable_cueq=False, enable_flash=False, enable_oeq=False)
     head = common.choose_head(model.modal_map or (), args.head)
     if head is not None:
@@ -47,7 +56,7 @@ def main():
     common.write(
         args,
         Body(e3nn_script(model.eval()), index),
-        SevenNetCalculator(args.file, device="cpu", **({"modal": head} if head else {})),
+        SevenNetCalculator(path, device="cpu", **({"modal": head} if head else {})),
         package="sevenn",
         known=known,
         cutoff=config["cutoff"],
