@@ -16,6 +16,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "lammps"))
 
+from devices import mixed_operations
 from packages import MakesFolder, check_in_lammps, environment_of, made_by, write_alloys
 
 from pyubias.contract import check_contract
@@ -33,13 +34,14 @@ def folder(tmp_path_factory) -> Path:
 def wrapped(
     kind: str, files: list[str], folder: Path, name: str, *options: str
 ) -> tuple[Path, str]:
-    """The model file that the command writes, and what it prints."""
+    """The model file that the command writes, which runs on any device, and what it prints."""
     environment = environment_of(kind)
     command = [shutil.which("pyubias"), "wrap", kind, *files, "--data", str(folder / "emt.extxyz")]
     command += ["-o", str(folder / name), *options]
     command += ["--python", str(environment)] if environment else []
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
     assert done.returncode == 0, done.stderr
+    assert mixed_operations(folder / name) == []
     return folder / name, done.stdout
 
 
