@@ -8,11 +8,13 @@ of ASE. The structures of --train fit the posterior; those of --test are neither
 the model nor of --train: the first of them calibrate, the others are tested, in two halves. Choose
 features on the first half (or on another material), report the second.
 
-ρ is the rank correlation of uncertainty and error, u the mean calibrated uncertainty: of two kinds
-of equal coverage, that of smaller u is sharper. In thousandths: meV/atom and meV/Å. The last column
-is the time of a biased evaluation of one structure, on one thread, as a multiple of the first row's.
+The three numbers of a column are the rank correlation ρ of uncertainty and error, the coverage, and
+the mean calibrated uncertainty u in meV/atom or meV/Å: of two kinds of features of equal coverage,
+that of smaller u is sharper. The last column is the time of a biased evaluation of one structure,
+on one thread, as a multiple of that of the first row.
 """
 
+import itertools
 import time
 import warnings
 from collections.abc import Callable
@@ -26,7 +28,7 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from pyubias import Model, conformal_factor, read_frames
-from pyubias.analysis.residuals import residuals_of
+from pyubias.analysis.residuals import Residuals, residuals_of
 from pyubias.model.graphs import Graph
 from pyubias.model.heads import PosteriorHead
 from pyubias.training.conformal import coverage
@@ -167,6 +169,33 @@ def seconds_of_gradients(
     return middle - start + time.perf_counter() - inner
 
 
+def columns(
+    features: Tensor, residuals: Residuals, sizes: list[int], ends: list[int]
+) -> tuple[dict[str, tuple[float, float, float]], nn.Module]:
+    """Quality of both uncertainties on each half of the test structures, and their head.
+
+    Args:
+        features: (atoms, p) of all structures.
+        residuals: of the same.
+        sizes: numbers of atoms of the structures.
+        ends: numbers of structures at which the parts end: training, calibration, two halves.
+    """
+    first_atom = np.concatenate([[0], np.cumsum(sizes)])
+    means = torch.stack([x.mean(0) for x in features.split(sizes)])
+    head = PosteriorHead(means[: ends[0]], features[: first_atom[ends[0]]])
+    found = {}
+    for what, errors, u, first in (
+        ("total", residuals.energy, head.total(means), np.arange(len(sizes) + 1)),
+        ("atomic", residuals.atomic, head.atomic(features), first_atom),
+    ):
+        calibration, *halves = (slice(first[a], first[b]) for a, b in itertools.pairwise(ends))
+        raw = u.numpy()
+        calibrated = raw * conformal_factor(errors[calibration], raw[calibration], ALPHA)
+        for k, half in enumerate(halves, 1):
+            found[f"{what} {k}"] = quality(errors[half], calibrated[half])
+    return found, head
+
+
 def main() -> None:
     parser = arguments("features of wrapped models")
     parser.add_argument("model", type=Path)
@@ -180,64 +209,35 @@ def main() -> None:
     kinds, inside = KINDS[model.metadata.source["kind"]]
     training, other = read_frames(args.train)[0], read_frames(args.test)[0]
     frames = [*training, *other]
-    n, n_train = [len(atoms) for atoms in frames], len(training)
-    first_atom = np.concatenate([[0], np.cumsum(n)])
-    n_known = n_train + args.calibration
-    half = (n_known + len(frames)) // 2
-    parts = [(n_train, n_known), (n_known, half), (half, len(frames))]
+    n_known = len(training) + args.calibration
+    ends = [len(training), n_known, (n_known + len(frames)) // 2, len(frames)]
     graphs = [model.graph(atoms) for atoms in frames]
-    types = torch.cat([graph.types for graph in graphs])
     residuals = residuals_of(frames, model.predict(frames))
-
-    def features_of(kind: Kind, graph: Graph, vectors: Tensor) -> Tensor:
-        return kind(inside(model.module.body, graph, vectors), graph.types)
-
+    body = model.module.body
     with torch.no_grad():
-        each = [inside(model.module.body, graph, graph.edge_vectors) for graph in graphs]
+        each = [inside(body, graph, graph.edge_vectors) for graph in graphs]
     joined = {k: torch.cat([x[k] for x in each]) if v.dim() else v for k, v in each[0].items()}
-    records, heads = [], {}
+    types = torch.cat([graph.types for graph in graphs])
+    records, timed = [], {}
     for name, kind in kinds.items():
         features = kind(joined, types)
-        means = torch.stack([x.mean(0) for x in features.split(n)])
-        head = PosteriorHead(means[:n_train], features[: first_atom[n_train]])
-        heads[name] = head
-        of_structures, of_atoms = head.total(means).numpy(), head.atomic(features).numpy()
-        record = {"features": name, "p": features.shape[1]}
-        for errors, u, ends, what in (
-            (residuals.energy, of_structures, np.arange(len(frames) + 1), "total"),
-            (residuals.atomic, of_atoms, first_atom, "atomic"),
-        ):
-            chosen = [slice(ends[a], ends[b]) for a, b in parts]
-            u = u * conformal_factor(errors[chosen[0]], u[chosen[0]], ALPHA)
-            record |= {
-                f"{what}_{k}": quality(errors[x], u[x])
-                for k, x in zip("12", chosen[1:], strict=True)
-            }
-        records.append(record)
-    seconds = {name: [] for name in kinds}
-    for _ in range(5):
-        for name, kind in kinds.items():
-            seconds[name].append(
-                seconds_of_gradients(model, graphs[-1], partial(features_of, kind), heads[name])
-            )
-    medians = {name: float(np.median(x)) for name, x in seconds.items()}
-    for record in records:
-        record["time"] = medians[record["features"]] / next(iter(medians.values()))
+        found, head = columns(features, residuals, [len(atoms) for atoms in frames], ends)
+        records.append({"features": name, "p": features.shape[1], **found})
+
+        def features_of(graph: Graph, vectors: Tensor, kind: Kind = kind) -> Tensor:
+            return kind(inside(body, graph, vectors), graph.types)
+
+        timed[name] = partial(seconds_of_gradients, model, graphs[-1], features_of, head)
+    seconds = np.median([[time_of() for time_of in timed.values()] for _ in range(5)], axis=0)
+    for record, x in zip(records, seconds / seconds[0], strict=True):
+        record["time"] = float(x)
+    names = ["total 1", "total 2", "atomic 1", "atomic 2"]
     show(
-        f"{args.model.name}, {n_train} structures for the posterior, {args.calibration} for calibration",
-        [
-            "features",
-            "p",
-            *(f"{w} {k}: ρ, coverage, u" for w in ("total", "atomic") for k in "12"),
-            "time",
-        ],
+        f"{args.model.name}: {len(training)} structures fit, {args.calibration} calibrate",
+        ["features", "p", *names, "time"],
         [
             [r["features"], str(r["p"])]
-            + [
-                "{:.2f} {:.2f} {:.0f}".format(*r[f"{w}_{k}"])
-                for w in ("total", "atomic")
-                for k in "12"
-            ]
+            + ["{:.2f} {:.2f} {:.0f}".format(*r[name]) for name in names]
             + [f"{r['time']:.2f}"]
             for r in records
         ],

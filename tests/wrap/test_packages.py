@@ -47,7 +47,7 @@ def wrapped(
 
 def test_the_foundation_model_of_sevennet(folder):
     model, text = wrapped("sevennet", ["7net-0"], folder, "7net.pt")
-    assert "5 hops, 64 features, float32" in text
+    assert "5 hops, 640 features, float32" in text
     metadata = check_contract(model)
     assert (metadata.hops, metadata.elements) == (5, ["Au", "Cu"])
     check_in_lammps(model, steps=20, tolerance=2e-6)

@@ -8,11 +8,27 @@ from ase.data import chemical_symbols
 from e3nn.util.jit import script as e3nn_script
 from sevenn.calculator import SevenNetCalculator
 from sevenn.util import load_checkpoint, pretrained_name_to_path
-from torch import Tensor
+from torch import Tensor, nn
+
+
+class Keeps(nn.Module):
+    """A layer that adds its features to those of the layers before it."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
+        data = self.layer(data)
+        kept = data["x"]
+        if "layers" in data:
+            kept = torch.cat([data["layers"], kept], dim=1)
+        data["layers"] = kept
+        return data
 
 
 class Body(common.Body):
-    """The features are those of the hidden layer of the readout."""
+    """The features are the node features of all layers."""
 
     def of_all_atoms(
         self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor
@@ -24,7 +40,7 @@ class Body(common.Body):
             "num_atoms": torch.tensor([len(types)], device=types.device),
         }
         result = self.model(data)
-        return result["atomic_energy"], result["x"]
+        return result["atomic_energy"], result["layers"]
 
 
 def main():
@@ -47,6 +63,9 @@ def main():
     if head is not None:
         model.prepare_modal_deploy(head)
     model.delete_module_by_key("force_output")
+    for name, module in list(model.named_children()):
+        if name.endswith("equivariant_gate"):  # the last module of a layer
+            model.replace_module(name, Keeps(module))
     model.eval_type_map = False
     model.key_grad = None
     model.set_is_batch_data(False)
