@@ -30,6 +30,16 @@ MODELS = Path(__file__).parent / "wrap" / "models"
 PACKAGES = {"sevennet": "sevenn", "mace": "mace", "nequip": "nequip"}
 
 
+class MakesFolder:
+    """Pickled, it makes a folder when it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
 def environment_of(kind: str) -> Path | None:
     """The environment of a package; None: this one. Skips without the package."""
     named = os.environ.get(f"PYUBIAS_{kind.upper()}")

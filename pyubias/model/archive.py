@@ -167,11 +167,13 @@ def load(
 
     Raises:
         ContractError: the file is missing, truncated, changed since it was written, not
-            TorchScript, without metadata, or of another contract version.
+            TorchScript, without metadata, or of another contract version; or there is no such
+            device.
     """
     path = Path(path)
     if not path.is_file():
         raise ContractError(f"model file '{path}' does not exist")
+    _check_device(str(device))
     extra_files = {METADATA_FILE: ""}
     load_kernels()
     try:
@@ -198,6 +200,22 @@ def load(
             "copy or export it again"
         )
     return module.eval(), metadata
+
+
+def _check_device(name: str) -> None:
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ContractError(
+            f"device '{name}' is unknown to torch: use cpu, cuda or cuda:N"
+        ) from error
+    if device.type == "cuda":
+        n_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= n_devices:
+            raise ContractError(
+                f"device '{name}' asked for, but this torch sees {n_devices} CUDA device(s); use "
+                "device 'cpu'"
+            )
 
 
 def _parse_metadata(text: str | bytes, path: Path) -> Metadata:

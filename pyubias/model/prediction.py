@@ -49,12 +49,13 @@ class Model:
         device: ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
-        ContractError: the file is missing or unreadable, or its metadata are invalid.
+        ContractError: the file is missing or unreadable, its metadata are invalid, or there is no
+            such device.
     """
 
     def __init__(self, path: str | Path, device: str = "cpu") -> None:
+        self.module, self.metadata = load(path, device)
         self.device = torch.device(device)
-        self.module, self.metadata = load(path, self.device)
 
     def graph(self, atoms: Atoms) -> Graph:
         """The graph of one structure, with the cutoff and elements of the model."""

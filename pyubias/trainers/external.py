@@ -101,7 +101,8 @@ def train_elsewhere(
         elements=job.elements,
         head=job.trainer.head,
         python=job.python,
-        trust=job.trainer.trust,
+        # what a package wrote here came from nowhere else
+        trust=job.trainer.trust or isinstance(job.trainer, PackageTrainer),
         splits=job.splits,
         alpha=job.uncertainty.alpha,
         regularisation=job.uncertainty.regularisation,

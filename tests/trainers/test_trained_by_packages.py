@@ -83,5 +83,5 @@ def test_a_fine_tuned_mace_runs_biased(folder: Path) -> None:
 
 def test_a_fine_tuned_nequip_runs_biased(folder: Path) -> None:
     made = made_by("nequip", "nequip_models.py", folder)
-    settings = {"foundation": str(made / "nequip" / "last.ckpt")}
+    settings = {"foundation": str(made / "nequip" / "last.ckpt"), "trust": True}
     check_in_lammps(trained("nequip", folder, "nequip-tuned", 3, **settings), 100, 2e-6)

@@ -226,6 +226,14 @@ def test_a_pickle_takes_trust(tmp_path: Path, environment: Path) -> None:
     assert "--trust" not in str(caught.value)
 
 
+def test_what_a_package_trained_here_is_trusted(tmp_path: Path, environment: Path) -> None:
+    program = environment / "bin" / "mace_run_train"
+    program.write_text("#!/bin/sh\nprintf 'a pickle' > trained_compiled.model\n")
+    with pytest.raises(UserError, match=r"cannot wrap|has not what mace needs") as caught:
+        run(tmp_path, {"kind": "mace", "python": str(environment)})
+    assert "--trust" not in str(caught.value)
+
+
 @law("trainer.command.python", "trainer.command.head", "trainer.command.trust")
 def test_what_a_command_wrote_is_wrapped_as_it_says(tmp_path: Path, environment: Path) -> None:
     with pytest.raises(UserError, match="the model has the heads Default: got 'other'"):

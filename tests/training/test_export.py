@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from ase.build import bulk
+from devices import mixed_operations
 from structures import copper
 
 from pyubias.config.potential import ModelConfig, TrainingConfig, UncertaintyConfig
@@ -56,6 +57,7 @@ def test_a_model_file_predicts_the_same_as_the_potential_in_memory(
 def test_a_portable_file_predicts_the_same(trained, model_files, ala2_frames, tmp_path, kind):
     path = tmp_path / "portable.pt"
     export(trained[kind], path, portable=True)
+    assert mixed_operations(path) == []
     check_contract(path)
     (fused,), (portable,) = (Model(p).predict(ala2_frames[:1]) for p in (model_files[kind], path))
     assert_same(exported(portable), exported(fused), 1e-9)

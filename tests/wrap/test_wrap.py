@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from ase import Atoms
+from packages import MakesFolder
 
 import pyubias.wrap.convert
 from pyubias.contract import check_contract
@@ -164,6 +166,32 @@ def test_what_cannot_be_wrapped_is_one_line(tmp_path, labelled, text, options, m
         wrap("toy", [file_of(tmp_path, **text)], labelled, tmp_path / "model.pt", **options)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "model.pt").exists()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_code_in_a_file_runs_only_with_trust(tmp_path, labelled, zipped):
+    file, made = tmp_path / "toy.pth", tmp_path / "made"
+    content = {"text": {}, "code": MakesFolder(made)}
+    torch.save(content, file, _use_new_zipfile_serialization=zipped)
+    message = (
+        r"cannot wrap '.*': reading '.*' may run code in it \(it calls posix\.mkdir\): give --trust"
+    )
+    with pytest.raises(UserError, match=message) as error:
+        wrap("toy", [str(file)], labelled, tmp_path / "model.pt")
+    assert "\n" not in str(error.value)
+    assert not made.exists()
+    wrap("toy", [str(file)], labelled, tmp_path / "model.pt", trust=True)
+    assert made.exists()
+
+
+def test_a_file_without_code_needs_no_trust(tmp_path, labelled):
+    arrays = [np.zeros((2, 3)), np.zeros(2, np.float32), np.array([1]), np.array(["Ar"])]
+    content = {"text": {}, "tensor": torch.ones(3), "arrays": arrays, "dtype": torch.float64}
+    torch.save(content, tmp_path / "toy.pth")
+    wrap("toy", [str(tmp_path / "toy.pth")], labelled, tmp_path / "model.pt")
+    (tmp_path / "toy.pth").write_text("no pickle")
+    with pytest.raises(UserError, match=r"may run code in it \(it holds more than tensors"):
+        wrap("toy", [str(tmp_path / "toy.pth")], labelled, tmp_path / "model.pt")
 
 
 def test_a_named_head_is_chosen(tmp_path, labelled):

@@ -10,6 +10,7 @@ A converter reads a model file of one package and writes into a folder:
 
 import argparse
 import json
+import re
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,6 +19,8 @@ import ase.io
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+TRUST = "give --trust, or trust: true in a campaign, if you know who made it"
 
 
 class Body(nn.Module):
@@ -83,6 +86,28 @@ def refuse(message):
     """End with one line, which pyubias prints."""
     print(f"REFUSED: {message}", file=sys.stderr)
     sys.exit(3)
+
+
+def forbid_code(args, path):
+    """Refuse a file of torch.save whose reading could run code in it, unless it is trusted.
+
+    The packages unpickle such files without restrictions. What the restricted reader of torch
+    accepts holds only tensors, arrays of numpy and plain values, and runs no code there either.
+    """
+    if args.trust:
+        return
+    allowed = [np.ndarray, np.dtype, *(type(np.dtype(code)) for code in "?ilqfdOU")]
+    make_array = np.zeros(0).__reduce__()[0]
+    allowed += [
+        (make_array, f"{core}.multiarray._reconstruct") for core in ("numpy.core", "numpy._core")
+    ]
+    try:
+        with torch.serialization.safe_globals(allowed):
+            torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        found = re.search(r"GLOBAL (\S+)", str(error))
+        reason = f"it calls {found[1]}" if found else "it holds more than tensors and numbers"
+        refuse(f"reading '{args.file}' may run code in it ({reason}): {TRUST}")
 
 
 def choose_head(heads, wanted):

@@ -112,8 +112,8 @@ def load(args):
         if not args.trust:
             common.refuse(
                 f"'{args.file}' is no TorchScript ({str(error).splitlines()[0][:80]}): give "
-                "NAME_compiled.model, which mace_run_train writes beside it, or --trust to "
-                "unpickle it, which runs the code in it"
+                "NAME_compiled.model, which mace_run_train writes beside it; unpickling it runs "
+                f"the code in it: {common.TRUST}"
             )
     if MACECalculator is None:
         raise ModuleNotFoundError("No module named 'mace'")

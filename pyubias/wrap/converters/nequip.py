@@ -49,12 +49,18 @@ class Body(common.Body):
 
 def main():
     args = common.arguments()
+    of_repository = args.file.startswith("nequip.net:")
+    if not of_repository and not Path(args.file).is_file():
+        common.refuse(f"'{args.file}' does not exist")
+    if not args.trust:
+        # a package holds code; a checkpoint names functions, with arguments, that build the model
+        common.refuse(f"reading '{args.file}' runs the code that it names: {common.TRUST}")
     set_global_state()
     try:
         model = load_saved_model(args.file)
         calculator = NequIPCalculator._from_saved_model(args.file, device="cpu")
     except Exception as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         common.refuse(f"cannot read '{args.file}' as a NequIP checkpoint or package: {reason}")
     common.choose_head((), args.head)
     metadata = model.metadata

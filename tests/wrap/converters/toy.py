@@ -67,7 +67,11 @@ class FromPositions(Calculator):
 
 def main():
     args = common.arguments()
-    text = json.loads(Path(args.file).read_text())
+    if args.file.endswith(".pth"):
+        common.forbid_code(args, args.file)
+        text = torch.load(args.file, weights_only=False)["text"]
+    else:
+        text = json.loads(Path(args.file).read_text())
     fault = text.get("fault")
     if fault == "crash":
         raise RuntimeError("the toy fell apart")
