@@ -67,8 +67,10 @@ def _bounds(node: Any) -> tuple[int, int, int] | None:
     """Dimension, start and end of a slice of a tensor that has constant ones and no step."""
     if node.kind() != "aten::slice" or node.inputsSize() != 5:
         return None
-    values = [v.toIValue() for v in list(node.inputs())[1:]]
-    dim, start, end, step = values
+    values = list(node.inputs())[1:]
+    if any(v.node().kind() != "prim::Constant" for v in values):
+        return None
+    dim, start, end, step = (v.toIValue() for v in values)
     start, end = 0 if start is None else start, END if end is None else end
     if dim is None or step != 1 or start < 0 or end < start or (start > 0 and end == END):
         return None
