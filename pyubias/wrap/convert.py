@@ -19,6 +19,7 @@ import torch
 from ase import Atoms
 
 from pyubias.errors import UserError
+from pyubias.wrap.slices import join_slices
 
 __all__ = ["KINDS", "Body", "convert", "find_python", "kind_of"]
 
@@ -141,6 +142,7 @@ def convert(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             module = torch.jit.load(str(folder / "body.pt"))
+        join_slices(module)
         expected = json.loads((folder / "expected.json").read_text())
     return Body(module=module, expected=expected, **described)
 

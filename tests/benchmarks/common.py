@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pyubias import ModelConfig, UncertaintyConfig, load_campaign, read_frames
+from pyubias.wrap.convert import KINDS
 
 ROOT = Path(__file__).parents[2]
 ALA2 = ROOT / "inputs" / "ala2"
@@ -36,6 +37,23 @@ def arguments(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     return parser
+
+
+def add_environments(parser: argparse.ArgumentParser) -> None:
+    """Options that name the environments of the packages; default: the variables of the tests."""
+    for kind, package in KINDS.items():
+        found = os.environ.get(f"PYUBIAS_{kind.upper()}")
+        text = f"virtual environment with {package} (default: PYUBIAS_{kind.upper()})"
+        parser.add_argument(f"--{kind}", type=Path, metavar="ENV", default=found, help=text)
+
+
+def environment_of(kind: str, options: argparse.Namespace) -> Path | None:
+    """The environment of a package; without one, prints that its rows are skipped."""
+    found = getattr(options, kind)
+    if found is None:
+        print(f"{kind} is skipped: name its environment with --{kind} ENV", flush=True)
+        return None
+    return Path(found).absolute()
 
 
 def training_and_test(n_training: int, n_test: int = 200) -> tuple[list[Atoms], list[Atoms]]:
