@@ -332,9 +332,37 @@ MUTATIONS = [
     Mutation(
         "walkers start from the first labels",
         "campaign/select_stage.py",
-        "newest = max(f.iteration for f in frames)",
-        "newest = min(f.iteration for f in frames)",
+        "newest = max(f.iteration for f in own)",
+        "newest = min(f.iteration for f in own)",
         f"{LOOP} -k walkers_restart",
+    ),
+    Mutation(
+        "given labels use up the budget",
+        "campaign/loop.py",
+        "stop.labels + len(inputs.given.frames)",
+        "stop.labels + 0",
+        "campaign/test_given_labels.py -k alone",
+    ),
+    Mutation(
+        "splits of a run are drawn again",
+        "campaign/given_labels.py",
+        "drawn if splits is None else",
+        "drawn if True else",
+        "campaign/test_given_labels.py -k keep_their_splits",
+    ),
+    Mutation(
+        "frames have the uncertainty of others",
+        "campaign/select_stage.py",
+        "zip(chosen, splits, predictions, strict=True)",
+        "zip(chosen, splits, predictions[::-1], strict=True)",
+        "campaign/test_labels_file.py",
+    ),
+    Mutation(
+        "a walker has all the time of the world",
+        "campaign/steps.py",
+        "time_limit(config.timeout if group.is_root else None, end_late)",
+        "time_limit(None, end_late)",
+        f"{LOOP} -k hangs",
     ),
     # the loop
     Mutation(
@@ -389,8 +417,8 @@ MUTATIONS = [
     Mutation(
         "changed settings are accepted",
         "campaign/kept_settings.py",
-        "or before.get(key) == now.get(key):",
-        "or True:",
+        "if change.section in changeable:",
+        "if True:",
         "campaign/test_kept_settings.py",
     ),
     Mutation(
@@ -497,16 +525,16 @@ MUTATIONS = [
     ),
     Mutation(
         "learning rates do not fall",
-        "training/optimise.py",
-        "lambda step: 1.0 - step / n_steps",
-        "lambda step: 1.0",
+        "training/adam.py",
+        "lr=rate * (1.0 - self.n_done / self.n_steps)",
+        "lr=rate",
         TRAINING,
     ),
     Mutation(
         "learning rates of weights and embedding are exchanged",
         "training/optimise.py",
-        '"lr": config.embedding_rate}',
-        '"lr": config.weights_rate}',
+        "([potential.descriptor.beta], config.embedding_rate)",
+        "([potential.descriptor.beta], config.weights_rate)",
         TRAINING,
     ),
     Mutation(
