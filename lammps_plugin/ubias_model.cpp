@@ -14,9 +14,6 @@
 #include <torch/script.h>
 
 #include <dlfcn.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 #include <exception>
 #include <fstream>
 #include <optional>
@@ -79,30 +76,6 @@ std::string loaded_torch_version()
   return UBIAS_TORCH_VERSION;
 }
 
-// Tensors of message-passing models have tens of megabytes. The C library returns them to the
-// system when they are freed, and gets new pages, filled with zeros, in the next step: a tenth of
-// the time of a step.
-
-struct KeptMemory {
-  bool kept = false;
-
-  void keep()
-  {
-    kept = true;
-#ifdef __GLIBC__
-    mallopt(M_MMAP_MAX, 0);
-    mallopt(M_TRIM_THRESHOLD, -1);
-#endif
-  }
-
-  ~KeptMemory()
-  {
-#ifdef __GLIBC__
-    if (kept) malloc_trim(0);
-#endif
-  }
-};
-
 class TorchModel : public UbiasModel {
  public:
   TorchModel(const std::string &path, const std::string &device_name, int node_rank,
@@ -123,7 +96,6 @@ class TorchModel : public UbiasModel {
                                  "written; copy or export the model again");
       return metadata;
     });
-    if (info.hops > 1) memory.keep();
     module.eval();
     for (auto parameter : module.parameters()) parameter.set_requires_grad(false);
     energies_only = module.find_method("atomic_energies");
@@ -255,7 +227,6 @@ class TorchModel : public UbiasModel {
   }
 
  private:
-  KeptMemory memory;    // the first member goes last, when all tensors are freed
   torch::Device device;
 
   static torch::Device find_device(const std::string &name, int node_rank)
