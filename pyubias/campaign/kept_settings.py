@@ -36,6 +36,7 @@ def keep_settings(
     settings: Settings,
     changeable: Mapping[str, str],
     complete: Callable[[Settings], Settings] = dict,
+    way_out: str = "another name, or remove the folder",
 ) -> list[str]:
     """Write the settings of a run; compare those of a resumed one with the file.
 
@@ -44,6 +45,7 @@ def keep_settings(
         settings: as JSON has them.
         changeable: top-level keys that may change between invocations, with when that takes effect.
         complete: adds to the settings of the file what the version that wrote it did not have.
+        way_out: what to give the run, as the end of the message about a setting that differs.
 
     Returns:
         a line for each setting that changed.
@@ -64,14 +66,13 @@ def keep_settings(
             lines.append(f"{change.key} = {change.now!r} {when}, it was {change.before!r}")
         elif change.key not in known:
             raise UserError(
-                f"{path.parent} was made without {change.key}, now it is {change.now!r}; give the "
-                "campaign another name, or finish it with the settings and the pyubias that it was "
-                "made with"
+                f"{path.parent} was made without {change.key}, now it is {change.now!r}; give it "
+                "another name, or finish it with the settings and the pyubias that it was made with"
             )
         else:
             raise UserError(
                 f"{path.parent} was made with {change.key} = {change.before!r}, now it is "
-                f"{change.now!r}; give the campaign another name, or remove the folder"
+                f"{change.now!r}; give it {way_out}"
             )
     write_json(path, settings)
     return lines

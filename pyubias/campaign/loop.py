@@ -89,7 +89,11 @@ def _prepare(arms: list[Arm], stack: contextlib.ExitStack) -> list[list[str]]:
             )
         arm.folder.restore_metrics()
         settings, changeable = arm.config.model_dump(mode="json"), CampaignConfig.changeable()
-        lines = keep_settings(arm.folder.settings, settings, changeable, _with_defaults)
+        way_out = (
+            f"another name, and start: {{labels: [{arm.folder.path}]}} for a new campaign from the "
+            "labels of this one; or remove the folder"
+        )
+        lines = keep_settings(arm.folder.settings, settings, changeable, _with_defaults, way_out)
         if any(line.startswith("trainer.") for line in lines):
             arm.folder.foundation.unlink(missing_ok=True)  # it may be another one now
         changes.append(lines)

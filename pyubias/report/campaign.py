@@ -153,6 +153,7 @@ def _page(
     return render(
         "report/templates/campaign.html",
         title=config.name,
+        folder=results[0].arm.folder.path,
         summary=summary,
         exploration=exploration,
         learning=figures.learning_figure(records),

@@ -107,6 +107,7 @@ def test_what_labels_were_made_with_may_not_change(
     command = shared_commands().run(tmp_path, "run", tiny(tmp_path, changes | stop))
     assert command.wait() == 2
     assert message in command.output
+    assert "start: {labels: [" in command.output
 
 
 def test_every_section_says_when_it_may_change() -> None:

@@ -17,7 +17,7 @@ def test_a_changed_setting_is_refused_and_a_changeable_one_is_not(tmp_path: Path
     keep_settings(path, settings | {"stop": {"labels": 9, "hours": 2}}, {"stop": "from now on"})
     assert read_json(path)["stop"] == {"labels": 9, "hours": 2}
     other = settings | {"model": {"hidden": [8, 8], "cutoff": 5.0}}
-    message = r"was made with model\.hidden = \[8\], now it is \[8, 8\]; give the campaign another"
+    message = r"was made with model\.hidden = \[8\], now it is \[8, 8\]; give it another"
     with pytest.raises(UserError, match=message):
         keep_settings(path, other, {"stop": "from now on"})
     with pytest.raises(UserError, match="made without extra, now it is 1; give"):

@@ -129,7 +129,7 @@ def test_the_wall_clock_ends_an_invocation_and_the_next_one_goes_on(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"seed": 5}, r"made with seed = 3, now it is 5; give the campaign another name"),
+        ({"seed": 5}, r"made with seed = 3, now it is 5; give it another name"),
         ({"training": {"epochs": 7}}, r"training\.epochs = 6, now it is 7"),
         ({"exploration": {"tau": 0.0}}, r"exploration\.tau = 0\.25, now it is 0\.0"),
         (

@@ -24,6 +24,7 @@ from pyubias.report import campaign
 from pyubias.report.campaign import collect, write_report
 from pyubias.training.reading import read_frames
 
+LINKS = ["model.pt", "log.txt", "config.json"]
 SECTIONS = [
     "What the walkers visited",
     "Learning",
@@ -141,11 +142,23 @@ def test_the_report_is_one_file_that_loads_nothing(
     page = Page(text)
     assert not {"script", "link", "iframe", "object"} & set(page.tags)
     assert not re.search(r"https?://|@import|url\(", text)
-    assert len(page.sources) >= 6
-    for source in page.sources:
+    pictures = [source for source in page.sources if source not in LINKS]
+    assert len(pictures) >= 6
+    for source in pictures:
         head, _, data = source.partition(",")
         assert head == "data:image/png;base64"
         assert base64.b64decode(data, validate=True).startswith(b"\x89PNG")
+
+
+def test_the_report_leads_to_the_model_the_log_and_the_labels(
+    finished: tuple[CampaignConfig, Path],
+) -> None:
+    _, folder = finished
+    page = (folder / "report.html").read_text()
+    links = re.findall(r'<a href="([^"]+)"', page)
+    assert links == LINKS
+    assert all((folder / link).is_file() for link in links)
+    assert f"<code>pyubias labels {folder} -o data.extxyz</code>" in page
 
 
 def test_the_report_has_its_sections_and_names_both_arms(
