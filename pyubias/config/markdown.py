@@ -11,6 +11,7 @@ __all__ = ["settings_page"]
 
 Schema = dict[str, Any]
 
+CHANGES = "May change between two commands, with effect"
 TYPES = {"string": "text", "boolean": "true or false", "object": "mapping"}
 BOUNDS = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
 
@@ -58,7 +59,7 @@ def _table(section: Schema, heading: str, definitions: Schema) -> list[str]:
         paragraphs += [s.get("description", "").split("\n\n")[0] for _, s in below]
         meaning = paragraphs[0] if paragraphs else ""
         if "changes" in field:
-            meaning += f" May change while a campaign stands still, {field['changes']}."
+            meaning = f"{meaning.rstrip('.')}. {CHANGES} {field['changes']}."
         cells = [name, kind, _default(field), meaning]
         lines.append("| " + " | ".join(map(_cell, cells)) + " |")
     return lines

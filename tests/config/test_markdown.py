@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from pyubias.cli.app import app
 from pyubias.config import CampaignConfig
-from pyubias.config.markdown import settings_page
+from pyubias.config.markdown import CHANGES, settings_page
 
 PAGE = Path(__file__).parents[2] / "inputs" / "settings.md"
 
@@ -66,7 +66,16 @@ def test_the_schema_has_leaves_in_every_section() -> None:
 @pytest.mark.parametrize(("heading", "key", "description"), LEAVES, ids=lambda value: value)
 def test_every_key_is_in_the_table_of_its_section(heading: str, key: str, description: str) -> None:
     assert description, f"{heading}.{key} has no description in pyubias/config"
-    assert row(PAGE.read_text(), heading, key)[2] == description.replace("|", r"\|")
+    meaning = row(PAGE.read_text(), heading, key)[2]
+    assert meaning.split(f". {CHANGES}")[0] == description.replace("|", r"\|")
+
+
+def test_the_page_says_which_sections_may_change_and_when() -> None:
+    for key in CampaignConfig.model_fields:
+        meaning = row(PAGE.read_text(), "", key)[2]
+        when = CampaignConfig.changeable().get(key)
+        assert meaning.endswith(f"{CHANGES} {when}.") == (when is not None)
+        assert (CHANGES in meaning) == (when is not None)
 
 
 def test_every_link_leads_to_a_heading() -> None:
