@@ -59,7 +59,7 @@ class KeptLabels:
 
 def _identity(reference: Reference) -> bytes:
     """What decides the labels: all settings but the limits, and the contents of the file."""
-    settings = reference.model_dump(mode="json", exclude={"max_force", "timeout"})
+    settings = reference.model_dump(mode="json", exclude={"max_force", "timeout", "retries"})
     file = reference.input if isinstance(reference, LammpsReference) else reference.file
     return json.dumps(settings).encode() + (b"" if file is None else file.read_bytes())
 

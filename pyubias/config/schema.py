@@ -94,6 +94,11 @@ class StartConfig(Section):
 
 MAX_FORCE = Field(100.0, description="a label with a larger force |F_i| fails, eV/Å")
 TIMEOUT = Field(3600.0, description="a label that takes longer fails, s; null is no limit")
+RETRIES = Field(
+    0,
+    description="times that a label is tried again if the method fails or takes too long; one that "
+    "is beyond `max_force` is not",
+)
 Copies = Annotated[int, Field(gt=0, le=100)]
 Supercell = tuple[Copies, Copies, Copies]
 SUPERCELL = Field(
@@ -114,6 +119,7 @@ class LammpsReference(Section):
     variables: Scalars = Field({}, description="values of variables of the script")
     max_force: Positive = MAX_FORCE
     timeout: Seconds | None = TIMEOUT
+    retries: Annotated[int, Field(ge=0, le=100)] = RETRIES
     supercell: Supercell = SUPERCELL
 
 
@@ -133,6 +139,7 @@ class AseReference(Section):
     arguments: Arguments = Field({}, description="keyword arguments of the calculator")
     max_force: Positive = MAX_FORCE
     timeout: Seconds | None = TIMEOUT
+    retries: Annotated[int, Field(ge=0, le=100)] = RETRIES
     supercell: Supercell = SUPERCELL
 
 

@@ -43,13 +43,23 @@ class Worker:
         self._start()
 
     def __call__(self, atoms: Atoms) -> Label:
-        """Label one frame.
+        """Label one frame, and try again if the method fails.
 
         Raises:
-            LabelError: the method failed, took longer than `config.timeout`, or ended its process.
+            LabelError: the method failed, took longer than `config.timeout`, or ended its process,
+                each time; the message has every reason once.
             ReferenceMethodError: the method cannot label this kind of structure, or cannot be set
                 up again.
         """
+        reasons = []
+        for _ in range(1 + self.config.retries):
+            try:
+                return self._label(atoms)
+            except LabelError as error:
+                reasons.append(str(error))
+        raise LabelError("; then: ".join(dict.fromkeys(reasons)))
+
+    def _label(self, atoms: Atoms) -> Label:
         if self._process is None:
             self._start()
         try:

@@ -4,6 +4,7 @@ import os
 import signal
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -174,3 +175,44 @@ def test_a_label_that_takes_longer_than_its_limit_fails(lammps, kind: str) -> No
             label_frame(reference, atoms)
         reference.config = config
         assert np.isfinite(label_frame(reference, atoms).energy)
+
+
+FLAKY = """
+import os
+from pathlib import Path
+from ase.calculators.emt import EMT
+
+class Flaky(EMT):
+    def calculate(self, *arguments):
+        calls = Path(__file__).with_name("calls")
+        n = int(calls.read_text()) if calls.exists() else 0
+        calls.write_text(str(n + 1))
+        if n == 0:
+            raise RuntimeError("no licence")
+        if n == 1:
+            os._exit(7)
+        super().calculate(*arguments)
+"""
+
+
+@law("reference.ase.retries")
+def test_a_label_that_fails_is_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "flaky.py").write_text(FLAKY)
+    (atoms,) = copper(1)
+    flaky = ase_reference("Flaky", file=tmp_path / "flaky.py", retries=2)
+    label = label_of(flaky, atoms)
+    assert label.energy == pytest.approx(EMT().get_potential_energy(atoms))
+    assert (tmp_path / "calls").read_text() == "3"
+    (tmp_path / "calls").unlink()
+    with pytest.raises(LabelError, match=r"^RuntimeError: no licence; then: .*exit"):
+        label_of(flaky.model_copy(update={"retries": 1}), atoms)
+
+
+@law("reference.lammps.retries")
+def test_a_label_of_lammps_is_tried_again(lammps) -> None:
+    config = lammps(retries=3)
+    with open_reference(config) as reference:
+        tries = mock.Mock(side_effect=LabelError("lost atoms"))
+        with mock.patch.object(reference, "_label", tries), pytest.raises(LabelError):
+            label_frame(reference, argon())
+    assert tries.call_count == 4
