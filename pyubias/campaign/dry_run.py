@@ -18,7 +18,7 @@ from pyubias.campaign.cost import Seconds, seconds_of_campaign
 from pyubias.campaign.inputs import Inputs, read_inputs
 from pyubias.campaign.structures import perturbed
 from pyubias.config.exploration import ExplorationConfig, GuardConfig
-from pyubias.config.schema import CampaignConfig
+from pyubias.config.schema import CampaignConfig, FilesReference
 from pyubias.config.trainer import BuiltinTrainer, CommandTrainer, PackageTrainer
 from pyubias.console import duration
 from pyubias.errors import UserError
@@ -29,6 +29,7 @@ from pyubias.reference.open import open_reference
 from pyubias.trainers.external import Job, train_elsewhere
 from pyubias.training.checkpoint import Trained
 from pyubias.training.export import export
+from pyubias.training.labels import FORCES
 from pyubias.training.structures import without_constraints
 from pyubias.training.train import train
 
@@ -171,6 +172,14 @@ def _try_trainer(
 
 def _try_labels(config: CampaignConfig, inputs: Inputs) -> tuple[list[Atoms], float]:
     """Labelled frames, and the seconds of one label."""
+    if isinstance(config.reference, FilesReference):
+        known = [a.copy() for a in (inputs.given.frames or inputs.test) if FORCES in a.arrays]
+        if not known:
+            raise UserError(
+                "a dry run needs labels, and reference.kind: files makes none: give start.labels "
+                "or evaluation.test"
+            )
+        return [known[k % len(known)].copy() for k in range(TRIED_FRAMES)], 0.0
     first = perturbed(inputs.start, config) or inputs.start or inputs.given.frames
     copies = first[: TRIED_FRAMES - 1]
     # a candidate is labelled only when it is selected, which may be late in a campaign

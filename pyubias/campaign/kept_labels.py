@@ -7,7 +7,7 @@ from pathlib import Path
 from ase import Atoms
 
 from pyubias.campaign.label_store import LabelStore
-from pyubias.config.schema import LammpsReference, Reference
+from pyubias.config.schema import Reference
 from pyubias.training.labels import ENERGY, FORCES, STRESS, Label
 
 __all__ = ["KeptLabels"]
@@ -60,7 +60,7 @@ class KeptLabels:
 def _identity(reference: Reference) -> bytes:
     """What decides the labels: all settings but the limits, and the contents of the file."""
     settings = reference.model_dump(mode="json", exclude={"max_force", "timeout", "retries"})
-    file = reference.input if isinstance(reference, LammpsReference) else reference.file
+    file = getattr(reference, "input", None) or getattr(reference, "file", None)
     return json.dumps(settings).encode() + (b"" if file is None else file.read_bytes())
 
 

@@ -73,18 +73,23 @@ class LabelStore:
             atoms: with iteration, split and walker in ``info``, and molecule, timestep and
                 uncertainty where these are known.
         """
-        columns = {name: atoms.info[name] for name in ("iteration", "split", "walker")}
+        columns = {name: int(atoms.info[name]) for name in ("iteration", "walker")}
+        columns["split"] = atoms.info["split"]
         clean = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
         if label is not None:
             results = {"energy": label.energy, "forces": label.forces}
             if label.stress is not None:
                 results["stress"] = label.stress
             clean.calc = SinglePointCalculator(clean, **results)
+        step, uncertainty = atoms.info.get("timestep"), atoms.info.get("uncertainty")
+        if atoms.info["walker"] < 0:
+            step = None
         data = {
             "reason": reason,
-            "molecule": atoms.info.get("molecule", ""),
-            "step": atoms.info.get("timestep") if atoms.info["walker"] >= 0 else None,
-            "uncertainty": atoms.info.get("uncertainty"),
+            "molecule": str(atoms.info.get("molecule", "")),
+            # numbers of numpy, as files have them, are no JSON
+            "step": None if step is None else int(step),
+            "uncertainty": None if uncertainty is None else float(uncertainty),
         }
         with self._one_line("written"):
             self.database.write(clean, frame=f"f{key}", failed=bool(reason), data=data, **columns)

@@ -8,7 +8,7 @@ from ase import Atoms
 
 from pyubias.campaign.label_store import LabelledFrame, LabelStore
 from pyubias.campaign.run_folder import RunFolder
-from pyubias.config.schema import LammpsReference, Reference
+from pyubias.config.schema import AseReference, LammpsReference, Reference
 from pyubias.errors import UserError
 from pyubias.files import write_with
 
@@ -68,4 +68,4 @@ def _with_origin(frame: LabelledFrame, run: Path) -> Atoms:
 def _name(reference: Reference) -> str:
     if isinstance(reference, LammpsReference):
         return f"LAMMPS, {reference.input.name}"
-    return f"ASE, {reference.calculator}"
+    return f"ASE, {reference.calculator}" if isinstance(reference, AseReference) else "files"

@@ -162,7 +162,9 @@ class _Campaign:
         seconds: dict[str, float] = {}
 
         with _timed(folder, "label", seconds, self.ranks):
-            self.steps.label(iteration)
+            labelled = self.steps.label(iteration)
+        if not labelled:
+            return False
         frames = [f for f in self.labels.frames(iteration) if not f.failed]
         if not frames and not (iteration == 0 and self.config.start.walks_first):
             self.ranks.fail(self._without_labels(iteration))
@@ -181,7 +183,9 @@ class _Campaign:
             with _timed(folder, "select", seconds, self.ranks):
                 self.steps.select(iteration, frames)
             with _timed(folder, "label", seconds, self.ranks):
-                self.steps.label(iteration + 1)
+                labelled = self.steps.label(iteration + 1)
+            if not labelled:
+                return False
         last = last or self._is_exhausted(iteration + 1)
         self.ranks.on_root(lambda: self._record(iteration, last, seconds))
         return not last

@@ -127,6 +127,11 @@ class RunFolder:
         return self.path / "labels.db"
 
     @property
+    def to_label(self) -> Path:
+        """Frames that wait for a label from outside, if `reference.kind` is files."""
+        return self.path / "to_label.extxyz"
+
+    @property
     def log(self) -> Path:
         return self.path / "log.txt"
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from ase import Atoms
 
 from pyubias.analysis.residuals import evaluate
+from pyubias.campaign.by_hand import write_frames_to_label
 from pyubias.campaign.given_labels import keep_given
 from pyubias.campaign.inputs import Inputs
 from pyubias.campaign.label_store import LabelledFrame, LabelStore
@@ -18,7 +19,7 @@ from pyubias.campaign.seeds import seed_of
 from pyubias.campaign.select_stage import SelectStage, read_selection, starts_of
 from pyubias.campaign.structures import perturbed
 from pyubias.campaign.train_stage import Calibration, TrainStage
-from pyubias.config.schema import CampaignConfig
+from pyubias.config.schema import CampaignConfig, FilesReference
 from pyubias.errors import UserError
 from pyubias.files import copy_file, write_json
 from pyubias.interruption import time_limit
@@ -87,11 +88,20 @@ class Steps:
             )
         keep_given(LabelStore(store), self.inputs.given.frames)
 
-    def label(self, iteration: int) -> None:
-        """Label the frames of an iteration that are not in the database."""
+    def label(self, iteration: int) -> bool:
+        """Label the frames of an iteration that are not in the database.
+
+        Returns:
+            whether it is done; not if frames wait for labels from files.
+        """
         wanted = self.ranks.on_root(lambda: self._unlabelled(iteration))
         if not wanted:
-            return
+            self.ranks.on_root(lambda: self.folder.to_label.unlink(missing_ok=True))
+            return True
+        if isinstance(self.config.reference, FilesReference):
+            line = self.ranks.on_root(lambda: write_frames_to_label(self.folder, wanted))
+            self.progress.log(line)
+            return False
         self.progress.stage("label", f"iteration {iteration}: {len(wanted)} frames")
 
         def label(item: tuple[str, Atoms]) -> Exception | None:
@@ -105,6 +115,7 @@ class Steps:
         for problem in self.ranks.map(label, wanted, self.folder.path):
             if problem is not None:
                 self.ranks.fail(problem)
+        return True
 
     def _label(self, key: str, atoms: Atoms) -> None:
         """Label one frame on this rank; a label that fails is kept with its reason."""

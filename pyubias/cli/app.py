@@ -11,6 +11,7 @@ import typer
 from pyubias.cli.diversity import app as diversity
 from pyubias.cli.doctor import doctor
 from pyubias.cli.evaluate import evaluate
+from pyubias.cli.import_labels import import_labels
 from pyubias.cli.init import init
 from pyubias.cli.label import label
 from pyubias.cli.labels import labels
@@ -107,6 +108,7 @@ def check(model: Annotated[Path, typer.Argument(help="any TorchScript model file
 app.command()(evaluate)
 app.command()(label)
 app.command()(labels)
+app.command("import")(import_labels)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import model_validator
 
 from pyubias.config.potential import ModelConfig, TrainingConfig, UncertaintyConfig, check_trainer
-from pyubias.config.schema import AseReference, CampaignConfig, LammpsReference, Reference
+from pyubias.config.schema import CampaignConfig, Reference
 from pyubias.config.scripts import check_reference_script, check_walker_script
 from pyubias.config.trainer import BuiltinTrainer, Trainer
 from pyubias.config.yaml_files import read_yaml
@@ -100,13 +100,11 @@ def load_training(path: str | Path) -> TrainingFile:
     return absolute.model_copy(update={"trainer": absolute.trainer.located(folder)})
 
 
-def load_reference(path: str | Path) -> LammpsReference | AseReference:
+def load_reference(path: str | Path) -> Reference:
     """The reference of a campaign file, or of a YAML file that holds nothing else."""
     path = Path(path)
     fields = read_yaml(path)
     config = validate(_ReferenceFile, {"reference": fields.get("reference", fields)}, str(path))
-    reference: LammpsReference | AseReference = absolute_paths(
-        config, path.parent.resolve()
-    ).reference
+    reference: Reference = absolute_paths(config, path.parent.resolve()).reference
     check_reference_script(reference, str(path))
     return reference

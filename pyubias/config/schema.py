@@ -28,7 +28,14 @@ from pyubias.config.values import (
 )
 from pyubias.config.yaml_settings import Section
 
-__all__ = ["AseReference", "CampaignConfig", "CollectiveVariable", "LammpsReference", "Reference"]
+__all__ = [
+    "AseReference",
+    "CampaignConfig",
+    "CollectiveVariable",
+    "FilesReference",
+    "LammpsReference",
+    "Reference",
+]
 
 
 # when a change of settings between two invocations of a campaign takes effect
@@ -143,7 +150,18 @@ class AseReference(Section):
     supercell: Supercell = SUPERCELL
 
 
-Reference = Annotated[LammpsReference | AseReference, Field(discriminator="kind")]
+class FilesReference(Section):
+    """Labels that are made outside of the campaign, by hand or by a program of your own.
+
+    The campaign writes `to_label.extxyz` into its folder and ends. `pyubias import` takes the
+    labels, and the campaign goes on.
+    """
+
+    kind: Literal["files"] = Field(description="labels from files")
+    max_force: Positive = MAX_FORCE
+
+
+Reference = Annotated[LammpsReference | AseReference | FilesReference, Field(discriminator="kind")]
 
 
 class SelectionConfig(Section):

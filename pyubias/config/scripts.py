@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pyubias.config.exploration import ExplorationConfig
-from pyubias.config.schema import AseReference, LammpsReference
+from pyubias.config.schema import LammpsReference, Reference
 from pyubias.config.yaml_settings import ConfigError
 
 __all__ = ["check_reference_script", "check_walker_script"]
@@ -40,13 +40,13 @@ def check_walker_script(exploration: ExplorationConfig, where: str) -> None:
         raise ConfigError(f"{where}: exploration.input '{exploration.input}': {problem}")
 
 
-def check_reference_script(reference: LammpsReference | AseReference, where: str) -> None:
+def check_reference_script(reference: Reference, where: str) -> None:
     """Refuse variables that the script of a LAMMPS reference does not have.
 
     Raises:
         ConfigError: with the variables that the script has.
     """
-    if isinstance(reference, AseReference):
+    if not isinstance(reference, LammpsReference):
         return
     script = _commands(reference.input)
     _check_quit(script, f"{where}: reference.input '{reference.input}'")

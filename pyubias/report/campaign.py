@@ -96,6 +96,8 @@ def write_report(config: CampaignConfig, folder: Path) -> None:
     arms = arms_of(config, folder)
     main = arms[0].folder
     results = [result for result in map(collect, arms) if result.records]
+    if not results:
+        return  # no iteration is complete
     summary = summary_rows(results)
     print_table(config.name, summary)
     map_of_visits = _map_of_visits(config, results)
