@@ -50,11 +50,12 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     """
     options = config.option
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    if "PYTEST_XDIST_WORKER" in os.environ or not whole:
+    if not whole:
         return
     options.markexpr = options.markexpr or "not slow"
-    # pytest-xdist is installed, and nobody asked for a number of processes
-    if getattr(options, "numprocesses", 0) is None and not options.usepdb:
+    if "PYTEST_XDIST_WORKER" in os.environ or options.usepdb:
+        return
+    if getattr(options, "numprocesses", 0) is None:  # pytest-xdist is installed, nobody asked
         options.numprocesses = min(WORKERS, len(os.sched_getaffinity(0)))
         # fixtures of a module are made once
         options.dist = "loadfile"

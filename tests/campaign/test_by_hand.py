@@ -29,7 +29,7 @@ def shuffled(atoms: Atoms, seed: int) -> Atoms:
     return atoms
 
 
-@pytest.mark.law("reference.files.max_force")
+@pytest.mark.law("reference.files.kind", "reference.files.max_force")
 def test_a_campaign_labelled_in_two_partial_imports_is_that_of_its_reference(
     tmp_path: Path, uninterrupted: Path
 ) -> None:

@@ -130,11 +130,10 @@ def test_the_wall_clock_ends_an_invocation_and_the_next_one_goes_on(
     ("changes", "message"),
     [
         ({"seed": 5}, r"made with seed = 3, now it is 5; give it another name"),
-        ({"training": {"epochs": 7}}, r"training\.epochs = 6, now it is 7"),
-        ({"exploration": {"tau": 0.0}}, r"exploration\.tau = 0\.25, now it is 0\.0"),
+        ({"start": {"perturb": 0.06}}, r"start\.perturb = 0\.05, now it is 0\.06"),
         (
-            {"exploration": {"variables": {"temperature": 1}}},
-            r"made without exploration\.variables\.temperature, now it is 1",
+            {"reference": {"variables": {"here": 1}}},
+            r"made without reference\.variables\.here, now it is 1",
         ),
     ],
 )

@@ -155,7 +155,7 @@ def test_changed_settings_are_one_line(tmp_path: Path) -> None:
     )
     assert command.status == -9
     file = tiny(tmp_path, changes | {"seed": 4})
-    assert_one_line(run(tmp_path, "run", file), "was made with seed = 3, now it is 4; give the")
+    assert_one_line(run(tmp_path, "run", file), "was made with seed = 3, now it is 4; give it")
 
 
 def test_an_error_on_many_ranks_is_told_once_and_ends_them_all(tmp_path: Path) -> None:
