@@ -99,7 +99,7 @@ def quiet(*command: str | Path, folder: Path) -> None:
 
 def wrapped(name: str, kind: str, environment: Path, file: str, folder: Path) -> Case:
     output = folder / f"{name}.pt"
-    command = [PROGRAMS / "pyubias", "wrap", kind, file, "--data", folder / "emt.extxyz"]
+    command = [PROGRAMS / "pyubias", "wrap", kind, file, "--data", folder / "emt.extxyz", "--trust"]
     quiet(*command, "--python", environment, "-o", output, folder=folder)
     return Case(name, kind, environment, output, file)
 
