@@ -93,7 +93,7 @@ def test_an_unknown_key_names_the_nearest_known_one(
         ),
         (
             changed("reference", value={"kind": "lamps"}),
-            r"'reference\.kind' must be lammps or ase, got 'lamps'",
+            r"'reference\.kind' must be lammps or ase or files, got 'lamps'",
         ),
         (
             changed("exploration", "steps", value="many"),
