@@ -90,6 +90,8 @@ def import_labels(
                 where = f"{file}, structure {k}"
                 if isinstance(match, str):
                     refused.append(f"{where}: {match}")
+                elif FORCES not in atoms.arrays:
+                    refused.append(f"{where}: it has no forces")
                 elif match.structure in found:
                     refused.append(f"{where}: its frame has a label from these files already")
                 else:
@@ -131,17 +133,12 @@ def _add(store: LabelStore, frame: Atoms, atoms: Atoms, match: Match, max_force:
     """Keep the label of a frame, at the positions it was computed for; return why it failed."""
     moved = frame.copy()
     moved.positions += match.displacements
-    if FORCES not in atoms.arrays:
-        reason = "it has no forces"
-    else:
-        forces = atoms.arrays[FORCES][match.order]
-        label = Label(atoms.info[ENERGY], forces, atoms.info.get(STRESS))
-        try:
-            checked = label_frame(_Read(label, max_force), moved)
-        except LabelError as error:
-            reason = str(error)
-        else:
-            store.add(frame.info["frame"], moved, checked)
-            return ""
-    store.add(frame.info["frame"], moved, None, reason)
-    return reason
+    forces = atoms.arrays[FORCES][match.order]
+    label = Label(atoms.info[ENERGY], forces, atoms.info.get(STRESS))
+    try:
+        checked = label_frame(_Read(label, max_force), moved)
+    except LabelError as error:
+        store.add(frame.info["frame"], moved, None, str(error))
+        return str(error)
+    store.add(frame.info["frame"], moved, checked)
+    return ""

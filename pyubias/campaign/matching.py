@@ -78,15 +78,15 @@ def _group(atoms: Atoms) -> tuple[bytes, bytes]:
 def _fingerprint(atoms: Atoms) -> Array:
     """Numbers that depend neither on the order of atoms nor on their images."""
     weights = np.sqrt(atoms.numbers) / len(atoms)
-    if atoms.pbc.all():
-        phases = np.exp(2j * np.pi * atoms.get_scaled_positions(wrap=False) @ WAVES.T)
-        sums = weights @ phases
-        return np.concatenate([atoms.cell.array.ravel(), sums.real, sums.imag])
-    # in directions without periodicity, moments about the mean
-    moved = atoms.get_positions(wrap=True) if atoms.pbc.any() else atoms.positions
-    moved = moved - moved.mean(0)
-    second = np.einsum("i,ia,ib->ab", weights, moved, moved)[np.triu_indices(3)]
-    return np.concatenate([second, np.einsum("i,ia,ia,ib->b", weights, moved, moved, moved)])
+    if not atoms.pbc.any():
+        moved = atoms.positions - atoms.positions.mean(0)
+        second = np.einsum("i,ia,ib->ab", weights, moved, moved)[np.triu_indices(3)]
+        return np.concatenate([second, np.einsum("i,ia,ia,ib->b", weights, moved, moved, moved)])
+    # waves along periodic directions have no jump where an atom leaves the cell
+    scaled = atoms.positions @ np.linalg.inv(atoms.cell.complete().array)
+    sums = weights @ np.exp(2j * np.pi * scaled @ (WAVES * atoms.pbc).T)
+    heights = weights @ np.square(np.where(atoms.pbc, 0.0, scaled - scaled.mean(0)))
+    return np.concatenate([atoms.cell.array.ravel(), sums.real, sums.imag, heights])
 
 
 def _align(structure: Atoms, atoms: Atoms) -> tuple[NDArray[np.int64], Array]:

@@ -83,6 +83,11 @@ def test_what_is_no_frame_is_refused_and_the_rest_can_be_given_up(tmp_path: Path
     other = molecule("H2O")
     other.info["REF_energy"] = 1.0
     ase.io.write(tmp_path / "wrong.extxyz", [moved, other])
+    bare = frames[3].copy()
+    del bare.arrays["REF_forces"]
+    ase.io.write(tmp_path / "bare.extxyz", bare)
+    said = pyubias(tmp_path, "import", run, "bare.extxyz", fails=True)
+    assert "refused: bare.extxyz, structure 0: it has no forces" in said
     said = pyubias(tmp_path, "import", run, "wrong.extxyz", fails=True)
     assert "wrong.extxyz, structure 0: the nearest structure has an atom 0.0" in said
     assert "wrong.extxyz, structure 1: no structure has H2O" in said
@@ -129,9 +134,13 @@ def test_slabs_and_clusters_are_found() -> None:
     slab.pbc = (True, True, False)
     slab.positions += np.random.default_rng(0).normal(0, 0.1, (16, 3))
     cluster = Atoms("Cu4", np.random.default_rng(1).uniform(0, 4, (4, 3)))
-    matcher = Matcher([slab, cluster])
+    slab.positions[:4] = slab.cell[:2].sum(0) * 0.5 * np.arange(4)[:, None]  # some at the edges
+    others = [slab.copy() for _ in range(40)]
+    for k, atoms in enumerate(others):
+        atoms.positions += np.random.default_rng(k + 2).normal(0, 0.1, (16, 3))
+    matcher = Matcher([slab, cluster, *others])
     moved = slab[::-1]
-    moved.positions += [slab.cell[0, 0], 0.0, 0.0]
+    moved.positions += [slab.cell[0, 0] - 1e-5, -1e-5, 0.0]
     found = matcher.find(moved)
     assert not isinstance(found, str)
     assert found.structure == 0
