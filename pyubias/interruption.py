@@ -1,16 +1,18 @@
 """Ends of a process from outside: Ctrl-C, the signals of batch systems, and limits of time."""
 
 import contextlib
+import ctypes
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 
-__all__ = ["resumable", "time_limit"]
+__all__ = ["end_with_parent", "resumable", "time_limit"]
 
 # of the terminal, of batch systems, and those that Slurm's --signal is often asked to send
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+PR_SET_PDEATHSIG = 1  # of Linux' prctl
 SHOW_CURSOR = "\x1b[?25h"  # a live table hides it
 
 
@@ -68,6 +70,12 @@ def time_limit(seconds: float | None, end: Callable[[], str]) -> Iterator[None]:
     finally:
         if timer is not None:
             timer.cancel()
+
+
+def end_with_parent() -> None:
+    """Let the kernel end this process when the one that started it ends, however it does."""
+    with contextlib.suppress(AttributeError):  # not on Linux
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _wait_for_signal(reading: int, is_root: bool) -> None:

@@ -19,6 +19,7 @@ ROOMS = [
     "plugin",
     "parallel",
     "config",
+    "jobs",
     "molecules",
     "model",
     "contract",

@@ -43,6 +43,10 @@ class Progress:
         self.status: dict[str, Any] = {"arm": arm, "stage": "starting"}
         self._last_write = 0.0
 
+    def on(self, is_root: bool) -> "Progress":
+        """The same arm seen from a program of its own, which prints nothing."""
+        return Progress(self.arm, self.folder, self.log_file, is_root, echo=False)
+
     def log(self, text: str) -> None:
         """Write one line if this rank is the root."""
         if self.is_root:

@@ -5,6 +5,7 @@
               iterations/0003/       config.json  potential.ckpt  model.pt  evaluation.json
                                      walkers/00.npz  selection.traj  seconds.json  record.json
               metrics.json  model.pt  report.html  visited.png  log.txt  status.json
+              jobs/                  of tasks that run in jobs of a cluster
               control/               the same for the control arm
 
 A label enters the database the moment it exists. Every other stage is done if and only if its
@@ -130,6 +131,11 @@ class RunFolder:
     def to_label(self) -> Path:
         """Frames that wait for a label from outside, if `reference.kind` is files."""
         return self.path / "to_label.extxyz"
+
+    @property
+    def jobs(self) -> Path:
+        """Claims and results of tasks that run in jobs, and what Parsl writes."""
+        return self.path / "jobs"
 
     @property
     def log(self) -> Path:

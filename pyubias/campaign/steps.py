@@ -4,6 +4,7 @@ Each is a function of files to a file (see `run_folder`) and does nothing if its
 """
 
 import contextlib
+import itertools
 from collections.abc import Sequence
 
 from ase import Atoms
@@ -13,27 +14,26 @@ from pyubias.campaign.by_hand import write_frames_to_label
 from pyubias.campaign.given_labels import keep_given
 from pyubias.campaign.inputs import Inputs
 from pyubias.campaign.label_store import LabelledFrame, LabelStore
+from pyubias.campaign.label_task import LabelTask
 from pyubias.campaign.progress import Progress
 from pyubias.campaign.run_folder import RunFolder
 from pyubias.campaign.seeds import seed_of
 from pyubias.campaign.select_stage import SelectStage, read_selection, starts_of
 from pyubias.campaign.structures import perturbed
-from pyubias.campaign.train_stage import Calibration, TrainStage
+from pyubias.campaign.train_stage import Calibration, TrainStage, TrainTask
+from pyubias.campaign.walk_task import WalkTask
 from pyubias.config.schema import CampaignConfig, FilesReference
 from pyubias.errors import UserError
 from pyubias.files import copy_file, write_json
-from pyubias.interruption import time_limit
-from pyubias.lammps.walk import Walk
-from pyubias.lammps.walker import AbandonedWalk, read_walk, run_walker
+from pyubias.jobs.pool import Pool
 from pyubias.model.prediction import Model
 from pyubias.parallel import Ranks
 from pyubias.reference.label import LabelError, Reference, label_frame
 from pyubias.reference.open import open_reference
+from pyubias.training.labels import Label
 from pyubias.training.structures import without_constraints
 
 __all__ = ["Steps"]
-
-KEPT_AS_FAILED = "the walk is kept as failed: run the same command to go on"
 
 
 class Steps:
@@ -62,6 +62,9 @@ class Steps:
         self.progress = progress
         self._resources = contextlib.ExitStack()
         self._reference: Reference | None = None
+        self.pool = self._resources.enter_context(
+            contextlib.closing(Pool(config.resources, folder.jobs))
+        )
         # one rank makes the database, then all open it
         ranks.on_root(self._make_label_store)
         self.labels = LabelStore(folder.labels)
@@ -72,7 +75,7 @@ class Steps:
             progress.log(f"warning: {remark}")
 
     def close(self) -> None:
-        """End the reference of this rank."""
+        """End the reference of this rank, and jobs."""
         self._resources.close()
 
     def _make_label_store(self) -> None:
@@ -104,6 +107,10 @@ class Steps:
             return False
         self.progress.stage("label", f"iteration {iteration}: {len(wanted)} frames")
 
+        if self.pool.runs("label"):
+            self.ranks.on_root(lambda: self._label_in_jobs(wanted))
+            return True
+
         def label(item: tuple[str, Atoms]) -> Exception | None:
             key, atoms = item
             try:
@@ -125,10 +132,29 @@ class Steps:
         try:
             label = label_frame(self._reference, atoms)
         except LabelError as error:
-            self.labels.add(key, atoms, None, reason=str(error))
-            self.progress.log_here(f"label {key} failed: {error}")
+            self._keep(key, atoms, None, str(error))
         else:
-            self.labels.add(key, atoms, label)
+            self._keep(key, atoms, label)
+
+    def _label_in_jobs(self, wanted: Sequence[tuple[str, Atoms]]) -> None:
+        """Label frames in jobs; each label is kept as soon as it is there."""
+        reference = self.config.reference
+        assert not isinstance(reference, FilesReference)
+        jobs = self.folder.jobs
+        tasks = [LabelTask(key, atoms, reference, jobs) for key, atoms in wanted]
+        done = itertools.count(1)
+
+        def keep(task: LabelTask) -> None:
+            self._keep(task.key, task.atoms, *task.take())
+            task.output.unlink()
+            self.progress.update(done=next(done), total=len(tasks))
+
+        self.pool.run("label", tasks, keep)
+
+    def _keep(self, key: str, atoms: Atoms, label: Label | None, reason: str = "") -> None:
+        self.labels.add(key, atoms, label, reason)
+        if label is None:
+            self.progress.log_here(f"label {key} failed: {reason}")
 
     def _unlabelled(self, iteration: int) -> list[tuple[str, Atoms]]:
         """Keys and frames, in the order in which they were selected."""
@@ -149,7 +175,10 @@ class Steps:
         stage = TrainStage(self.config, elements, frames, folder, foundation, self.inputs.start)
         if not self.ranks.on_root(lambda: stage.is_trained):
             self.progress.stage("train", f"iteration {iteration}: {stage.description}")
-            calibration = stage.train(self.ranks, self.progress)
+            if self.pool.runs("train"):
+                calibration = self.ranks.on_root(lambda: self._train_in_job(iteration, stage))
+            else:
+                calibration = stage.train(self.ranks, self.progress)
             # later iterations have more calibration frames, of which the record tells
             first = 1 if self.config.start.walks_first else 0
             self._warn(calibration, with_remarks=all(f.iteration == first for f in frames))
@@ -159,6 +188,13 @@ class Steps:
             copy_file(folder.model, self.folder.model)
 
         self.ranks.on_root(export_model)
+
+    def _train_in_job(self, iteration: int, stage: TrainStage) -> Calibration:
+        task = TrainTask(iteration, stage, self.progress, self.folder.jobs)
+        self.pool.run("train", [task], lambda task: None)
+        calibration = task.take()
+        task.output.unlink()
+        return calibration
 
     def _warn(self, calibration: Calibration, with_remarks: bool) -> None:
         """Say what calibration cannot promise."""
@@ -199,51 +235,37 @@ class Steps:
             f"iteration {iteration}: {len(todo)} walkers, up to {config.steps} steps each",
         )
 
-        def walk(k: int, group: Ranks) -> None:
-            workspace = folder.walker(k)
+        model, elements = folder.model, self.inputs.elements
+        in_jobs = self.pool.runs("explore")
+        n_ranks = (
+            config.ranks_per_walker if in_jobs else min(config.ranks_per_walker, self.ranks.size)
+        )
+        tasks = []
+        for k in todo:
+            seed, start = seed_of(self.config.seed, iteration, k), starts[k % len(starts)].atoms
+            places = folder.walker(k), folder.walk(k)
+            tasks.append(
+                WalkTask(iteration, k, config, model, elements, start, seed, *places, n_ranks)
+            )
+
+        def finished(task: WalkTask) -> None:
+            done = len(list(folder.walkers.glob("*.npz")))
+            self.progress.update(done=done, total=config.walkers)
+            self.progress.log_here(task.describe())
+
+        def walk(task: WalkTask, group: Ranks) -> None:
+            task.run(group)
             if group.is_root:
-                workspace.mkdir(exist_ok=True)
-            start = starts[k % len(starts)].atoms
+                finished(task)
 
-            def end_late() -> str:
-                failure = f"took longer than exploration.timeout = {config.timeout:g} s"
-                late = read_walk(start, workspace, 0, failure, config.guard)
-                late.save(folder.walk(k))
-                return f"walker {k} {failure}; {KEPT_AS_FAILED}"
-
-            try:
-                with time_limit(config.timeout if group.is_root else None, end_late):
-                    result = run_walker(
-                        config,
-                        k,
-                        folder.model,
-                        self.inputs.elements,
-                        start,
-                        seed_of(self.config.seed, iteration, k),
-                        workspace,
-                        group.communicator if group.size > 1 else None,
-                        group.is_root,
-                    )
-            except AbandonedWalk as abandoned:
-                abandoned.walk.save(folder.walk(k))
-                # raised by this rank alone, the error ends the ranks that wait for it as well
-                raise UserError(
-                    f"walker {k} failed on one of its {group.size} ranks ({abandoned}), and the "
-                    f"others wait for it; {KEPT_AS_FAILED}"
-                ) from abandoned
-            if group.is_root:
-                result.save(folder.walk(k))
-                for dump in workspace.glob("*.dump"):
-                    dump.unlink()
-                done = len(list(folder.walkers.glob("*.npz")))
-                self.progress.update(done=done, total=config.walkers)
-                self.progress.log_here(f"walker {k}: {result.steps} steps, {_ending(result)}")
-
+        if in_jobs:
+            self.ranks.on_root(lambda: self.pool.run("explore", tasks, finished))
+            return
         self.ranks.map(
-            lambda k: walk(k, self.ranks),
-            todo,
+            lambda task: walk(task, self.ranks),
+            tasks,
             self.folder.path,
-            min(config.ranks_per_walker, self.ranks.size),
+            n_ranks,
             walk if self.ranks.size > 1 else None,
         )
 
@@ -269,9 +291,3 @@ class Steps:
             stage.select(pool, self.progress.log_here)
 
         self.ranks.on_root(select_frames)
-
-
-def _ending(walk: Walk) -> str:
-    if walk.failure:
-        return f"failed: {walk.failure}"
-    return "crossed" if walk.crossed else "ended"

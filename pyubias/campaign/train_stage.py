@@ -17,6 +17,7 @@ from pyubias.campaign.run_folder import IterationFolder
 from pyubias.config.potential import TrainingConfig
 from pyubias.config.schema import CampaignConfig
 from pyubias.config.trainer import BuiltinTrainer, CommandTrainer, PackageTrainer
+from pyubias.files import read_json, write_json
 from pyubias.parallel import Ranks
 from pyubias.trainers.external import Job, train_elsewhere
 from pyubias.trainers.foundation import wrap_foundation
@@ -24,7 +25,7 @@ from pyubias.training.checkpoint import load_trained
 from pyubias.training.export import export
 from pyubias.training.train import train
 
-__all__ = ["Calibration", "TrainStage"]
+__all__ = ["Calibration", "TrainStage", "TrainTask"]
 
 
 class Calibration(NamedTuple):
@@ -73,6 +74,14 @@ class TrainStage:
         builtin = isinstance(self.config.trainer, BuiltinTrainer)
         return (self.folder.checkpoint if builtin else self.folder.model).is_file()
 
+    @property
+    def n_ranks(self) -> int:
+        """MPI ranks that can share it."""
+        if not isinstance(self.config.trainer, BuiltinTrainer):
+            return 1
+        n_members = self.config.uncertainty.n_members
+        return n_members if n_members > 1 else self.config.training.ranks
+
     def train(self, ranks: Ranks, progress: Progress) -> Calibration:
         """Train and calibrate; every rank calls it, and gets the same result.
 
@@ -82,9 +91,7 @@ class TrainStage:
         trainer = self.config.trainer
         if not isinstance(trainer, BuiltinTrainer):
             return ranks.on_root(lambda: self._train_elsewhere(trainer, progress))
-        n_members = self.config.uncertainty.n_members
-        n_ranks = n_members if n_members > 1 else self.config.training.ranks
-        trainers = ranks.first(n_ranks)
+        trainers = ranks.first(self.n_ranks)
         found = ranks.together(lambda: self._fit(trainers, progress) if trainers else None)
         calibration: Calibration = ranks.share(found)
         return calibration
@@ -147,3 +154,41 @@ class TrainStage:
             job, self.folder.trainer, self.foundation, self.folder.model, progress.log
         )
         return Calibration(report.calibration_remarks, report.metadata.atomic_attainable)
+
+
+@dataclass(frozen=True)
+class TrainTask:
+    """A training as a task of a job. What its calibration promises waits in a file.
+
+    Attributes:
+        iteration: that it belongs to.
+        stage: the training.
+        progress: of the arm.
+        folder: for the file.
+    """
+
+    iteration: int
+    stage: TrainStage
+    progress: Progress
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return f"train-{self.iteration:04d}"
+
+    @property
+    def output(self) -> Path:
+        return self.folder / f"{self.name}.json"
+
+    @property
+    def ranks(self) -> int:
+        return self.stage.n_ranks
+
+    def run(self, ranks: Ranks | None) -> None:
+        """Train and write the output; all ranks call it."""
+        group = ranks or Ranks()
+        calibration = self.stage.train(group, self.progress.on(group.is_root))
+        group.on_root(lambda: write_json(self.output, calibration._asdict()))
+
+    def take(self) -> Calibration:
+        return Calibration(**read_json(self.output))

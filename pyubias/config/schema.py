@@ -11,6 +11,7 @@ from pydantic.config import JsonDict
 
 from pyubias.config.exploration import ExplorationConfig
 from pyubias.config.potential import ModelConfig, TrainingConfig, UncertaintyConfig, check_trainer
+from pyubias.config.resources import ResourcesConfig
 from pyubias.config.trainer import BuiltinTrainer, Trainer
 from pyubias.config.values import (
     Arguments,
@@ -303,6 +304,7 @@ class CampaignConfig(Section):
     selection: SelectionConfig = Field(SelectionConfig(), json_schema_extra=AT_ONCE)
     stop: StopConfig = Field(StopConfig(), json_schema_extra=AT_ONCE)
     evaluation: EvaluationConfig = Field(EvaluationConfig(), json_schema_extra=AT_ONCE)
+    resources: ResourcesConfig = Field(ResourcesConfig(), json_schema_extra=AT_ONCE)
     control: dict[str, Any] | None = Field(
         None,
         description="settings in which a second arm differs, which runs beside the first",

@@ -1,7 +1,6 @@
 """A reference in a process of its own, whose crash, exit or hang costs one label only."""
 
 import contextlib
-import ctypes
 import os
 import pickle
 import signal
@@ -14,6 +13,7 @@ from typing import Any
 from ase import Atoms
 
 from pyubias.config.schema import AseReference, LammpsReference
+from pyubias.interruption import end_with_parent
 from pyubias.parallel import without_launcher
 from pyubias.reference.label import LabelError, ReferenceMethodError
 from pyubias.reference.method import open_method
@@ -23,7 +23,6 @@ __all__ = ["Worker"]
 
 # what the process answers, with its value
 READY, LABEL, LABEL_ERROR, METHOD_ERROR = "ready", "label", "label error", "method error"
-PR_SET_PDEATHSIG = 1  # of Linux' prctl
 
 
 class Worker:
@@ -178,9 +177,7 @@ def _message(error: BaseException) -> str:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(AttributeError):  # not on Linux
-        # do not outlive a caller that was killed
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()  # which may be killed
     # a Ctrl-C in the terminal is for the caller
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _serve(Connection(int(sys.argv[1])))

@@ -1,0 +1,102 @@
+"""One walker of a campaign, on ranks of the campaign or in a job."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ase import Atoms
+
+from pyubias.config.exploration import ExplorationConfig
+from pyubias.errors import UserError
+from pyubias.interruption import time_limit
+from pyubias.lammps.walk import Walk, load_walk
+from pyubias.lammps.walker import AbandonedWalk, read_walk, run_walker
+from pyubias.parallel import Ranks
+
+__all__ = ["WalkTask"]
+
+KEPT_AS_FAILED = "the walk is kept as failed: run the same command to go on"
+
+
+@dataclass(frozen=True)
+class WalkTask:
+    """A walk, which depends on nothing but these attributes.
+
+    Attributes:
+        iteration: that it belongs to.
+        walker: its number.
+        config: of the exploration.
+        model: file of the potential.
+        elements: chemical symbols in type order.
+        start: where it begins.
+        seed: of LAMMPS' random numbers.
+        folder: in which LAMMPS runs.
+        output: file of the walk.
+        ranks: that share it.
+    """
+
+    iteration: int
+    walker: int
+    config: ExplorationConfig
+    model: Path
+    elements: list[str]
+    start: Atoms
+    seed: int
+    folder: Path
+    output: Path
+    ranks: int
+
+    @property
+    def name(self) -> str:
+        return f"walk-{self.iteration:04d}-{self.walker:02d}"
+
+    def run(self, ranks: Ranks | None) -> None:
+        """Walk and write the output; all ranks of the group call it.
+
+        Raises:
+            UserError: one rank of several failed, for which the others wait.
+        """
+        group = ranks or Ranks()
+        limit = self.config.timeout
+        if group.is_root:
+            self.folder.mkdir(parents=True, exist_ok=True)
+
+        def end_late() -> str:
+            failure = f"took longer than exploration.timeout = {limit:g} s"
+            read_walk(self.start, self.folder, 0, failure, self.config.guard).save(self.output)
+            return f"walker {self.walker} {failure}; {KEPT_AS_FAILED}"
+
+        try:
+            with time_limit(limit if group.is_root else None, end_late):
+                walk = run_walker(
+                    self.config,
+                    self.walker,
+                    self.model,
+                    self.elements,
+                    self.start,
+                    self.seed,
+                    self.folder,
+                    group.communicator if group.size > 1 else None,
+                    group.is_root,
+                )
+        except AbandonedWalk as abandoned:
+            abandoned.walk.save(self.output)
+            # raised by this rank alone, the error ends the ranks that wait for it as well
+            raise UserError(
+                f"walker {self.walker} failed on one of its {group.size} ranks ({abandoned}), and "
+                f"the others wait for it; {KEPT_AS_FAILED}"
+            ) from abandoned
+        if group.is_root:
+            walk.save(self.output)
+            for dump in self.folder.glob("*.dump"):
+                dump.unlink()
+
+    def describe(self) -> str:
+        """How the walk ended."""
+        walk = load_walk(self.output)
+        return f"walker {self.walker}: {walk.steps} steps, {_ending(walk)}"
+
+
+def _ending(walk: Walk) -> str:
+    if walk.failure:
+        return f"failed: {walk.failure}"
+    return "crossed" if walk.crossed else "ended"

@@ -1,0 +1,89 @@
+"""Where the stages of a campaign run: on its own MPI ranks, or in jobs of a cluster."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pyubias.config.values import Seconds
+from pyubias.config.yaml_settings import Section
+
+__all__ = ["JobResources", "MpiResources", "ParslResources", "Resources", "ResourcesConfig"]
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@/-]+$", max_length=100)]
+Lines = Annotated[str, Field(max_length=10000)]
+
+
+class MpiResources(Section):
+    """The MPI ranks that the campaign was started with."""
+
+    kind: Literal["mpi"] = Field(description="the ranks of the campaign")
+
+
+class JobResources(Section):
+    """Jobs of a batch system, or processes on this computer, which Parsl starts and ends."""
+
+    kind: Literal["local", "slurm", "pbs", "sge", "lsf"] = Field(
+        description="batch system; local starts processes beside the campaign"
+    )
+    partition: Name | None = Field(None, description="partition or queue; null is the default one")
+    account: Name | None = Field(None, description="account or project that pays")
+    nodes: Annotated[int, Field(gt=0, le=10000)] = Field(1, description="nodes of one job")
+    cores: Annotated[int, Field(gt=0, le=10000)] = Field(
+        1, description="cores that a job has on each node"
+    )
+    cores_per_item: Annotated[int, Field(gt=0, le=10000)] = Field(
+        1,
+        description="cores of one label, walker or training; a node works on "
+        "cores / cores_per_item of them at a time",
+    )
+    gpus: Annotated[int, Field(ge=0, le=100)] = Field(
+        0, description="GPUs that a job has on each node, of which each item sees one"
+    )
+    walltime: Annotated[str, Field(pattern=r"^\d{1,4}:[0-5]\d:[0-5]\d$")] = Field(
+        "01:00:00", description="time limit of a job, as HH:MM:SS"
+    )
+    max_blocks: Annotated[int, Field(gt=0, le=10000)] = Field(
+        1, description="jobs at a time; there are none while there is nothing to do"
+    )
+    options: Lines = Field(
+        "", description="further lines for the batch system, such as `#SBATCH --gres=gpu:1`"
+    )
+    modules: list[Name] = Field([], max_length=100, description="environment modules to load")
+    worker_init: Lines = Field(
+        "", description="shell commands that run first in a job, after the modules are loaded"
+    )
+    launch: Annotated[str, Field(min_length=1, max_length=1000)] = Field(
+        "mpirun -n {ranks}",
+        description="what starts a walker or a training that has several ranks",
+    )
+    grace: Seconds = Field(
+        300.0, description="time for which a job goes on after the campaign was killed, s"
+    )
+
+
+class ParslResources(Section):
+    """An executor of a configuration of Parsl's own.
+
+    The file is code, which runs with your rights.
+    """
+
+    kind: Literal["parsl"] = Field(description="a configuration of Parsl in Python")
+    file: Path = Field(description="Python file that defines `config`, a `parsl.Config`")
+    executor: Name = Field(description="label of the executor in it")
+    launch: Annotated[str, Field(min_length=1, max_length=1000)] = Field(
+        "mpirun -n {ranks}",
+        description="what starts a walker or a training that has several ranks",
+    )
+
+
+Resources = Annotated[MpiResources | JobResources | ParslResources, Field(discriminator="kind")]
+MPI = MpiResources(kind="mpi")
+
+
+class ResourcesConfig(Section):
+    """Where each stage runs. Jobs take Parsl: `pip install 'pyubias[cluster]'`."""
+
+    label: Resources = Field(MPI, description="Where frames are labelled.")
+    explore: Resources = Field(MPI, description="Where walkers run.")
+    train: Resources = Field(MPI, description="Where potentials are trained.")

@@ -1,0 +1,1 @@
+"""Jobs: labels, walks and trainings that run where Parsl sends them."""
