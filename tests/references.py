@@ -3,6 +3,8 @@
 The process of a reference imports this file and what it imports, so that it stays light.
 """
 
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,30 @@ class CP2K(Shown):
         with Path(f"{self.label}.out").open("a") as file:
             file.write(self.ending)
         self.ending = "*** SCF run NOT converged ***\n"
+
+
+class Counted(EMT):
+    """Notes in a file when it begins and ends to label, and takes its time."""
+
+    def __init__(self, notes: str, seconds: float = 0.0, until: str = "") -> None:
+        super().__init__()
+        self.notes = notes
+        self.seconds = seconds
+        self.until = until  # the eleventh frame waits for this file
+
+    def calculate(self, atoms: Atoms, *arguments: Any) -> None:
+        frame = f"{atoms.positions.sum():.9f} {os.environ.get('OMP_NUM_THREADS')}"
+        self.note(f"begin {frame}")
+        time.sleep(self.seconds)
+        if self.until and Path(self.notes).read_text().count("begin") == 11:
+            for _ in range(600):
+                time.sleep(0.0 if Path(self.until).is_file() else 0.1)
+        super().calculate(atoms, *arguments)
+        self.note(f"end {frame}")
+
+    def note(self, text: str) -> None:
+        with Path(self.notes).open("a") as file:
+            file.write(f"{text}\n")
 
 
 def ase_reference(calculator: str, **changes: Any) -> dict[str, Any]:

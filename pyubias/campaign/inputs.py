@@ -11,6 +11,7 @@ from pyubias.campaign.run_folder import RunFolder
 from pyubias.campaign.structures import elements_of, perturbed, read_candidates, read_start
 from pyubias.config.schema import CampaignConfig, CollectiveVariable
 from pyubias.errors import UserError
+from pyubias.jobs.pool import check_resources
 from pyubias.lammps.sanity import first_unphysical
 from pyubias.training.labels import FORCES
 from pyubias.training.reading import read_frames
@@ -48,6 +49,7 @@ def read_inputs(config: CampaignConfig, folder: RunFolder | None = None) -> Inpu
     Raises:
         UserError: a file is unusable, or does not fit a setting, which the message names.
     """
+    check_resources(config.resources)
     start, candidates = read_start(config), read_candidates(config)
     sources = (("start.structures", start), ("start.candidates", candidates))
     for key, structures in sources:

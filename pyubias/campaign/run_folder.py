@@ -87,6 +87,15 @@ class IterationFolder:
         return self.path / "selection.traj"
 
     @property
+    def late(self) -> Path:
+        """Keys of the labels that the iteration did not wait for, as JSON, if there are any."""
+        return self.path / "late.json"
+
+    def late_keys(self) -> list[str]:
+        keys: list[str] = read_json(self.late) if self.late.is_file() else []
+        return keys
+
+    @property
     def seconds(self) -> Path:
         """The time of each stage, as JSON."""
         return self.path / "seconds.json"

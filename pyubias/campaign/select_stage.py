@@ -38,7 +38,8 @@ class SelectStage:
         iteration: whose walks are selected from.
         frames: all labelled frames so far, without those whose label failed.
         tried: the same with those whose label failed.
-        n_labels: rows of the label database, which the splits of the selected frames follow.
+        n_labels: rows of the label database.
+        n_late: frames whose labels are still being made.
         start, candidates: structures that the arm starts from, and further molecules, as `Inputs`
             holds them.
         folder: of the iteration; has the walks and the model, gets the selection.
@@ -49,6 +50,7 @@ class SelectStage:
     frames: Sequence[LabelledFrame]
     tried: Sequence[LabelledFrame]
     n_labels: int
+    n_late: int
     start: Sequence[Atoms]
     candidates: Sequence[Atoms]
     folder: IterationFolder
@@ -83,7 +85,7 @@ class SelectStage:
             training.validation,
             training.calibration,
             self.config.seed,
-            n_before=self.n_labels,
+            n_before=self.n_labels + self.n_late,
         )
         predictions = Model(self.folder.model).predict(chosen)
         for atoms, split, predicted in zip(chosen, splits, predictions, strict=True):
@@ -98,7 +100,8 @@ class SelectStage:
 
     def _pick(self, pool: Sequence[Atoms], say: Callable[[str], None]) -> NDArray[np.int64]:
         config, regularisation = self.config.selection, self.config.uncertainty.regularisation
-        batch_size = min(config.batch_size, self.config.stop.labels - len(self.frames))
+        n_open = self.config.stop.labels - len(self.frames) - self.n_late
+        batch_size = max(0, min(config.batch_size, n_open))
         seed = seed_of(self.config.seed, self.iteration, NUMBER)
         model = Model(self.folder.model)
         features = model.mean_features(pool)

@@ -5,7 +5,7 @@ Each is a function of files to a file (see `run_folder`) and does nothing if its
 
 import contextlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ase import Atoms
 
@@ -108,7 +108,7 @@ class Steps:
         self.progress.stage("label", f"iteration {iteration}: {len(wanted)} frames")
 
         if self.pool.runs("label"):
-            self.ranks.on_root(lambda: self._label_in_jobs(wanted))
+            self.ranks.on_root(lambda: self._label_in_jobs(iteration, wanted))
             return True
 
         def label(item: tuple[str, Atoms]) -> Exception | None:
@@ -136,12 +136,11 @@ class Steps:
         else:
             self._keep(key, atoms, label)
 
-    def _label_in_jobs(self, wanted: Sequence[tuple[str, Atoms]]) -> None:
+    def _label_in_jobs(self, iteration: int, wanted: Sequence[tuple[str, Atoms]]) -> None:
         """Label frames in jobs; each label is kept as soon as it is there."""
         reference = self.config.reference
         assert not isinstance(reference, FilesReference)
-        jobs = self.folder.jobs
-        tasks = [LabelTask(key, atoms, reference, jobs) for key, atoms in wanted]
+        tasks = [LabelTask(key, atoms, reference, self.folder.jobs) for key, atoms in wanted]
         done = itertools.count(1)
 
         def keep(task: LabelTask) -> None:
@@ -149,7 +148,21 @@ class Steps:
             task.output.unlink()
             self.progress.update(done=next(done), total=len(tasks))
 
-        self.pool.run("label", tasks, keep)
+        late = self.pool.run("label", tasks, keep, self._may_be_late(iteration))
+        if late:
+            write_json(self.folder.iteration(iteration).late, [task.key for task in late])
+            self.progress.log(f"{len(late)} labels are late: iteration {iteration + 1} gets them")
+
+    def _may_be_late(self, iteration: int) -> Callable[[Sequence[LabelTask]], bool]:
+        """Whether an iteration can go on without labels; late ones of the one before it cannot."""
+        batch, stop = self._batch(iteration), self.config.stop
+        last = len(self.labels.frames(iteration - 1)) + len(batch) >= stop.labels
+        allowed = 0 if last else int(stop.stragglers * len(batch))
+
+        def may_be_late(tasks: Sequence[LabelTask]) -> bool:
+            return len(tasks) <= allowed and all(task.key in batch for task in tasks)
+
+        return may_be_late
 
     def _keep(self, key: str, atoms: Atoms, label: Label | None, reason: str = "") -> None:
         self.labels.add(key, atoms, label, reason)
@@ -157,16 +170,29 @@ class Steps:
             self.progress.log_here(f"label {key} failed: {reason}")
 
     def _unlabelled(self, iteration: int) -> list[tuple[str, Atoms]]:
-        """Keys and frames, in the order in which they were selected."""
+        """Keys and frames, in the order in which they were selected; late ones come first."""
+        known = self.labels.keys()
+        frames = self._late(iteration - 1)
+        not_here = self.folder.iteration(iteration).late_keys()
+        frames |= {k: a for k, a in self._batch(iteration).items() if k not in not_here}
+        return [(key, atoms) for key, atoms in frames.items() if key not in known]
+
+    def _batch(self, iteration: int) -> dict[str, Atoms]:
+        """The frames that were selected for an iteration, by their keys."""
         if iteration == 0:
             n_given = len(self.inputs.given.frames)
             frames = perturbed(self.inputs.start, self.config, n_given)
         else:
-            source = self.folder.iteration(iteration - 1).selection
-            frames = read_selection(source)
-        known = self.labels.keys()
-        keyed = [(f"{iteration:04d}-{k:02d}", atoms) for k, atoms in enumerate(frames)]
-        return [(key, atoms) for key, atoms in keyed if key not in known]
+            frames = read_selection(self.folder.iteration(iteration - 1).selection)
+        return {f"{iteration:04d}-{k:02d}": atoms for k, atoms in enumerate(frames)}
+
+    def _late(self, iteration: int) -> dict[str, Atoms]:
+        """Frames that an iteration did not wait for, as frames of the next one."""
+        keys = self.folder.iteration(iteration).late_keys() if iteration >= 0 else []
+        frames = {key: self._batch(iteration)[key] for key in keys}
+        for atoms in frames.values():
+            atoms.info["iteration"] = iteration + 1
+        return frames
 
     def train(self, iteration: int, frames: Sequence[LabelledFrame]) -> None:
         """Train and calibrate a potential on all labels so far, and export it."""
@@ -282,6 +308,7 @@ class Steps:
                 frames,
                 self.labels.frames(iteration),
                 len(self.labels.keys()),
+                len(folder.late_keys()),
                 self.inputs.start,
                 self.inputs.candidates,
                 folder,

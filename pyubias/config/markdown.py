@@ -48,8 +48,11 @@ def settings_page(settings: type[BaseModel], title: str, command: str) -> str:
 
 def _table(section: Schema, heading: str, definitions: Schema) -> list[str]:
     lines = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    seen: list[tuple[str, Schema]] = []
     for key, field in section["properties"].items():
         below = _below(_join(heading, key), field, definitions)
+        below = [next((pair for pair in seen if pair[1] == each[1]), each) for each in below]
+        seen += below
         name, kind = f"`{key}`", _type(field)
         if len(below) == 1:
             name = f"[`{key}`](#{_anchor(below[0][0])})"
@@ -66,11 +69,17 @@ def _table(section: Schema, heading: str, definitions: Schema) -> list[str]:
 
 
 def _sections(section: Schema, heading: str, definitions: Schema) -> Iterator[tuple[str, Schema]]:
-    """The sections below a section with their headings, each before those below it."""
+    """The sections below a section with their headings, each before those below it.
+
+    Sections that several keys may hold stand under the first of these.
+    """
+    seen: list[Schema] = []
     for key, field in section["properties"].items():
         for name, below in _below(_join(heading, key), field, definitions):
-            yield name, below
-            yield from _sections(below, name, definitions)
+            if below not in seen:
+                yield name, below
+                yield from _sections(below, name, definitions)
+            seen.append(below)
 
 
 def _below(heading: str, field: Schema, definitions: Schema) -> list[tuple[str, Schema]]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pyubias.config.values import Seconds
 from pyubias.config.yaml_settings import Section
@@ -60,6 +60,15 @@ class JobResources(Section):
     grace: Seconds = Field(
         300.0, description="time for which a job goes on after the campaign was killed, s"
     )
+
+    @model_validator(mode="after")
+    def _fit_an_item(self) -> "JobResources":
+        if self.cores_per_item > self.cores:
+            raise ValueError(
+                f"an item of {self.cores_per_item} cores does not fit into a job of {self.cores} "
+                "on a node: raise cores"
+            )
+        return self
 
 
 class ParslResources(Section):

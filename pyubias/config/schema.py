@@ -203,6 +203,11 @@ class StopConfig(Section):
     given: bool = Field(
         False, description="whether the labels of `start.labels` count in this budget"
     )
+    stragglers: Annotated[float, Field(ge=0.0, le=0.5)] = Field(
+        0.0,
+        description="largest part of a batch that an iteration does not wait for, if labels are "
+        "made in jobs; late labels belong to the next iteration",
+    )
     forces_rmse: NonNegative = Field(
         0.0, description="force error on the test set that is good enough, eV/Å; 0 is none"
     )
@@ -315,6 +320,14 @@ class CampaignConfig(Section):
     def _stop_by_what_is_measured(self) -> "CampaignConfig":
         if self.stop.forces_rmse > 0.0 and self.evaluation.test is None:
             raise ValueError("stop.forces_rmse is an error on a test set: give evaluation.test")
+        return self
+
+    @model_validator(mode="after")
+    def _have_stragglers_in_jobs(self) -> "CampaignConfig":
+        if self.stop.stragglers > 0.0 and self.resources.label.kind == "mpi":
+            raise ValueError(
+                "stop.stragglers lets labels come late that are made in jobs: give resources.label"
+            )
         return self
 
     @model_validator(mode="after")

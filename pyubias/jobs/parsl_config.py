@@ -18,7 +18,7 @@ __all__ = ["parsl_config", "require_parsl"]
 # times that Parsl tries a task again whose job ended: was cancelled, or lost its node
 RETRIES = 3
 # s without a sign of life after which a job counts as lost, and between two such signs
-LOST, SIGN = 60, 10
+LOST, SIGN = 60, 5
 # s without work after which a job is ended
 IDLE = 120.0
 WORKERS = "parsl.executors.high_throughput.process_worker_pool"
@@ -117,14 +117,13 @@ def _executor(resources: JobResources, label: str) -> Any:
     command = DEFAULT_LAUNCH_CMD.replace("process_worker_pool.py", f"python -m {WORKERS}")
     # a job that lost its driver may finish what it is at; a driver learns soon of a lost job
     command = command.replace("{heartbeat_threshold}", f"{resources.grace:.0f}")
-    items = max(1, resources.cores // resources.cores_per_item)
     return HighThroughputExecutor(
         label=label,
         provider=_provider(resources, label),
         address="127.0.0.1" if resources.kind == "local" else None,
         launch_cmd=command,
         interchange_launch_cmd=[sys.executable, "-m", "pyubias.jobs.interchange"],
-        max_workers_per_node=items,
+        max_workers_per_node=resources.cores // resources.cores_per_item,
         cores_per_worker=resources.cores_per_item,
         available_accelerators=resources.gpus,
         heartbeat_period=SIGN,

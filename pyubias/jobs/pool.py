@@ -12,7 +12,7 @@ from pyubias.jobs.claims import is_claimed
 from pyubias.jobs.parsl_config import parsl_config, require_parsl
 from pyubias.jobs.task import Task, claim_of, work
 
-__all__ = ["Pool"]
+__all__ = ["Pool", "check_resources"]
 
 LOOK = 1.0  # s between two looks at tasks that somebody else works on
 SomeTask = TypeVar("SomeTask", bound=Task)
@@ -30,52 +30,59 @@ class Pool:
     """
 
     def __init__(self, resources: ResourcesConfig, folder: Path) -> None:
-        stages = {name: getattr(resources, name) for name in ResourcesConfig.model_fields}
-        self.stages: Mapping[str, JobResources | ParslResources] = {
-            name: stage for name, stage in stages.items() if stage.kind != "mpi"
-        }
+        self.stages = _in_jobs(resources)
         self.folder = folder
         self._labels: Mapping[str, str] = {}
         self._kernel: Any = None
-        for name in self.stages:
-            require_parsl(f"resources.{name}")
+        self._futures: dict[str, Any] = {}
 
     def runs(self, stage: str) -> bool:
         """Whether the tasks of a stage go to jobs."""
         return stage in self.stages
 
     def run(
-        self, stage: str, tasks: Sequence[SomeTask], finished: Callable[[SomeTask], None]
-    ) -> None:
+        self,
+        stage: str,
+        tasks: Sequence[SomeTask],
+        finished: Callable[[SomeTask], None],
+        may_end: Callable[[Sequence[SomeTask]], bool] = lambda left: not left,
+    ) -> list[SomeTask]:
         """Do all tasks that are not done, each once.
 
         Args:
             stage: whose resources they get.
             tasks: to be done.
             finished: called here with each task whose output is there, in the order of their ends.
+            may_end: whether to return without the tasks that are left, which then go on; they are
+                done when they are asked for again.
+
+        Returns:
+            those that are left.
 
         Raises:
             UserError: a task failed, or its jobs ended too often; the others were done before.
         """
-        ended: queue.SimpleQueue[tuple[SomeTask, Any]] = queue.SimpleQueue()
-        waiting, submitted, problems = list(tasks), 0, []
-        while waiting or submitted:
-            elsewhere = []
-            for task in waiting:
-                if task.output.is_file():
-                    finished(task)
-                elif is_claimed(claim_of(task, self.folder)):
-                    elsewhere.append(task)  # by a job of a driver that was killed
-                else:
+        ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+        left, problems = {task.name: task for task in tasks}, []
+        followed: set[str] = set()
+        while left and not may_end(list(left.values())):
+            for name, task in list(left.items()):
+                if name in followed:
+                    continue
+                if name in self._futures or not (
+                    task.output.is_file() or is_claimed(claim_of(task, self.folder))
+                ):
                     future = self._submit(stage, task)
-                    future.add_done_callback(lambda future, task=task: ended.put((task, future)))
-                    submitted += 1
-            waiting = elsewhere
+                    future.add_done_callback(lambda _, name=name: ended.put(name))
+                    followed.add(name)
+                elif task.output.is_file():
+                    finished(left.pop(name))
+                # else a job of a driver that was killed works on it
             with contextlib.suppress(queue.Empty):
-                while submitted or waiting:
-                    task, future = ended.get(timeout=LOOK)
-                    submitted -= 1
-                    problem = _problem(task, future)
+                while left and not may_end(list(left.values())):
+                    name = ended.get(timeout=LOOK)
+                    task = left.pop(name)
+                    problem = _problem(task, self._futures.pop(name))
                     if problem:
                         problems.append(problem)
                     else:
@@ -83,6 +90,7 @@ class Pool:
         if problems:
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
             raise UserError(problems[0] + more)
+        return list(left.values())
 
     def close(self) -> None:
         """End all jobs."""
@@ -97,8 +105,30 @@ class Pool:
             self.folder.mkdir(parents=True, exist_ok=True)
             config, self._labels = parsl_config(self.stages, self.folder)
             self._kernel = DataFlowKernel(config)
-        app = python_app(work, data_flow_kernel=self._kernel, executors=[self._labels[stage]])
-        return app(task, str(self.folder), self.stages[stage].launch)
+        if task.name not in self._futures:
+            app = python_app(work, data_flow_kernel=self._kernel, executors=[self._labels[stage]])
+            launch = self.stages[stage].launch
+            self._futures[task.name] = app(task, str(self.folder), launch)
+        return self._futures[task.name]
+
+
+def check_resources(resources: ResourcesConfig) -> None:
+    """Find out what would stop the first job.
+
+    Raises:
+        UserError: Parsl is not installed, or its configuration is unusable.
+    """
+    stages = _in_jobs(resources)
+    for name in stages:
+        require_parsl(f"resources.{name}")
+    if stages:
+        parsl_config(stages, Path())
+
+
+def _in_jobs(resources: ResourcesConfig) -> dict[str, JobResources | ParslResources]:
+    """The stages that do not run on the campaign's own ranks."""
+    stages = {name: getattr(resources, name) for name in ResourcesConfig.model_fields}
+    return {name: stage for name, stage in stages.items() if stage.kind != "mpi"}
 
 
 def _problem(task: Task, future: Any) -> str:

@@ -19,14 +19,22 @@ TESTS = Path(__file__).parents[1]
 
 
 def settings_of(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """Names such as ``exploration.guard.distance``; a reference has its kind before its keys."""
+    """Names such as ``exploration.guard.distance``; a reference has its kind before its keys.
+
+    Where keys of one section hold the same sections, those have all their keys in the first only.
+    """
+    seen = set()
     for name, field in section.model_fields.items():
         below = list(sections_in(field.annotation))
         if not below:
             yield f"{prefix}{name}"
         for each in below:
             kind = f"{kind_of(each)}." if len(below) > 1 else ""
-            yield from settings_of(each, f"{prefix}{name}.{kind}")
+            if each in seen:
+                yield f"{prefix}{name}.{kind}kind"
+            else:
+                yield from settings_of(each, f"{prefix}{name}.{kind}")
+        seen.update(below)
 
 
 def sections_in(annotation: Any) -> Iterator[type[BaseModel]]:

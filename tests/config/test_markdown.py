@@ -23,11 +23,18 @@ def sections_in(annotation: Any) -> list[type[BaseModel]]:
 
 
 def leaves(section: type[BaseModel], path: str = "") -> Iterator[tuple[str, str, str]]:
-    """(heading of the section, key, description) of every key that holds no section."""
+    """(heading of the section, key, description) of every key that holds no section.
+
+    Sections that several keys may hold stand under the first of these.
+    """
+    seen = []
     for key, field in section.model_fields.items():
         below = sections_in(field.annotation)
         inner = f"{path}.{key}" if path else key
         for found in below:
+            if found in seen:
+                continue
+            seen.append(found)
             kinds = get_args(found.model_fields["kind"].annotation) if len(below) > 1 else ()
             kind = ", ".join(kinds)
             yield from leaves(found, f"{inner} of kind {kind}" if kind else inner)

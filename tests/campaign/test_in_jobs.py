@@ -1,0 +1,176 @@
+"""Campaigns whose labels, walkers and trainings run in jobs: of this computer, and of a Slurm.
+
+The tests with Slurm want one that accepts jobs from here; `tests/cluster/slurm.sh` starts one.
+"""
+
+import json
+import os
+import re
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from campaigns import Command, metrics, shared_commands, tiny
+from outcomes import assert_same_result, labels, run
+from references import ase_reference
+from slurm import cancel_all, has_slurm, slurm
+
+pytest.importorskip("parsl", reason="Parsl is not installed")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning")]
+law = pytest.mark.law
+REFERENCES = Path(__file__).parents[1] / "references.py"
+STAGES = ("label", "explore", "train")
+
+
+def in_jobs(kind: str, **keys: Any) -> dict[str, Any]:
+    job = {"kind": kind, "cores": 2, "grace": 20.0, **keys}
+    return {"resources": {stage: job for stage in STAGES}}
+
+
+@pytest.fixture(params=["local", "slurm"])
+def kind(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Where the jobs run; none is left after the test."""
+    if request.param == "slurm" and not has_slurm():
+        pytest.skip("no Slurm here")
+    yield request.param
+    if request.param == "slurm":
+        cancel_all()
+
+
+def until(condition: Callable[[], Any], timeout: float = 120.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_it_ends_like_a_campaign_on_its_own_ranks(
+    uninterrupted: Path, kind: str, tmp_path: Path
+) -> None:
+    folder = run(tmp_path, in_jobs(kind))
+    assert_same_result(folder, uninterrupted)
+    assert [p.name for p in (folder / "jobs").iterdir()] == ["parsl"]
+
+
+class Counting:
+    """A campaign whose reference takes its time, and notes when it begins and ends."""
+
+    def __init__(
+        self, folder: Path, kind: str, seconds: float = 0.4, until: str = "", **changes: Any
+    ) -> None:
+        self.folder = folder
+        self.notes = folder / "notes"
+        self.run = folder / "runs" / "tiny"
+        arguments = {"notes": str(self.notes), "seconds": seconds, "until": until}
+        reference = ase_reference(
+            "references.Counted", file=str(REFERENCES), arguments=arguments, max_force=1e9
+        )
+        self.file = tiny(folder, in_jobs(kind) | {"reference": reference} | changes)
+
+    def start(self) -> Command:
+        return shared_commands().start(self.folder, "run", self.file)
+
+    def noted(self, what: str) -> Counter[str]:
+        """How often each frame was begun, or ended."""
+        lines = self.notes.read_text().splitlines() if self.notes.is_file() else []
+        return Counter(line.split()[1] for line in lines if line.startswith(what))
+
+    def n_labels(self) -> int:
+        return len(labels(self.run)) if (self.run / "labels.db").is_file() else 0
+
+    def has(self, *patterns: str) -> bool:
+        return all(list(self.run.glob(pattern)) for pattern in patterns)
+
+    def end(self) -> None:
+        """Run to the end; every frame of the database has one label, made once."""
+        command = self.start()
+        assert command.wait() == 0, command.output
+        assert self.n_labels() == 18
+        assert list(self.noted("end").values()) == [1] * 18
+
+
+def test_the_campaign_is_killed_at_five_points(kind: str, tmp_path: Path) -> None:
+    """Its jobs go on; nothing is lost, and nothing that runs is begun a second time."""
+    campaign = Counting(tmp_path, kind)
+    points: list[Callable[[], bool]] = [
+        lambda: sum(campaign.noted("begin").values()) > 0,
+        lambda: campaign.n_labels() >= 4,
+        lambda: campaign.has("jobs/train-0000.claim", "jobs/train-0000.task"),
+        lambda: campaign.has("jobs/walk-0000-00.claim"),
+        lambda: sum(campaign.noted("begin").values()) > 11,
+    ]
+    for point in points:
+        campaign.start().kill_when(point)
+    campaign.end()
+    assert campaign.noted("begin") == campaign.noted("end")
+    trained = campaign.run.glob("iterations/*/potential.ckpt")
+    assert len(list(trained)) == 3
+
+
+def test_a_worker_is_killed(kind: str, tmp_path: Path) -> None:
+    """The label that it was at is begun again, the others are made once."""
+    campaign = Counting(tmp_path, kind, 1.0)
+    command = campaign.start()
+    until(lambda: len(campaign.noted("begin")) >= 2)
+    claim = next(campaign.run.glob("jobs/label-*.claim"))
+    os.kill(int(re.findall(r'"process": (\d+)', claim.read_text())[0]), signal.SIGKILL)
+    assert command.wait() == 0, command.output
+    campaign.end()
+    assert sum(campaign.noted("begin").values()) == 18 + 1
+
+
+@pytest.mark.parametrize("kind", ["slurm"], indirect=True)
+def test_a_job_is_cancelled(kind: str, tmp_path: Path) -> None:
+    campaign = Counting(tmp_path, kind, 1.0)
+    command = campaign.start()
+    until(lambda: len(campaign.noted("begin")) >= 3)
+    cancel_all()
+    assert command.wait() == 0, command.output
+    campaign.end()
+    assert 18 <= sum(campaign.noted("begin").values()) <= 18 + 2
+
+
+@pytest.mark.parametrize("kind", ["slurm"], indirect=True)
+def test_a_node_goes_down_and_comes_back(kind: str, tmp_path: Path) -> None:
+    campaign = Counting(tmp_path, kind, 1.0)
+    node = slurm("sinfo", "-h", "-N", "-o", "%N").split()[0]
+    command = campaign.start()
+    until(lambda: len(campaign.noted("begin")) >= 3)
+    try:
+        slurm("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
+        time.sleep(5.0)
+    finally:
+        slurm("scontrol", "update", f"NodeName={node}", "State=RESUME")
+    assert command.wait() == 0, command.output
+    campaign.end()
+    assert 18 <= sum(campaign.noted("begin").values()) <= 18 + 2
+
+
+@law("stop.stragglers")
+def test_an_iteration_goes_on_without_a_late_label(tmp_path: Path) -> None:
+    """The late one is made by the time the next iteration trains, and is begun once."""
+    model = tmp_path / "runs/tiny/iterations/0001/model.pt"
+    campaign = Counting(tmp_path, "local", 0.1, until=str(model), stop={"stragglers": 0.25})
+    campaign.end()
+    late = json.loads((campaign.run / "iterations/0001/late.json").read_text())
+    assert len(late) == 1
+    assert {f.key: f.iteration for f in labels(campaign.run)}[late[0]] == 2
+    assert [r["n_labels"] for r in metrics(campaign.run)] == [10, 13, 18]
+    assert campaign.noted("begin") == campaign.noted("end")
+    assert "1 labels are late: iteration 2 gets them" in (campaign.run / "log.txt").read_text()
+
+
+def test_a_label_and_a_walker_that_fail_cost_themselves_only(tmp_path: Path) -> None:
+    changes = in_jobs("local") | {
+        "reference": ase_reference("references.Unconverged", file=str(REFERENCES)),
+        "exploration": {"timeout": 1e-3},
+    }
+    folder = run(tmp_path, changes)
+    reasons = {f.reason for f in labels(folder) if f.failed}
+    assert reasons == {"RuntimeError: SCF did not converge in 50 steps"}
+    log = (folder / "log.txt").read_text()
+    assert "walker 0: 0 steps, failed: took longer than exploration.timeout" in log

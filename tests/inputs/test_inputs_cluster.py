@@ -1,0 +1,113 @@
+"""The files of inputs/cluster, on a real Slurm (`tests/cluster/slurm.sh` starts one)."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from campaigns import ENVIRONMENT, merge
+from slurm import cancel_all, has_slurm, slurm
+
+from pyubias.config.loading import load_campaign
+
+INPUTS = Path(__file__).parents[2] / "inputs" / "cluster"
+# a minute in place of several: fewer labels, shorter walks, a coarse model
+SMALL = {
+    "start": {"count": 10},
+    "model": {"cutoff": 4.0, "n_radial": 2, "n_basis": 4, "hidden": [16]},
+    "training": {"epochs": 4, "calibration": 0.2},
+    "exploration": {"walkers": 2, "steps": 40, "every": 5},
+    "selection": {"batch_size": 4},
+    "stop": {"labels": 14},
+}
+on_slurm = pytest.mark.skipif(not has_slurm(), reason="no Slurm here")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the inputs, to run in; no job is left after the test."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin:/usr/sbin:/sbin")
+    copy = Path(shutil.copytree(INPUTS, tmp_path / "cluster"))
+    monkeypatch.chdir(copy)
+    yield copy
+    cancel_all()
+
+
+def small(folder: Path, name: str, **changes: Any) -> None:
+    """Make a campaign of the folder small."""
+    path = folder / name
+    settings = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump(merge(settings, SMALL | changes)))
+
+
+def until(condition: Callable[[], Any], log: Path, timeout: float = 240.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        said = log.read_text() if log.is_file() else ""
+        assert time.monotonic() < deadline, said
+        time.sleep(0.1)
+
+
+def ends_with(run: Path, n_labels: int) -> bool:
+    metrics = run / "metrics.json"
+    records = json.loads(metrics.read_text()) if metrics.is_file() else [{"last": False}]
+    return bool(records[-1]["last"]) and records[-1]["n_labels"] == n_labels
+
+
+@pytest.mark.parametrize("name", ["vasp", "cp2k", "orca", "jobs", "one_node"])
+def test_its_campaigns_are_read(name: str) -> None:
+    config = load_campaign(INPUTS / f"{name}.yaml")
+    assert (config.resources.label.kind == "slurm") == (name != "one_node")
+
+
+@on_slurm
+@pytest.mark.slow
+def test_a_job_on_one_node_goes_back_into_the_queue_and_on(folder: Path) -> None:
+    small(folder, "one_node.yaml", stop={"labels": 18})
+    job = slurm("sbatch", "--parsable", "one_node.sh").strip()
+    run, out = folder / "runs/alcu", folder / "pyubias.out"
+    until((run / "iterations/0000/record.json").is_file, out)
+    slurm("scancel", "--signal=USR1", "--batch", job)
+    until(lambda: "back into the queue" in out.read_text(), out)
+    until(lambda: ends_with(run, 18), out)
+    assert "stopped by SIGTERM; nothing is lost" in out.read_text()
+
+
+@on_slurm
+@pytest.mark.slow
+def test_a_driver_in_a_job_sends_its_stages_to_other_jobs(folder: Path) -> None:
+    pytest.importorskip("parsl", reason="Parsl is not installed")
+    small(folder, "jobs.yaml")
+    slurm("sbatch", "driver.sh", "jobs.yaml")
+    run, out = folder / "runs/alcu-jobs", folder / "pyubias-driver.out"
+    until(lambda: ends_with(run, 14), out)
+    scripts = [p.read_text() for p in (run / "jobs/parsl").rglob("*.submit")]
+    assert any("--cpus-per-task=2" in text for text in scripts)
+    assert any("--cpus-per-task=1" in text for text in scripts)
+
+
+@on_slurm
+@pytest.mark.slow
+def test_a_configuration_of_parsl_says_where_stages_run(folder: Path) -> None:
+    pytest.importorskip("parsl", reason="Parsl is not installed")
+    there = {"kind": "parsl", "file": "parsl_config.py"}
+    resources = {
+        "label": {**there, "executor": "many"},
+        "train": {**there, "executor": "one"},
+        "explore": None,
+    }
+    settings = yaml.safe_load((folder / "jobs.yaml").read_text()) | {"resources": None}
+    (folder / "jobs.yaml").write_text(yaml.safe_dump(merge(settings, {})))
+    small(folder, "jobs.yaml", resources=resources)
+    subprocess.run(["pyubias", "run", "jobs.yaml"], check=True)
+    assert ends_with(folder / "runs/alcu-jobs", 14)
+    labels = {p.name.split(".")[1] for p in (folder / "parsl").rglob("*.submit")}
+    assert labels, "no job was submitted"

@@ -1,0 +1,97 @@
+"""Tasks in jobs: real processes of Parsl on this computer."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tasks import Note
+
+from pyubias.config.resources import ResourcesConfig
+from pyubias.errors import UserError
+from pyubias.jobs.claims import claimed
+from pyubias.jobs.pool import Pool
+from pyubias.jobs.task import claim_of
+
+law = pytest.mark.law
+pytest.importorskip("parsl", reason="Parsl is not installed")
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
+    """Two workers, whose shell was told to export TOLD."""
+    told = f"export TOLD=yes PYTHONPATH={Path(__file__).parent}:$PYTHONPATH"
+    job = {"kind": "local", "cores": 4, "cores_per_item": 2, "worker_init": told}
+    pool = Pool(ResourcesConfig.model_validate({"label": job}), tmp_path_factory.mktemp("jobs"))
+    yield pool
+    pool.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_claims_are_left(pool: Pool) -> Iterator[None]:
+    yield
+    assert list(pool.folder.glob("*.claim")) == []
+
+
+def run(pool: Pool, tasks: list[Note]) -> list[str]:
+    done: list[Any] = []
+    pool.run("label", tasks, done.append)
+    return sorted(task.name for task in done)
+
+
+def test_all_are_done_each_once(pool: Pool, tmp_path: Path) -> None:
+    tasks = [Note(f"{k}", tmp_path) for k in range(6)]
+    tasks[2].output.touch()
+    assert run(pool, tasks) == list("012345")
+    begun = [line.split()[0] for line in tasks[0].notes.read_text().splitlines()]
+    assert sorted(begun) == list("01345")
+
+
+def test_workers_have_what_the_settings_say(pool: Pool, tmp_path: Path) -> None:
+    task = Note("told", tmp_path, 0, "TOLD OMP_NUM_THREADS")
+    run(pool, [task])
+    assert task.output.read_text() == "yes\n2"
+
+
+def test_one_that_fails_stops_none_of_the_others(pool: Pool, tmp_path: Path) -> None:
+    tasks = [Note("bad", tmp_path, 0, "refuse"), Note("worse", tmp_path, 0, "refuse")]
+    tasks += [Note(f"{k}", tmp_path) for k in range(3)]
+    done: list[Any] = []
+    with pytest.raises(UserError, match=r"^this cannot be done \(and 1 more\)$"):
+        pool.run("label", tasks, done.append)
+    assert sorted(task.name for task in done) == list("012")
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_is_replaced(pool: Pool, tmp_path: Path) -> None:
+    """The task that killed it is given up after a few tries, the others are done."""
+    tasks = [Note("deadly", tmp_path, 0, "die"), *(Note(f"{k}", tmp_path) for k in range(4))]
+    done: list[Any] = []
+    with pytest.raises(UserError, match="the jobs of deadly ended before it was done: WorkerLost"):
+        pool.run("label", tasks, done.append)
+    assert sorted(task.name for task in done) == list("0123")
+    claim_of(tasks[0], pool.folder).unlink()
+
+
+def test_what_another_driver_began_is_not_submitted(pool: Pool, tmp_path: Path) -> None:
+    task = Note("begun", tmp_path)
+    with claimed(claim_of(task, pool.folder)):
+        threading.Timer(1.5, task.output.touch).start()
+        assert run(pool, [task]) == ["begun"]
+    assert not task.notes.is_file()
+
+
+@law("resources.label.mpi.kind", "resources.explore.mpi.kind", "resources.train.mpi.kind")
+@law("resources.explore.local.kind", "resources.train.local.kind")
+@law("resources.explore.parsl.kind", "resources.train.parsl.kind")
+def test_stages_are_told_apart(tmp_path: Path) -> None:
+    job: dict[str, Any] = {"kind": "local"}
+    file = {"kind": "parsl", "file": "clusters.py", "executor": "cpu"}
+    for stage in ("label", "explore", "train"):
+        others = {"label", "explore", "train"} - {stage}
+        for there in (job, file):
+            keys = {stage: there, **{other: {"kind": "mpi"} for other in others}}
+            pool = Pool(ResourcesConfig.model_validate(keys), tmp_path)
+            assert pool.runs(stage)
+            assert not any(pool.runs(other) for other in others)
