@@ -5,6 +5,7 @@ import inspect
 import os
 import shlex
 import sys
+import warnings
 from collections.abc import Mapping
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -80,6 +81,7 @@ def parsl_config(
         strategy="simple",
         strategy_period=1,
         max_idletime=IDLE,
+        initialize_logging=False,  # a line for each look at the jobs, in a file that stays open
     )
     return config, labels
 
@@ -91,7 +93,9 @@ def _read(file: Path) -> Any:
         spec = cast(ModuleSpec, importlib.util.spec_from_file_location(file.stem, file))
         module = importlib.util.module_from_spec(spec)
         assert spec.loader is not None
-        spec.loader.exec_module(module)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            spec.loader.exec_module(module)
         config = module.config
     except Exception as error:  # a file of one's own may hold any mistake
         raise UserError(f"'{file}' gives no configuration of Parsl: {error}") from error
@@ -117,19 +121,22 @@ def _executor(resources: JobResources, label: str) -> Any:
     command = DEFAULT_LAUNCH_CMD.replace("process_worker_pool.py", f"python -m {WORKERS}")
     # a job that lost its driver may finish what it is at; a driver learns soon of a lost job
     command = command.replace("{heartbeat_threshold}", f"{resources.grace:.0f}")
-    return HighThroughputExecutor(
-        label=label,
-        provider=_provider(resources, label),
-        address="127.0.0.1" if resources.kind == "local" else None,
-        launch_cmd=command,
-        interchange_launch_cmd=[sys.executable, "-m", "pyubias.jobs.interchange"],
-        max_workers_per_node=resources.cores // resources.cores_per_item,
-        cores_per_worker=resources.cores_per_item,
-        available_accelerators=resources.gpus,
-        heartbeat_period=SIGN,
-        heartbeat_threshold=LOST,
-        encrypted=resources.kind != "local",
-    )
+    with warnings.catch_warnings():
+        # Parsl looks for addresses with sockets that it leaves to Python to close
+        warnings.simplefilter("ignore", ResourceWarning)
+        return HighThroughputExecutor(
+            label=label,
+            provider=_provider(resources, label),
+            address="127.0.0.1" if resources.kind == "local" else None,
+            launch_cmd=command,
+            interchange_launch_cmd=[sys.executable, "-m", "pyubias.jobs.interchange"],
+            max_workers_per_node=resources.cores // resources.cores_per_item,
+            cores_per_worker=resources.cores_per_item,
+            available_accelerators=resources.gpus,
+            heartbeat_period=SIGN,
+            heartbeat_threshold=LOST,
+            encrypted=resources.kind != "local",
+        )
 
 
 def _provider(resources: JobResources, label: str) -> Any:

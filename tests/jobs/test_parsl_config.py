@@ -13,8 +13,6 @@ from pyubias.errors import UserError
 from pyubias.jobs import parsl_config as module
 from pyubias.jobs.parsl_config import parsl_config, require_parsl
 
-# Parsl leaves it to Python to close a socket
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 law = pytest.mark.law
 parsl = pytest.importorskip("parsl", reason="Parsl is not installed")
 
