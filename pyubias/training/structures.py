@@ -14,6 +14,7 @@ from vesin import NeighborList
 from pyubias.errors import UserError
 from pyubias.model.graphs import LARGEST_COORDINATE
 from pyubias.training.cells import complete_cell, in_box, right_handed
+from pyubias.training.cp2k_output import is_cp2k_output, read_cp2k_output
 
 __all__ = [
     "charge_in_info",
@@ -38,7 +39,7 @@ STATES = {
 
 
 def open_file(path: Path, what: str, index: str = ":", form: str | None = None) -> list[Atoms]:
-    """All frames of a file that ASE reads.
+    """All frames of a file that ASE reads, or of an output of CP2K.
 
     Raises:
         UserError: the file is missing, unreadable, or holds no structure.
@@ -48,6 +49,8 @@ def open_file(path: Path, what: str, index: str = ":", form: str | None = None) 
     try:
         if path.suffix == ".db":
             frames = _read_database(path, index)
+        elif form is None and is_cp2k_output(path):
+            frames = read_cp2k_output(path)[string2index(index)]
         else:
             frames = ase.io.read(path, index=index, format=form)
     except Exception as error:  # ASE's readers have no common class of errors
