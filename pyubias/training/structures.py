@@ -1,5 +1,6 @@
 """Structures without labels: reading them, and the cells and charges that they may have."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,7 +53,10 @@ def open_file(path: Path, what: str, index: str = ":", form: str | None = None) 
         elif form is None and is_cp2k_output(path):
             frames = read_cp2k_output(path)[string2index(index)]
         else:
-            frames = ase.io.read(path, index=index, format=form)
+            with warnings.catch_warnings():
+                # ASE takes every output of ORCA with a gradient for one of an optimisation
+                warnings.filterwarnings("ignore", "Geometry optimization did not converge")
+                frames = ase.io.read(path, index=index, format=form)
     except Exception as error:  # ASE's readers have no common class of errors
         reason = str(error) or type(error).__name__
         raise UserError(f"{what} '{path}' cannot be read: {reason}") from error
