@@ -1,4 +1,4 @@
-"""What VASP, Quantum ESPRESSO, ORCA and CP2K write about one structure, in the layouts of real files.
+"""What VASP, Quantum ESPRESSO, ORCA and CP2K write about a structure, in the layouts of real files.
 
 Those of pw.x 6.7 and CP2K 2023.1 follow files that the programs wrote. Numbers have the units, the
 signs and about the digits of the programs; the conversions here are written out on purpose.
@@ -99,6 +99,7 @@ def outcar(atoms: Atoms, result: Result, converged: bool = True) -> str:
     xx, yy, zz, yz, zx, xy = (-result.stress / KBAR)[[0, 1, 2, 1, 2, 0], [0, 1, 2, 2, 0, 1]]
     kbar = "".join(f"{x:12.5f}" for x in (xx, yy, zz, xy, yz, zx))
     table = np.hstack([atoms.positions, result.forces])
+    zero = result.energy + 0.2  # to which the forces do not belong
     end = (
         "------------------------ aborting loop because EDIFF is reached ---------------------"
         if converged
@@ -109,12 +110,12 @@ def outcar(atoms: Atoms, result: Result, converged: bool = True) -> str:
  executed on             LinuxIFC date 2024.01.01  12:00:00
 {potcar}{potcar}   ions per type =          {" ".join(str(n) for n in counts)}
    ISPIN  =      1    spin polarized calculation?
-   k-points           NKPTS =      1   k-points in BZ     NKDIM =      1   number of bands    NBANDS=      8
+   k-points           NKPTS =      1   k-points in BZ     number of bands    NBANDS=      8
  k-points in reciprocal lattice and weights: K-Points
    0.00000000  0.00000000  0.00000000       1.000
 
---------------------------------------- Iteration      1(   1)  ---------------------------------------
---------------------------------------- Iteration      1(   2)  ---------------------------------------
+--------------------------- Iteration      1(   1)  ---------------------------
+--------------------------- Iteration      1(   2)  ---------------------------
 {end}
 
   in kB  {kbar}
@@ -132,7 +133,7 @@ def outcar(atoms: Atoms, result: Result, converged: bool = True) -> str:
   ---------------------------------------------------
   free  energy   TOTEN  = {result.energy:20.8f} eV
 
-  energy  without entropy= {result.energy + 0.4:20.8f}  energy(sigma->0) = {result.energy + 0.2:20.8f}
+  energy  without entropy= {result.energy + 0.4:20.8f}  energy(sigma->0) = {zero:20.8f}
 """
 
 
@@ -154,7 +155,9 @@ def espresso(atoms: Atoms, result: Result, converged: bool = True) -> str:
         for k, force in enumerate(result.forces / (RYDBERG / BOHR))
     )
     atomic, kbar = -result.stress / (RYDBERG / BOHR**3), -result.stress / KBAR
-    stress = "\n".join(a + b for a, b in zip(rows(atomic, "14.8f"), rows(kbar, "12.2f"), strict=True))
+    stress = "\n".join(
+        a + b for a, b in zip(rows(atomic, "14.8f"), rows(kbar, "12.2f"), strict=True)
+    )
     head = f"""
      Program PWSCF v.6.7MaX starts on 26Nov2026 at 13:49: 3
 
@@ -185,7 +188,8 @@ def espresso(atoms: Atoms, result: Result, converged: bool = True) -> str:
      estimated scf accuracy    <       0.08702173 Ry
 """
     if not converged:
-        return f"{head}\n     convergence NOT achieved after   2 iterations: stopping\n\n   JOB DONE.\n"
+        problem = "convergence NOT achieved after   2 iterations: stopping"
+        return f"{head}\n     {problem}\n\n   JOB DONE.\n"
     return f"""{head}
      End of self-consistent calculation
 
@@ -296,9 +300,7 @@ def cp2k(atoms: Atoms, result: Result, converged: bool = True) -> str:
     )
     forces = "\n".join(
         f"{k + 1:7d}{kinds.index(s) + 1:7d}      {s:2s}     {''.join(f'{x:15.8f}' for x in force)}"
-        for k, (s, force) in enumerate(
-            zip(symbols, result.forces * BOHR / HARTREE, strict=True)
-        )
+        for k, (s, force) in enumerate(zip(symbols, result.forces * BOHR / HARTREE, strict=True))
     )
     stress = "\n".join(
         f" STRESS|      {axis}  {''.join(f'{x:20.11E}' for x in row)}"

@@ -1,5 +1,6 @@
 """Inputs of programs that label frames outside of a campaign, as ASE writes them."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +26,10 @@ def _write_vasp(atoms: Atoms, arguments: Arguments, folder: Path) -> None:
     # one point of the energy surface; stresses come with ISIF = 2
     calculator = Vasp(**{"nsw": 0, "ibrion": -1, "isif": 2} | arguments)
     try:
-        calculator.initialize(atoms)
+        with warnings.catch_warnings():
+            # ASE wants its own file of settings for VASP_PP_PATH
+            warnings.filterwarnings("ignore", "Loaded VASP_PP_PATH")
+            calculator.initialize(atoms)
     except RuntimeError:  # no pseudopotentials under VASP_PP_PATH, which are looked for last
         calculator.ppp_list = []
     write_vasp(

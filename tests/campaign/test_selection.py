@@ -136,6 +136,20 @@ def test_max_dist_takes_the_farthest_from_all_that_is_labelled_or_picked():
         known.append(pool[k])
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_distances_keep_their_digits_far_from_the_origin(seed):
+    """Rows that differ by 1e-5 of their length, with labelled rows that occur twice."""
+    generator = np.random.default_rng(seed)
+    pool, labelled = (1e5 + generator.normal(0, 1, (n, 3)) for n in (600, 100))
+    labelled = np.concatenate([labelled, labelled[:50]])
+    distances = np.linalg.norm(pool[:, None] - labelled[None], axis=-1)
+    nearest, centre = distances.min(1), distances.argmin(1)
+    assert select("max_dist", pool, labelled, 1) == [np.argmax(nearest)]
+    sizes = np.bincount(centre, weights=nearest**2, minlength=len(labelled))
+    members = centre == np.argmax(sizes)
+    assert select("lcmd", pool, labelled, 1) == [np.argmax(np.where(members, nearest, 0.0))]
+
+
 def test_lcmd_spreads_over_clusters():
     """Two far clusters of equal size: the first two picks are one of each."""
     generator = np.random.default_rng(0)
