@@ -77,13 +77,23 @@ def config_of(folder: Path, program: str | None, n: int) -> CampaignConfig:
     )
 
 
+def now() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+def since(begin: tuple[float, float]) -> tuple[float, float]:
+    """Wall time and CPU time since then, s."""
+    wall, cpu = now()
+    return wall - begin[0], cpu - begin[1]
+
+
 def main() -> None:
     parser = arguments(str(__doc__))
     parser.add_argument("--frames", type=int, default=10_000)
     parser.add_argument("--atoms", type=int, default=20)
     parser.add_argument("--program", choices=sorted(SETTINGS))
     options = parser.parse_args()
-    seconds: dict[str, float] = {}
+    times: dict[str, tuple[float, float]] = {}
 
     with tempfile.TemporaryDirectory() as name:
         folder = RunFolder(Path(name))
@@ -93,14 +103,14 @@ def main() -> None:
         write_json(folder.settings, config.model_dump(mode="json"))
         LabelStore(folder.labels)
         keyed = [(f"0000-{k:02d}", atoms) for k, atoms in enumerate(frames)]
-        begin = time.perf_counter()
+        begin = now()
         write_frames_to_label(folder, keyed, config.reference)
-        seconds["write"] = time.perf_counter() - begin
+        times["write"] = since(begin)
         ase.io.write(folder.path / "labelled.extxyz", labelled(frames))
 
-        begin = time.perf_counter()
+        begin = now()
         result = import_labels(folder.path, [folder.path / "labelled.extxyz"])
-        seconds["import"] = time.perf_counter() - begin
+        times["import"] = since(begin)
         if (result.labelled, result.refused) != (options.frames, []):
             sys.exit(f"{result.labelled} of {options.frames} frames were imported")
 
@@ -113,16 +123,18 @@ def main() -> None:
         Walk(
             start.numbers, start.pbc, np.stack(positions), cells, steps, options.frames, False, ""
         ).save(iteration.walk(0))
-        begin = time.perf_counter()
+        begin = now()
         known = LabelStore(folder.labels).frames()
         stage = SelectStage(config, 0, known, known, len(known), [start], [], iteration)
         stage.select(stage.pool(), print)
-        seconds["select"] = time.perf_counter() - begin
+        times["select"] = since(begin)
 
-    rows = [[what, f"{value:.1f}"] for what, value in seconds.items()]
-    rows.append(["all", f"{sum(seconds.values()):.1f}"])
-    show(f"{options.frames} frames of {options.atoms} atoms", ["stage", "seconds"], rows)
-    save(options.json, [{"frames": options.frames, "atoms": options.atoms, "seconds": seconds}])
+    times["all"] = tuple(np.sum(list(times.values()), axis=0))
+    rows = [[what, *(f"{value:.1f}" for value in values)] for what, values in times.items()]
+    columns = ["stage", "seconds", "of this core"]
+    show(f"{options.frames} frames of {options.atoms} atoms", columns, rows)
+    record = {what: {"wall": wall, "cpu": cpu} for what, (wall, cpu) in times.items()}
+    save(options.json, [{"frames": options.frames, "atoms": options.atoms, "seconds": record}])
 
 
 if __name__ == "__main__":

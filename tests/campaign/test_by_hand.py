@@ -151,6 +151,28 @@ def test_slabs_and_clusters_are_found() -> None:
     assert found.structure == 1
 
 
+def test_crystals_whose_long_waves_are_alike_are_told_apart() -> None:
+    """Two atoms half a cell apart, at two places: all waves that tell them apart vanish."""
+    first = Atoms("Cu2Au", cell=[4.0, 5.0, 6.0], pbc=True)
+    first.positions = [[0.0, 1.0, 2.0], [2.0, 1.0, 2.0], [0.3, 3.0, 4.0]]
+    second = first.copy()
+    second.positions[:2, 0] += 1.0
+    matcher = Matcher([first, second])
+    for k, atoms in enumerate((first, second)):
+        found = matcher.find(atoms)
+        assert not isinstance(found, str)
+        assert found.structure == k
+
+
+def test_a_molecule_without_a_cell_is_not_found_in_one_of_a_program() -> None:
+    alone, boxed = molecule("H2O"), molecule("H2O", cell=[8.0, 8.0, 8.0], pbc=True)
+    assert "no structure has H2O with these periodic" in Matcher([alone]).find(boxed)
+    kept = molecule("H2O", cell=[8.0, 8.0, 8.0])
+    found = Matcher([alone, kept]).find(boxed)
+    assert not isinstance(found, str)
+    assert found.structure == 1
+
+
 def test_a_thousand_frames_are_told_apart() -> None:
     generator = np.random.default_rng(2)
     start = molecule("CH3CH2OH")

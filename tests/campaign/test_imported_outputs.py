@@ -172,6 +172,20 @@ def test_cp2k_prints_forces_in_the_table_of_newer_versions_and_other_units_of_st
 
 
 @pytest.mark.parametrize(
+    ("periodicity", "pbc"),
+    [("XYZ", [True] * 3), ("XY", [True, True, False]), ("NONE", [False] * 3)],
+)
+def test_an_output_of_cp2k_has_its_periodic_directions(
+    tmp_path: Path, periodicity: str, pbc: list[bool]
+) -> None:
+    (atoms,) = crystals(1)
+    text = cp2k(atoms, random_result(4, 0)).replace("XYZ", periodicity)
+    (tmp_path / "cp2k.out").write_text(text)
+    (read,), _ = read_frames(tmp_path / "cp2k.out")
+    assert read.pbc.tolist() == pbc
+
+
+@pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("ATOMIC COORDINATES IN ANGSTROM", "", "switch on ATOMIC_COORDINATES and CELL"),

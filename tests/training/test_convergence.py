@@ -67,6 +67,7 @@ CP2K_ENERGY = " ENERGY| Total FORCE_EVAL ( QS ) energy [a.u.]:    -17.2\n"
         (ORCA + ORCA_ENERGY, []),
         (ORCA + "*    SCF NOT CONVERGED AFTER 125 CYCLES    *\n", [0]),
         (ORCA + ORCA_ENERGY + ORCA_NOT, [1]),
+        (ORCA + "WARNING: This wavefunction IS NOT FULLY CONVERGED!\n" + ORCA_ENERGY, [0]),
         (CP2K + CP2K_ENERGY, []),
         (CP2K + CP2K_ENERGY + CP2K_NOT + CP2K_ENERGY, [1]),
     ],
