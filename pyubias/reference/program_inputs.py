@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.calculators.cp2k import CP2K, InputSection, parse_input
-from ase.calculators.vasp import Vasp
 from ase.io.espresso import Namelist, write_espresso_in
 from ase.io.orca import write_orca
 from ase.io.vasp import write_vasp
@@ -23,6 +22,8 @@ Arguments = dict[str, Any]
 
 
 def _write_vasp(atoms: Atoms, arguments: Arguments, folder: Path) -> None:
+    from ase.calculators.vasp import Vasp  # takes a second, and few campaigns need it
+
     # one point of the energy surface; stresses come with ISIF = 2
     calculator = Vasp(**{"nsw": 0, "ibrion": -1, "isif": 2} | arguments)
     try:
