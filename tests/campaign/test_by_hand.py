@@ -152,13 +152,16 @@ def test_slabs_and_clusters_are_found() -> None:
 
 
 def test_crystals_whose_long_waves_are_alike_are_told_apart() -> None:
-    """Two atoms half a cell apart, at two places: all waves that tell them apart vanish."""
+    """Two atoms half a cell apart, at four places: all waves that tell these apart vanish."""
     first = Atoms("Cu2Au", cell=[4.0, 5.0, 6.0], pbc=True)
     first.positions = [[0.0, 1.0, 2.0], [2.0, 1.0, 2.0], [0.3, 3.0, 4.0]]
-    second = first.copy()
-    second.positions[:2, 0] += 1.0
-    matcher = Matcher([first, second])
-    for k, atoms in enumerate((first, second)):
+    frames = [first.copy() for _ in range(4)]
+    generator = np.random.default_rng(0)
+    for k, atoms in enumerate(frames):
+        atoms.positions[:2, 0] += 0.5 * k
+    matcher = Matcher(frames)
+    for k, atoms in enumerate(frames):
+        atoms.positions += generator.normal(0.0, 1e-5, (3, 3))
         found = matcher.find(atoms)
         assert not isinstance(found, str)
         assert found.structure == k

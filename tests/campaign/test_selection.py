@@ -156,6 +156,16 @@ def test_distances_keep_their_digits_far_from_the_origin(seed):
 
 
 @pytest.mark.parametrize("seed", range(5))
+def test_the_nearest_of_labelled_rows_is_found_far_from_the_origin(seed):
+    """One pool row has labelled rows at 1 and a little more, the other has one between these."""
+    first = np.random.default_rng(seed).uniform(0.5e5, 1e5, 3)
+    second = first + [10.0, 0.0, 0.0]
+    shells = (1.0 + 1e-7 * np.arange(6)[:, None]) * [*np.eye(3), *-np.eye(3)]
+    labelled = np.concatenate([first + shells[::-1], [second + [0.0, 0.0, 1.0 + 5e-8]]])
+    assert select("max_dist", np.stack([first, second]), labelled, 1) == [1]
+
+
+@pytest.mark.parametrize("seed", range(5))
 def test_a_pool_row_belongs_to_the_first_of_equal_labelled_rows(seed):
     pool, labelled, nearest, centre = far_from_the_origin(seed, 1e3)
     sizes = np.bincount(centre, weights=nearest**2, minlength=len(labelled))
