@@ -159,9 +159,9 @@ def test_distances_keep_their_digits_far_from_the_origin(seed):
 def test_the_nearest_of_labelled_rows_is_found_far_from_the_origin(seed):
     """One pool row has labelled rows at 1 and a little more, the other has one between these."""
     first = np.random.default_rng(seed).uniform(0.5e5, 1e5, 3)
-    second = first + [10.0, 0.0, 0.0]
+    second = first + 10.0 * np.eye(3)[0]
     shells = (1.0 + 1e-7 * np.arange(6)[:, None]) * [*np.eye(3), *-np.eye(3)]
-    labelled = np.concatenate([first + shells[::-1], [second + [0.0, 0.0, 1.0 + 5e-8]]])
+    labelled = np.concatenate([first + shells[::-1], second + (1.0 + 5e-8) * np.eye(3)[2:]])
     assert select("max_dist", np.stack([first, second]), labelled, 1) == [1]
 
 
