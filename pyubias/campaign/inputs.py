@@ -9,7 +9,8 @@ from ase import Atoms
 from pyubias.campaign.given_labels import Given, read_given
 from pyubias.campaign.run_folder import RunFolder
 from pyubias.campaign.structures import elements_of, perturbed, read_candidates, read_start
-from pyubias.config.schema import CampaignConfig, CollectiveVariable
+from pyubias.campaign.to_label import check_inputs
+from pyubias.config.schema import CampaignConfig, CollectiveVariable, FilesReference
 from pyubias.errors import UserError
 from pyubias.jobs.pool import check_resources
 from pyubias.lammps.sanity import first_unphysical
@@ -57,6 +58,8 @@ def read_inputs(config: CampaignConfig, folder: RunFolder | None = None) -> Inpu
         for variable in config.evaluation.collective_variables:
             _check_variable(variable, key, structures)
     given = read_given(config, folder)
+    if isinstance(config.reference, FilesReference):
+        check_inputs(config.reference, start + candidates + given.frames)
     elements = elements_of(config, start + candidates + given.frames)
     if config.start.walks_first:
         _check_first_batch(config)

@@ -1,6 +1,7 @@
 """All labels of a campaign, in an ASE database."""
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ from typing import Any
 
 import ase.db
 from ase import Atoms
-from ase.calculators.singlepoint import SinglePointCalculator
+from ase.db.core import now
+from ase.db.row import AtomsRow
 
 from pyubias.errors import UserError
 from pyubias.files import write_with
@@ -76,11 +78,14 @@ class LabelStore:
         columns = {name: int(atoms.info[name]) for name in ("iteration", "walker")}
         columns["split"] = atoms.info["split"]
         clean = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+        row = AtomsRow(clean)
+        row.ctime, row.user = now(), os.getenv("USER")
         if label is not None:
-            results = {"energy": label.energy, "forces": label.forces}
+            # a calculator of ASE would first compare the structure with itself, which takes longer
+            row.calculator, row.calculator_parameters = "unknown", {}
+            row.energy, row.forces = label.energy, label.forces
             if label.stress is not None:
-                results["stress"] = label.stress
-            clean.calc = SinglePointCalculator(clean, **results)
+                row.stress = label.stress
         step, uncertainty = atoms.info.get("timestep"), atoms.info.get("uncertainty")
         if atoms.info["walker"] < 0:
             step = None
@@ -92,7 +97,7 @@ class LabelStore:
             "uncertainty": None if uncertainty is None else float(uncertainty),
         }
         with self._one_line("written"):
-            self.database.write(clean, frame=f"f{key}", failed=bool(reason), data=data, **columns)
+            self.database.write(row, frame=f"f{key}", failed=bool(reason), data=data, **columns)
 
     @contextlib.contextmanager
     def all_or_none(self) -> Iterator[None]:

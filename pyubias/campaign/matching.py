@@ -1,7 +1,7 @@
 """Which of many structures another one is, whatever its order of atoms and their images."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -40,39 +40,70 @@ class Matcher:
     """Finds structures again in what other programs made of them.
 
     Atoms may be in another order and, along periodic directions, in another cell; a structure
-    without periodic directions may be moved as a whole.
+    without periodic directions may be moved as a whole. Programs with plane waves take slabs and
+    molecules with a cell as periodic in all directions, and are understood so.
     """
 
     def __init__(self, structures: Sequence[Atoms]) -> None:
         self.structures = structures
-        groups: dict[tuple[bytes, bytes], list[int]] = defaultdict(list)
+        self._same_atoms: dict[bytes, list[int]] = defaultdict(list)
         for k, atoms in enumerate(structures):
-            groups[_group(atoms)].append(k)
-        self._members = groups
-        self._trees = {
-            group: KDTree(np.stack([_fingerprint(structures[k]) for k in members]))
-            for group, members in groups.items()
-        }
+            self._same_atoms[_composition(atoms)].append(k)
+        self._groups: dict[tuple[bytes, bytes], _Group | None] = {}
 
     def find(self, atoms: Atoms) -> Match | str:
         """The structure that equals `atoms` to 0.002 Å, or why there is none."""
-        group = _group(atoms)
-        if group not in self._trees:
+        key = _composition(atoms), atoms.pbc.tobytes()
+        if key not in self._groups:
+            self._groups[key] = self._group(key[0], atoms.pbc)
+        group = self._groups[key]
+        if group is None:
             return f"no structure has {atoms.get_chemical_formula()} with these periodic directions"
-        members = self._members[group]
-        _, near = self._trees[group].query(_fingerprint(atoms), k=min(CANDIDATES, len(members)))
-        smallest = np.inf
-        for index in (members[k] for k in np.atleast_1d(near)):
-            order, displacements = _align(self.structures[index], atoms)
+        fingerprint, smallest = _fingerprint(atoms), np.inf
+        for k in _nearest(group.tree, fingerprint):
+            order, displacements = _align(group.structures[k], atoms)
             largest = float(np.linalg.norm(displacements, axis=1).max(initial=0.0))
             if largest < TOLERANCE:
-                return Match(index, order, displacements)
+                return Match(group.members[k], order, displacements)
             smallest = min(smallest, largest)
         return f"the nearest structure has an atom {smallest:.3g} Å away"
 
+    def _group(self, composition: bytes, pbc: NDArray[np.bool_]) -> "_Group | None":
+        """Structures of these atoms that a program may have taken as periodic along `pbc`."""
+        members = [k for k in self._same_atoms[composition] if _can_be(self.structures[k], pbc)]
+        if not members:
+            return None
+        structures = [self.structures[k].copy() for k in members]
+        for atoms in structures:
+            atoms.pbc = pbc
+        tree = KDTree(np.stack([_fingerprint(atoms) for atoms in structures]))
+        return _Group(members, structures, tree)
 
-def _group(atoms: Atoms) -> tuple[bytes, bytes]:
-    return np.sort(atoms.numbers).tobytes(), atoms.pbc.tobytes()
+
+def _nearest(tree: KDTree, fingerprint: Array) -> Iterator[int]:
+    """Rows in the order of their distances; the search for one only is much faster."""
+    _, first = tree.query(fingerprint)
+    yield int(first)
+    _, others = tree.query(fingerprint, k=range(2, min(CANDIDATES, tree.n) + 1))
+    yield from map(int, others)
+
+
+class _Group(NamedTuple):
+    """Structures with the same atoms, as if periodic in the same directions."""
+
+    members: list[int]
+    structures: list[Atoms]
+    tree: KDTree
+
+
+def _composition(atoms: Atoms) -> bytes:
+    return np.sort(atoms.numbers).tobytes()
+
+
+def _can_be(atoms: Atoms, pbc: NDArray[np.bool_]) -> bool:
+    """Whether a structure has all of its periodic directions among these, and vectors for them."""
+    has_vector = np.abs(atoms.cell.array).sum(1) > 0.0
+    return bool((atoms.pbc <= pbc).all() and (pbc <= has_vector).all())
 
 
 def _fingerprint(atoms: Atoms) -> Array:

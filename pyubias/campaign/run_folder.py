@@ -147,6 +147,11 @@ class RunFolder:
         return self.path / "jobs"
 
     @property
+    def inputs(self) -> Path:
+        """Folders with inputs of a program, one for each of these frames."""
+        return self.path / "to_label"
+
+    @property
     def log(self) -> Path:
         return self.path / "log.txt"
 

@@ -21,6 +21,9 @@ Indices = NDArray[np.int64]
 # distance per feature below which two rows, scaled to unit mean square, are the same structure
 DUPLICATE_DISTANCE = 1e-6
 
+# rows whose distances to all others are in memory at once
+BLOCK = 256
+
 # labelled features must reach this fraction of those of the pool to set the scale
 NEGLIGIBLE_RMS = 1e-6
 
@@ -129,7 +132,7 @@ def _distinct(pool: Array, labelled: Array) -> Indices:
     """Deduplicate the pool against the labelled rows and against itself."""
     known: set[bytes] = set()
     kept = []
-    nearest = _squared_distances(pool, labelled).min(axis=1, initial=np.inf)
+    nearest, _ = _nearest(pool, labelled)
     new = nearest > DUPLICATE_DISTANCE**2 * pool.shape[1]
     for k in np.flatnonzero(new):
         key = (np.round(pool[k] / DUPLICATE_DISTANCE) + 0.0).tobytes()
@@ -180,7 +183,7 @@ def _max_dist(
     pool: Array, labelled: Array, batch_size: int, regularisation: float, seed: int, quota: _Quota
 ) -> Indices:
     """Farthest from all labelled and picked rows."""
-    nearest = _squared_distances(pool, labelled).min(axis=1, initial=np.inf)
+    nearest, _ = _nearest(pool, labelled)
     picked: list[int] = []
     while len(picked) < batch_size and quota.open.any():
         if np.isinf(nearest).all():  # nothing is labelled: begin with the largest norm
@@ -189,7 +192,7 @@ def _max_dist(
             k = int(np.argmax(np.where(quota.open, nearest, -np.inf)))
         picked.append(k)
         quota.take(k)
-        nearest = np.minimum(nearest, _squared_distances(pool, pool[k : k + 1])[:, 0])
+        nearest = np.minimum(nearest, _squared_distances(pool, pool[k]))
     return np.array(picked, dtype=np.int64)
 
 
@@ -203,12 +206,11 @@ def _lcmd(
     """
     if len(labelled) == 0:
         first = _max_dist(pool, labelled, 1, regularisation, seed, quota)
-        nearest = _squared_distances(pool, pool[first])[:, 0]
+        nearest = _squared_distances(pool, pool[first[0]])
         centre = np.zeros(len(pool), dtype=np.int64)
         picked, n_centres = [int(k) for k in first[:batch_size]], 1
     else:
-        distances = _squared_distances(pool, labelled)
-        nearest, centre = distances.min(axis=1), distances.argmin(axis=1)
+        nearest, centre = _nearest(pool, labelled)
         picked, n_centres = [], len(labelled)
 
     while len(picked) < batch_size and quota.open.any():
@@ -219,7 +221,7 @@ def _lcmd(
         k = int(np.argmax(np.where(members, nearest, -np.inf)))
         picked.append(k)
         quota.take(k)
-        distances = _squared_distances(pool, pool[k : k + 1])[:, 0]
+        distances = _squared_distances(pool, pool[k])
         closer = distances < nearest
         nearest, centre = np.where(closer, distances, nearest), np.where(closer, n_centres, centre)
         n_centres += 1
@@ -232,11 +234,38 @@ def whiten(pool: Array, labelled: Array, regularisation: float) -> Array:
     return np.linalg.solve(np.linalg.cholesky(gram), pool.T).T
 
 
-def _squared_distances(a: Array, b: Array) -> Array:
-    """(n, m), from differences: the expanded square would lose the digits of nearby points."""
+def _nearest(a: Array, b: Array) -> tuple[Array, Indices]:
+    """Squared distance of each row of `a` to the nearest row of `b`, and its index.
+
+    It is inf without rows in `b`. Of rows at the same distance, the first counts. The square is
+    expanded, which a matrix product evaluates much faster. The nearest distance is then taken from
+    differences, which keep the digits of nearby points, as is the choice among rows whose expanded
+    squares differ by less than their rounding.
+    """
+    nearest, index = np.full(len(a), np.inf), np.zeros(len(a), dtype=np.int64)
     if len(b) == 0:
-        return np.zeros((len(a), 0))
-    return np.stack([np.square(a - row).sum(1) for row in b], axis=1)
+        return nearest, index
+    norms = np.square(b).sum(1)
+    rounding = 4.0 * np.finfo(float).eps * (a.shape[1] + 2)
+    for start in range(0, len(a), BLOCK):
+        rows = a[start : start + BLOCK]
+        own = np.square(rows).sum(1)
+        squared = own[:, None] + norms - 2.0 * rows @ b.T
+        first = np.argmin(squared, axis=1)
+        found = np.square(rows - b[first]).sum(1)
+        limit = squared.min(1) + rounding * (own + norms.max())
+        for k in np.flatnonzero((squared <= limit[:, None]).sum(1) > 1):
+            exact = _squared_distances(b, rows[k])
+            first[k] = np.argmin(exact)
+            found[k] = exact[first[k]]
+        nearest[start : start + BLOCK], index[start : start + BLOCK] = found, first
+    return nearest, index
+
+
+def _squared_distances(a: Array, row: Array) -> Array:
+    """(n,), of the rows of `a` to one row."""
+    squares: Array = np.square(a - row).sum(1)
+    return squares
 
 
 METHODS: dict[str, Callable[[Array, Array, int, float, int, _Quota], Indices]] = {

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from ase import Atoms
 
 from pyubias.analysis.residuals import evaluate
-from pyubias.campaign.by_hand import write_frames_to_label
 from pyubias.campaign.given_labels import keep_given
 from pyubias.campaign.inputs import Inputs
 from pyubias.campaign.label_store import LabelledFrame, LabelStore
@@ -20,6 +19,7 @@ from pyubias.campaign.run_folder import RunFolder
 from pyubias.campaign.seeds import seed_of
 from pyubias.campaign.select_stage import SelectStage, read_selection, starts_of
 from pyubias.campaign.structures import perturbed
+from pyubias.campaign.to_label import remove_frames_to_label, write_frames_to_label
 from pyubias.campaign.train_stage import Calibration, TrainStage, TrainTask
 from pyubias.campaign.walk_task import WalkTask
 from pyubias.config.schema import CampaignConfig, FilesReference
@@ -99,10 +99,13 @@ class Steps:
         """
         wanted = self.ranks.on_root(lambda: self._unlabelled(iteration))
         if not wanted:
-            self.ranks.on_root(lambda: self.folder.to_label.unlink(missing_ok=True))
+            line = self.ranks.on_root(lambda: remove_frames_to_label(self.folder))
+            if line:
+                self.progress.log(line)
             return True
-        if isinstance(self.config.reference, FilesReference):
-            line = self.ranks.on_root(lambda: write_frames_to_label(self.folder, wanted))
+        reference = self.config.reference
+        if isinstance(reference, FilesReference):
+            line = self.ranks.on_root(lambda: write_frames_to_label(self.folder, wanted, reference))
             self.progress.log(line)
             return False
         self.progress.stage("label", f"iteration {iteration}: {len(wanted)} frames")

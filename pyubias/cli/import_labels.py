@@ -32,6 +32,7 @@ def import_labels(
     print(
         f"{run}: {result.labelled} labels, {len(result.failed)} failed, "
         f"{len(result.refused)} refused; {result.left} frames still wait"
+        + (f"; {result.known} structures were imported before" if result.known else "")
     )
     if result.labelled + len(result.failed) == 0 and not give_up:
         raise UserError("no structure of these files is a frame that waits for a label")

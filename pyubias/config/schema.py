@@ -155,11 +155,24 @@ class FilesReference(Section):
     """Labels that are made outside of the campaign, by hand or by a program of your own.
 
     The campaign writes `to_label.extxyz` into its folder and ends. `pyubias import` takes the
-    labels, and the campaign goes on.
+    labels, and the campaign goes on. With `program`, it also writes a folder with the inputs of
+    that program for each frame.
     """
 
     kind: Literal["files"] = Field(description="labels from files")
+    program: Literal["vasp", "espresso", "orca", "cp2k"] | None = Field(
+        None, description="program whose inputs are written; null is none"
+    )
+    arguments: Arguments = Field(
+        {}, description="keyword arguments of ASE's calculator of this program"
+    )
     max_force: Positive = MAX_FORCE
+
+    @model_validator(mode="after")
+    def _arguments_are_of_a_program(self) -> "FilesReference":
+        if self.arguments and self.program is None:
+            raise ValueError("arguments are those of a program: give program")
+        return self
 
 
 Reference = Annotated[LammpsReference | AseReference | FilesReference, Field(discriminator="kind")]

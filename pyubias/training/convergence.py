@@ -1,8 +1,11 @@
 """Calculations in output files of programs that did not converge, which ASE reads like others."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
+
+from pyubias.training.cp2k_output import BANNER, N_PEEK
 
 __all__ = ["unconverged"]
 
@@ -10,17 +13,17 @@ ITERATION = re.compile(rb"Iteration +(\d+) *\(")
 
 
 def unconverged(path: Path) -> list[int]:
-    """Numbers of the ionic steps that did not converge, in VASP's ``OUTCAR`` and ``vasprun.xml``.
+    """Numbers of the calculations in an output file of a program that did not converge.
 
-    Steps are counted from 0, in the order of the file. Other files give an empty list.
+    The programs are VASP (``OUTCAR`` and ``vasprun.xml``), Quantum ESPRESSO's pw.x, ORCA and CP2K.
+    Calculations are counted from 0, in the order of the file. Other files give an empty list.
     """
     try:
         with path.open("rb") as file:
-            start = file.read(4096)
-        if b"<modeling>" in start:
-            return _of_vasprun(path)
-        if b"vasp." in start and b"executed on" in start:
-            return _of_outcar(path)
+            start = file.read(N_PEEK)
+        for mark, find in PROGRAMS.items():
+            if mark.search(start):
+                return find(path)
     except (OSError, ElementTree.ParseError):  # compressed, or truncated
         pass
     return []
@@ -62,3 +65,49 @@ def _of_vasprun(path: Path) -> list[int]:
             k += 1
             element.clear()
     return found
+
+
+def _of_espresso(path: Path) -> list[int]:
+    """pw.x stops, or goes on and claims convergence if `scf_must_converge` is false."""
+    found, k, threshold, after = set(), 0, float("inf"), False
+    for line in path.read_bytes().splitlines():
+        if b"scf convergence threshold" in line:
+            threshold = 1.05 * float(line.split()[-1])  # it is printed with two digits
+        elif b"convergence NOT achieved" in line:
+            found.add(max(0, k - after))
+        elif after and b"estimated scf accuracy" in line:
+            if float(line.split()[-2]) > threshold:
+                found.add(k - 1)
+            after = False
+        elif line.startswith(b"!") and b"total energy" in line:
+            k, after = k + 1, True
+    return sorted(found)
+
+
+def _of_orca(path: Path) -> list[int]:
+    marks = (b"SCF NOT CONVERGED", b"not fully converged", b"NOT FULLY CONVERGED")
+    return _marked(path, marks, b"FINAL SINGLE POINT ENERGY")
+
+
+def _of_cp2k(path: Path) -> list[int]:
+    """CP2K before 2024, or with `IGNORE_CONVERGENCE_FAILURE`, only warns."""
+    return _marked(path, (b"SCF run NOT converged",), b"ENERGY| Total FORCE_EVAL")
+
+
+def _marked(path: Path, marks: tuple[bytes, ...], energy: bytes) -> list[int]:
+    """Calculations with a mark before, or in, the line of their energy."""
+    found, k = set(), 0
+    for line in path.read_bytes().splitlines():
+        if any(mark in line for mark in marks):
+            found.add(k)
+        k += energy in line
+    return sorted(found)
+
+
+PROGRAMS: dict[re.Pattern[bytes], Callable[[Path], list[int]]] = {
+    re.compile(rb"<modeling>"): _of_vasprun,
+    re.compile(rb"vasp\.(?s:.)*executed on"): _of_outcar,
+    re.compile(rb"Program PWSCF"): _of_espresso,
+    re.compile(rb"\* O   R   C   A \*"): _of_orca,
+    re.compile(BANNER.replace(b"|", rb"\|")): _of_cp2k,
+}

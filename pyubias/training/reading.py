@@ -61,10 +61,16 @@ def read_frames(
     unknown = sorted(set(keys) - set(NAMES))
     if unknown:
         raise DatasetError(f"unknown label '{unknown[0]}' in keys, wanted energy, forces or stress")
+    # before ASE, some of whose readers fail where a program stopped
+    unfinished = unconverged(path) if index == ":" else []
     try:
         frames = open_file(path, "data file", index)
     except UserError as error:
-        raise DatasetError(str(error)) from error
+        raise DatasetError(
+            f"data file '{path}': calculation {unfinished[0]} is not converged"
+            if unfinished
+            else str(error)
+        ) from error
     if _is_dump(path):
         if need_energy:
             raise DatasetError(
@@ -89,8 +95,7 @@ def read_frames(
         found.append(labels)
     if need_energy:
         _check_energies(path, frames, found, keys)
-    if index == ":":
-        _check_convergence(path, len(frames))
+    _check_convergence(path, len(frames), unfinished)
     return labelled, "\n".join([_describe(path, found, labelled), *_remarks(frames, found)])
 
 
@@ -230,9 +235,8 @@ def _is_mixed(labels: Mapping[str, Found]) -> bool:
     return len(families) > 1
 
 
-def _check_convergence(path: Path, n: int) -> None:
+def _check_convergence(path: Path, n: int, steps: Sequence[int]) -> None:
     """Refuse output files of programs in which a calculation did not converge."""
-    steps = unconverged(path)
     inside = [k for k in steps if k < n]
     if inside:
         raise DatasetError(

@@ -1,5 +1,6 @@
 """Structures without labels: reading them, and the cells and charges that they may have."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from vesin import NeighborList
 from pyubias.errors import UserError
 from pyubias.model.graphs import LARGEST_COORDINATE
 from pyubias.training.cells import complete_cell, in_box, right_handed
+from pyubias.training.cp2k_output import is_cp2k_output, read_cp2k_output
 
 __all__ = [
     "charge_in_info",
@@ -38,7 +40,7 @@ STATES = {
 
 
 def open_file(path: Path, what: str, index: str = ":", form: str | None = None) -> list[Atoms]:
-    """All frames of a file that ASE reads.
+    """All frames of a file that ASE reads, or of an output of CP2K.
 
     Raises:
         UserError: the file is missing, unreadable, or holds no structure.
@@ -48,8 +50,13 @@ def open_file(path: Path, what: str, index: str = ":", form: str | None = None) 
     try:
         if path.suffix == ".db":
             frames = _read_database(path, index)
+        elif form is None and is_cp2k_output(path):
+            frames = read_cp2k_output(path)[string2index(index)]
         else:
-            frames = ase.io.read(path, index=index, format=form)
+            with warnings.catch_warnings():
+                # ASE takes every output of ORCA with a gradient for one of an optimisation
+                warnings.filterwarnings("ignore", "Geometry optimization did not converge")
+                frames = ase.io.read(path, index=index, format=form)
     except Exception as error:  # ASE's readers have no common class of errors
         reason = str(error) or type(error).__name__
         raise UserError(f"{what} '{path}' cannot be read: {reason}") from error

@@ -151,6 +151,31 @@ def test_slabs_and_clusters_are_found() -> None:
     assert found.structure == 1
 
 
+def test_crystals_whose_long_waves_are_alike_are_told_apart() -> None:
+    """Two atoms half a cell apart, at four places: all waves that tell these apart vanish."""
+    first = Atoms("Cu2Au", cell=[4.0, 5.0, 6.0], pbc=True)
+    first.positions = [[0.0, 1.0, 2.0], [2.0, 1.0, 2.0], [0.3, 3.0, 4.0]]
+    frames = [first.copy() for _ in range(4)]
+    generator = np.random.default_rng(0)
+    for k, atoms in enumerate(frames):
+        atoms.positions[:2, 0] += 0.5 * k
+    matcher = Matcher(frames)
+    for k, atoms in enumerate(frames):
+        atoms.positions += generator.normal(0.0, 1e-5, (3, 3))
+        found = matcher.find(atoms)
+        assert not isinstance(found, str)
+        assert found.structure == k
+
+
+def test_a_molecule_without_a_cell_is_not_found_in_one_of_a_program() -> None:
+    alone, boxed = molecule("H2O"), molecule("H2O", cell=[8.0, 8.0, 8.0], pbc=True)
+    assert "no structure has H2O with these periodic" in Matcher([alone]).find(boxed)
+    kept = molecule("H2O", cell=[8.0, 8.0, 8.0])
+    found = Matcher([alone, kept]).find(boxed)
+    assert not isinstance(found, str)
+    assert found.structure == 1
+
+
 def test_a_thousand_frames_are_told_apart() -> None:
     generator = np.random.default_rng(2)
     start = molecule("CH3CH2OH")

@@ -136,6 +136,43 @@ def test_max_dist_takes_the_farthest_from_all_that_is_labelled_or_picked():
         known.append(pool[k])
 
 
+def far_from_the_origin(seed, length):
+    """Rows that differ by 1, a pool and labelled ones, half of which are there twice."""
+    generator = np.random.default_rng(seed)
+    pool, labelled = (length + generator.normal(0, 1, (n, 3)) for n in (600, 100))
+    labelled = np.concatenate([labelled, labelled[:50]])
+    distances = np.linalg.norm(pool[:, None] - labelled[None], axis=-1)
+    new = distances.min(1) > 0.01
+    return pool[new], labelled, distances[new].min(1), distances[new].argmin(1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_distances_keep_their_digits_far_from_the_origin(seed):
+    """The farther of two rows is found by 1e-7, where squares of 1e10 are rounded to 2e-6."""
+    labelled = np.full((1, 3), 1e5)
+    directions = np.random.default_rng(seed).permutation([*np.eye(3), *-np.eye(3)])
+    pool = labelled + (1.0 + 1e-7 * np.arange(6)[:, None]) * directions
+    assert select("max_dist", pool, labelled, 1) == [5]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_nearest_of_labelled_rows_is_found_far_from_the_origin(seed):
+    """One pool row has labelled rows at 1 and a little more, the other has one between these."""
+    first = np.random.default_rng(seed).uniform(0.5e5, 1e5, 3)
+    second = first + 10.0 * np.eye(3)[0]
+    shells = (1.0 + 1e-7 * np.arange(6)[:, None]) * [*np.eye(3), *-np.eye(3)]
+    labelled = np.concatenate([first + shells[::-1], second + (1.0 + 5e-8) * np.eye(3)[2:]])
+    assert select("max_dist", np.stack([first, second]), labelled, 1) == [1]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_pool_row_belongs_to_the_first_of_equal_labelled_rows(seed):
+    pool, labelled, nearest, centre = far_from_the_origin(seed, 1e3)
+    sizes = np.bincount(centre, weights=nearest**2, minlength=len(labelled))
+    members = centre == np.argmax(sizes)
+    assert select("lcmd", pool, labelled, 1) == [np.argmax(np.where(members, nearest, 0.0))]
+
+
 def test_lcmd_spreads_over_clusters():
     """Two far clusters of equal size: the first two picks are one of each."""
     generator = np.random.default_rng(0)

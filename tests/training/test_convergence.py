@@ -1,4 +1,4 @@
-"""Ionic steps of VASP that did not converge are found in its output files."""
+"""Calculations that did not converge are found in output files of programs."""
 
 from pathlib import Path
 
@@ -27,6 +27,29 @@ def vasprun(*steps: list[float]) -> str:
     return text + "</modeling>\n"
 
 
+def espresso(*accuracies: str) -> str:
+    """Of pw.x 6.7; an empty accuracy is a calculation that stopped."""
+    text = "\n     Program PWSCF v.6.7MaX starts on 26Nov2026 at 13:49: 3\n"
+    text += "     scf convergence threshold =      1.0E-06\n"
+    for accuracy in accuracies:
+        text += "     estimated scf accuracy    <       0.08702173 Ry\n"
+        if accuracy:
+            text += "!    total energy              =     -15.65808068 Ry\n"
+            text += f"     estimated scf accuracy    <       {accuracy} Ry\n"
+            text += "     convergence has been achieved in   2 iterations\n"
+        else:
+            text += "     convergence NOT achieved after   2 iterations: stopping\n"
+    return text
+
+
+ORCA = "                 * O   R   C   A *\n"
+ORCA_ENERGY = "FINAL SINGLE POINT ENERGY       -76.3\n"
+ORCA_NOT = "FINAL SINGLE POINT ENERGY       -76.3  (Wavefunction not fully converged!)\n"
+CP2K = " DBCSR| more of it\n" * 150 + " CP2K| version string:   CP2K version 2023.1\n"
+CP2K_NOT = " *** WARNING in qs_scf.F:601 :: SCF run NOT converged ***\n"
+CP2K_ENERGY = " ENERGY| Total FORCE_EVAL ( QS ) energy [a.u.]:    -17.2\n"
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
@@ -37,8 +60,20 @@ def vasprun(*steps: list[float]) -> str:
         (vasprun([1.0, 2.0], [1.0, 2.0, 3.0]), [1]),
         ("2\nnothing of VASP\nH 0 0 0\nH 0 0 1\n", []),
         (vasprun([1.0])[:-20], []),
+        (espresso("0.00000005", "0.00000102"), []),
+        (espresso("0.00000005", ""), [1]),
+        # scf_must_converge = .false., after which pw.x claims that it did
+        (espresso("0.00243151", "0.00000005"), [0]),
+        (ORCA + ORCA_ENERGY, []),
+        (ORCA + "*    SCF NOT CONVERGED AFTER 125 CYCLES    *\n", [0]),
+        (ORCA + ORCA_ENERGY + ORCA_NOT, [1]),
+        (ORCA + "WARNING: This wavefunction IS NOT FULLY CONVERGED!\n" + ORCA_ENERGY, [0]),
+        (CP2K + CP2K_ENERGY, []),
+        (CP2K + CP2K_ENERGY + CP2K_NOT + CP2K_ENERGY, [1]),
     ],
 )
-def test_steps_that_ran_out_of_iterations_are_found(tmp_path: Path, text: str, found: list[int]):
+def test_calculations_that_ran_out_of_iterations_are_found(
+    tmp_path: Path, text: str, found: list[int]
+):
     (tmp_path / "output").write_text(text)
     assert unconverged(tmp_path / "output") == found
