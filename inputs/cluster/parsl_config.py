@@ -1,8 +1,8 @@
 """Executors of Parsl's own, for clusters that the keys of `resources` do not describe.
 
-    resources:
-      label: {kind: parsl, file: parsl_config.py, executor: many}
-      train: {kind: parsl, file: parsl_config.py, executor: one}
+resources:
+  label: {kind: parsl, file: parsl_config.py, executor: many}
+  train: {kind: parsl, file: parsl_config.py, executor: one}
 """
 
 from parsl.config import Config
