@@ -6,6 +6,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from ase import Atoms
 
 from pyubias.config.schema import AseReference, LammpsReference
@@ -58,7 +59,8 @@ class LabelTask:
         result = read_json(self.output)
         if "reason" in result:
             return None, result["reason"]
-        return Label(result["energy"], result["forces"], result["stress"]), ""
+        stress = None if result["stress"] is None else np.array(result["stress"])
+        return Label(result["energy"], np.array(result["forces"]), stress), ""
 
 
 # those that this worker of Parsl has set up, which end with it
