@@ -153,13 +153,16 @@ class Steps:
 
         late = self.pool.run("label", tasks, keep, self._may_be_late(iteration))
         if late:
-            write_json(self.folder.iteration(iteration).late, [task.key for task in late])
+            folder = self.folder.iteration(iteration)
+            folder.path.mkdir(parents=True, exist_ok=True)
+            write_json(folder.late, [task.key for task in late])
             self.progress.log(f"{len(late)} labels are late: iteration {iteration + 1} gets them")
 
     def _may_be_late(self, iteration: int) -> Callable[[Sequence[LabelTask]], bool]:
         """Whether an iteration can go on without labels; late ones of the one before it cannot."""
         batch, stop = self._batch(iteration), self.config.stop
-        last = len(self.labels.frames(iteration - 1)) + len(batch) >= stop.labels
+        n_before = len(self.labels.frames(iteration - 1)) + len(self._late(iteration - 1))
+        last = n_before + len(batch) >= stop.labels
         allowed = 0 if last else int(stop.stragglers * len(batch))
 
         def may_be_late(tasks: Sequence[LabelTask]) -> bool:

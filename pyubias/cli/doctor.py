@@ -61,8 +61,12 @@ def examine() -> bool:
     return True
 
 
-def _reinstall() -> str:
-    """The command that builds the plugin again from the source of this installation."""
+def _reinstall(isolated: bool = True) -> str:
+    """The command that builds the plugin again from the source of this installation.
+
+    Args:
+        isolated: whether it is built for the torch that pip installs, not for the one that is here.
+    """
     source = "pyubias"
     try:
         text = importlib.metadata.distribution("pyubias").read_text("direct_url.json")
@@ -70,7 +74,8 @@ def _reinstall() -> str:
             source = json.loads(text)["url"].removeprefix("file://")
     except importlib.metadata.PackageNotFoundError:
         pass
-    return f"{sys.executable} -m pip install --force-reinstall --no-deps {source}"
+    isolation = "" if isolated else "--no-build-isolation "
+    return f"{sys.executable} -m pip install --force-reinstall --no-deps {isolation}{source}"
 
 
 def _required(package: str) -> str:
@@ -92,10 +97,18 @@ def _check_packages() -> str:
         except importlib.metadata.PackageNotFoundError as error:
             raise Problem(f"{package} is not installed", fix) from error
         exact = wanted.partition("==")[2]
-        if exact and found.split("+")[0] != exact:
+        if exact and found.split("+")[0] != exact and not _is_built_for(package, found):
+            if package == "torch":
+                fix += f", or build the plugin for yours: {_reinstall(isolated=False)}"
             raise Problem(f"{package} is {found}, wanted {exact}", fix)
         versions.append(f"{package} {found}")
     return ", ".join(versions)
+
+
+def _is_built_for(package: str, version: str) -> bool:
+    """Whether the plugin was compiled for another version than the one that pip installs."""
+    built = plugin_file().parent / "plugin_build.json"
+    return built.is_file() and json.loads(built.read_text()).get(package) == version
 
 
 def _check_mpi() -> str:
@@ -141,9 +154,8 @@ def _check_plugin() -> str:
     built = json.loads((folder / "plugin_build.json").read_text())
     torch = importlib.metadata.version("torch")
     if built["torch"].split("+")[0] != torch.split("+")[0]:
-        raise Problem(
-            f"the plugin was built for torch {built['torch']}, found {torch}", _reinstall()
-        )
+        fix = _reinstall(isolated=torch.split("+")[0] == _required("torch").partition("==")[2])
+        raise Problem(f"the plugin was built for torch {built['torch']}, found {torch}", fix)
     return (
         f"{folder / 'ubiasplugin.so'}, built for torch {built['torch']}, LAMMPS {built['lammps']}"
     )
@@ -161,7 +173,18 @@ def _check_run(ranks: int) -> str:
         output = _run(command, "LAMMPS cannot run the plugin", folder)
     if "Loop time" not in output:
         raise Problem("LAMMPS ended without running", _reinstall())
-    return "pair_style ubias and fix ubias work"
+    return f"pair_style ubias and fix ubias work{_another_lmp(lmp)}"
+
+
+def _another_lmp(lmp: str) -> str:
+    """A remark on an `lmp` that the user's shell finds in place of the one that was tried."""
+    found = shutil.which("lmp")
+    if found is None or os.path.realpath(found) == os.path.realpath(lmp):
+        return ""
+    return (
+        f" in {lmp}; your shell starts {found}, which needs a plugin of its own: see "
+        "'Building for a LAMMPS of one's own' in lammps_plugin/README.md"
+    )
 
 
 def _write_model(path: Path) -> None:
