@@ -278,7 +278,7 @@ def run_all(files: list[str]) -> None:
 @contextlib.contextmanager
 def counted() -> Iterator[Counter[str]]:
     """Count what this process does: labels, walkers, trainings, structures in their gradients."""
-    from pyubias.campaign import steps
+    from pyubias.campaign import steps, walk_task
     from pyubias.training import optimise, train
 
     counts: Counter[str] = Counter()
@@ -294,7 +294,7 @@ def counted() -> Iterator[Counter[str]]:
             stack.enter_context(mock.patch.object(module, function, spy))
 
         count(steps, "label_frame", "labels")
-        count(steps, "run_walker", "walkers")
+        count(walk_task, "run_walker", "walkers")
         count(train, "fit", "trainings")
         count(optimise, "set_gradient", "structures", argument=1)
         count(optimise, "set_gradient", "batches")

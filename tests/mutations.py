@@ -57,6 +57,7 @@ WALKERS = "lammps/test_settings_of_walkers.py"
 WALKER = "lammps/test_walker.py"
 SETTINGS = "campaign/test_settings_of_campaigns.py"
 LOOP = "campaign/test_loop.py"
+JOBS = "jobs/test_pool.py"
 TRAINERS = "trainers/test_trainers.py"
 RESUME = "campaign/test_resume.py"
 RANKS = "campaign/test_ranks.py"
@@ -141,7 +142,7 @@ MUTATIONS = [
     Mutation(
         "max_dist does not look at labels",
         "campaign/selection.py",
-        "    nearest = _squared_distances(pool, labelled).min(axis=1, initial=np.inf)\n    picked",
+        "    nearest, _ = _nearest(pool, labelled)\n    picked",
         "    nearest = np.full(len(pool), np.inf)\n    picked",
         SELECTION,
     ),
@@ -197,7 +198,7 @@ MUTATIONS = [
     Mutation(
         "the last batch exceeds the budget of labels",
         "campaign/select_stage.py",
-        "min(config.batch_size, self.config.stop.labels - len(self.frames))",
+        "min(config.batch_size, n_open)",
         "config.batch_size",
         SETTINGS,
     ),
@@ -325,7 +326,7 @@ MUTATIONS = [
     Mutation(
         "new batches are split as if they were the first",
         "campaign/select_stage.py",
-        "n_before=self.n_labels,",
+        "n_before=self.n_labels + self.n_late,",
         "n_before=0,",
         SETTINGS,
     ),
@@ -359,10 +360,48 @@ MUTATIONS = [
     ),
     Mutation(
         "a walker has all the time of the world",
-        "campaign/steps.py",
-        "time_limit(config.timeout if group.is_root else None, end_late)",
+        "campaign/walk_task.py",
+        "time_limit(limit if group.is_root else None, end_late)",
         "time_limit(None, end_late)",
         f"{LOOP} -k hangs",
+    ),
+    # jobs
+    Mutation(
+        "what a job of a killed driver does is begun once more",
+        "jobs/pool.py",
+        "task.output.is_file() or is_claimed(claim_of(task, self.folder))",
+        "task.output.is_file()",
+        f"{JOBS} -k another_driver",
+    ),
+    Mutation(
+        "a task that is done is done again",
+        "jobs/task.py",
+        """        if task.output.is_file():
+            return ""
+        if task.ranks:""",
+        "        if task.ranks:",
+        "jobs/test_task.py",
+    ),
+    Mutation(
+        "claims give no signs of life",
+        "jobs/claims.py",
+        "os.utime(path)",
+        "path.stat()",
+        "jobs/test_claims.py",
+    ),
+    Mutation(
+        "a task that fails stops the others",
+        "jobs/pool.py",
+        "problems.append(problem)",
+        "raise UserError(problem)",
+        f"{JOBS} -k fails",
+    ),
+    Mutation(
+        "workers give up as soon as drivers do",
+        "jobs/parsl_config.py",
+        'command.replace("{heartbeat_threshold}", f"{resources.grace:.0f}")',
+        "command",
+        "jobs/test_parsl_config.py",
     ),
     # the loop
     Mutation(
@@ -504,8 +543,8 @@ MUTATIONS = [
     Mutation(
         "ranks_per_walker is ignored",
         "campaign/steps.py",
-        "min(config.ranks_per_walker, self.ranks.size),",
-        "1,",
+        "min(config.ranks_per_walker, self.ranks.size)",
+        "1",
         f"{RANKS} -k share_a_walker",
     ),
     Mutation(

@@ -19,7 +19,7 @@ from outcomes import labels, walks_of
 from peptide import conformations
 
 from pyubias.analysis.collective_variables import collective_variables, quadtree_coverage
-from pyubias.campaign import select_stage, steps, train_stage
+from pyubias.campaign import select_stage, train_stage, walk_task
 from pyubias.campaign.loop import run_campaign
 from pyubias.campaign.seeds import seed_of
 from pyubias.campaign.selection import select
@@ -91,7 +91,7 @@ def spied(tmp_path_factory: pytest.TempPathFactory) -> Spied:
 
     with (
         watch(train_stage, "train"),
-        watch(steps, "run_walker"),
+        watch(walk_task, "run_walker"),
         watch(select_stage, "select"),
         watch(select_stage, "split_frames"),
         mock.patch.object(Model, "mean_features", features),

@@ -90,7 +90,7 @@ def test_a_driver_in_a_job_sends_its_stages_to_other_jobs(folder: Path) -> None:
     run, out = folder / "runs/alcu-jobs", folder / "pyubias-driver.out"
     until(lambda: ends_with(run, 14), out)
     scripts = [p.read_text() for p in (run / "jobs/parsl").rglob("*.submit")]
-    assert any("--cpus-per-task=2" in text for text in scripts)
+    assert any("--cpus-per-task=2" in text for text in scripts), list((run / "jobs").rglob("*"))
     assert any("--cpus-per-task=1" in text for text in scripts)
 
 
@@ -102,7 +102,6 @@ def test_a_configuration_of_parsl_says_where_stages_run(folder: Path) -> None:
     resources = {
         "label": {**there, "executor": "many"},
         "train": {**there, "executor": "one"},
-        "explore": None,
     }
     settings = yaml.safe_load((folder / "jobs.yaml").read_text()) | {"resources": None}
     (folder / "jobs.yaml").write_text(yaml.safe_dump(merge(settings, {})))

@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from campaigns import tiny
 from tasks import Note
 
+from pyubias.campaign.loop import run_campaign
+from pyubias.config.loading import load_campaign
 from pyubias.config.resources import ResourcesConfig
 from pyubias.errors import UserError
 from pyubias.jobs.claims import claimed
@@ -95,3 +98,11 @@ def test_stages_are_told_apart(tmp_path: Path) -> None:
             pool = Pool(ResourcesConfig.model_validate(keys), tmp_path)
             assert pool.runs(stage)
             assert not any(pool.runs(other) for other in others)
+
+
+def test_resources_that_cannot_be_had_stop_a_campaign_before_it_begins(tmp_path: Path) -> None:
+    job = {"kind": "sge", "nodes": 2}
+    file = tiny(tmp_path, {"resources": {"explore": job}})
+    with pytest.raises(UserError, match=r"resources\.explore\.nodes is 2"):
+        run_campaign(load_campaign(file), tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
