@@ -89,8 +89,8 @@ def test_a_driver_in_a_job_sends_its_stages_to_other_jobs(folder: Path) -> None:
     slurm("sbatch", "driver.sh", "jobs.yaml")
     run, out = folder / "runs/alcu-jobs", folder / "pyubias-driver.out"
     until(lambda: ends_with(run, 14), out)
-    scripts = [p.read_text() for p in (run / "jobs/parsl").rglob("*.submit")]
-    assert any("--cpus-per-task=2" in text for text in scripts), list((run / "jobs").rglob("*"))
+    scripts = [p.read_text() for p in (run / "jobs/parsl").rglob("submit_scripts/parsl.*")]
+    assert any("--cpus-per-task=2" in text for text in scripts)
     assert any("--cpus-per-task=1" in text for text in scripts)
 
 
@@ -108,5 +108,6 @@ def test_a_configuration_of_parsl_says_where_stages_run(folder: Path) -> None:
     small(folder, "jobs.yaml", resources=resources)
     subprocess.run(["pyubias", "run", "jobs.yaml"], check=True)
     assert ends_with(folder / "runs/alcu-jobs", 14)
-    labels = {p.name.split(".")[1] for p in (folder / "parsl").rglob("*.submit")}
-    assert labels, "no job was submitted"
+    scripts = [p.read_text() for p in (folder / "parsl").rglob("submit_scripts/parsl.*")]
+    assert any("--cpus-per-task=2" in text for text in scripts)
+    assert any("srun" in text for text in scripts)
