@@ -65,13 +65,15 @@ def serve(address: str) -> None:
     import torch
 
     torch.set_num_threads(1)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who look after programs
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(address)
         listening.listen()
         print("ready", flush=True)
         while listening in select.select([listening, sys.stdin], [], [])[0]:
             connection, _ = listening.accept()
+            with contextlib.suppress(ChildProcessError):  # earlier programs that have ended
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
             if os.fork() == 0:
                 _look_after(connection)
             connection.close()
@@ -80,7 +82,6 @@ def serve(address: str) -> None:
 
 def _look_after(connection: socket.socket) -> None:
     """A forked process: run what the program asks for, end it if that ends, then end."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     length, files, _, _ = socket.recv_fds(connection, 9, 3)
     text = b""
     while len(text) < int(length):
