@@ -79,3 +79,13 @@ def findings_of(results: Results, folder: Path) -> dict[str, Any]:
 def sentence(findings: dict[str, Any], words: str) -> str:
     """The first sentence that contains the words."""
     return next(s for s in findings["sentences"] if words in s)
+
+
+def main_with_short_dynamics() -> None:
+    """The command line, with frames of dynamics that are a few steps apart."""
+    from unittest import mock
+
+    from pyubias.cli import main
+
+    with mock.patch("pyubias.molecules.conformers.MD_STEPS", 5):
+        main()

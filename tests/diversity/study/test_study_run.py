@@ -6,7 +6,7 @@ from unittest.mock import Mock
 
 import pytest
 import yaml
-from campaigns import mpirun, shared_commands
+from campaigns import Command, mpirun, shared_commands
 from study_results import arm_result
 
 from pyubias.campaign.label_store import LabelStore
@@ -78,6 +78,13 @@ def prepare(folder: Path, **changes: object) -> Path:
     (folder / "molecules.smi").write_text(MOLECULES)
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY | changes))
     return folder / "study.yaml"
+
+
+def run(folder: Path) -> Command:
+    """The command with short dynamics of its own geometries; walkers are as long as they are."""
+    function = "study_results:main_with_short_dynamics"
+    arguments = ("diversity", "study", "study.yaml")
+    return shared_commands().run(folder, *arguments, function=function)
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +188,7 @@ def test_failed_labels_do_not_stop_the_study(tmp_path: Path) -> None:
         "max_force": 3.0,
     }
     prepare(tmp_path, reference=reference)
-    command = shared_commands().run(tmp_path, "diversity", "study", "study.yaml")
+    command = run(tmp_path)
     assert command.status == 0, command.output
     failures = findings(tmp_path / "runs" / "tiny")["failures"]
     assert any("is above the limit of 3" in line for line in failures)
@@ -202,7 +209,7 @@ def test_a_study_without_any_label_ends_with_one_line(tmp_path: Path) -> None:
         "max_force": 1e-9,
     }
     prepare(tmp_path, reference=reference)
-    command = shared_commands().run(tmp_path, "diversity", "study", "study.yaml")
+    command = run(tmp_path)
     assert command.status == 2, command.output
     assert "no arm can be trained: arm 1×4, repetition 0 is left out: no label" in command.output
     assert "Traceback" not in command.output
@@ -240,7 +247,7 @@ def test_biased_walkers_are_one_source_of_geometries(tmp_path: Path) -> None:
         "biased": {"input": str(EXPLORE), "steps": 40, "labels": 8, "threshold": 100.0},
     }
     prepare(tmp_path, pool=pool)
-    command = shared_commands().run(tmp_path, "diversity", "study", "study.yaml")
+    command = run(tmp_path)
     assert command.status == 0, command.output
     folder = tmp_path / "runs" / "tiny"
     walked = list(folder.glob("walkers/*/trajectory.dump"))
@@ -261,13 +268,13 @@ def test_a_walker_that_fails_is_listed_with_its_reason(tmp_path: Path) -> None:
         "biased": {"input": "explore.in", "steps": 40, "labels": 8},
     }
     prepare(tmp_path, pool=pool)
-    command = shared_commands().run(tmp_path, "diversity", "study", "study.yaml")
+    command = run(tmp_path)
     assert command.status == 0, command.output
     failures = " ".join(findings(tmp_path / "runs" / "tiny")["failures"])
     assert "normal modes in place of biased dynamics (" in failures
     assert "Unrecognized fix style 'no_such_style'" in failures
     # a resumed study does not repeat the walk and still has its reason
-    command = shared_commands().run(tmp_path, "diversity", "study", "study.yaml")
+    command = run(tmp_path)
     assert command.status == 0, command.output
     assert " ".join(findings(tmp_path / "runs" / "tiny")["failures"]) == failures
     # no arm has fewer labels because of it
@@ -285,7 +292,7 @@ def test_mistakes_in_the_file_are_reported_in_one_line(tmp_path: Path) -> None:
         ({"tests": {"unseen": 50}}, "usable molecules are too few"),
     ):
         prepare(tmp_path, **changes)
-        command = shared_commands().run(tmp_path, "diversity", "study", "study.yaml")
+        command = run(tmp_path)
         assert command.status == 2, command.output
         assert message in command.output
         assert "Traceback" not in command.output
