@@ -81,11 +81,17 @@ def sentence(findings: dict[str, Any], words: str) -> str:
     return next(s for s in findings["sentences"] if words in s)
 
 
-def main_with_short_dynamics() -> None:
-    """The command line, with frames of dynamics that are a few steps apart."""
+def quick_main() -> None:
+    """The command line, with short dynamics and few bootstraps.
+
+    Frames of dynamics are a few steps apart; walkers are as long as they are.
+    """
     from unittest import mock
 
     from pyubias.cli import main
 
-    with mock.patch("pyubias.molecules.conformers.MD_STEPS", 5):
+    with (
+        mock.patch("pyubias.molecules.conformers.MD_STEPS", 5),
+        mock.patch("pyubias.diversity.study.allocation.BOOTSTRAPS", 20),
+    ):
         main()

@@ -55,7 +55,7 @@ STUDY = {
         "sources": {"basins": 1, "normal_modes": 2, "torsions": 1, "dynamics": 1},
     },
     "model": {"cutoff": 4.0, "n_radial": 2, "n_basis": 4, "hidden": [16]},
-    "training": {"max_steps": 40, "validate_every": 5},
+    "training": {"max_steps": 10, "validate_every": 5},
     "uncertainty": {"projections": 16},
     "arms": {
         "fixed_budget": {"labels": 4, "molecules": [1, 2, 4]},
@@ -81,8 +81,8 @@ def prepare(folder: Path, **changes: object) -> Path:
 
 
 def run(folder: Path) -> Command:
-    """The command with short dynamics of its own geometries; walkers are as long as they are."""
-    function = "study_results:main_with_short_dynamics"
+    """The command with short dynamics and few bootstraps."""
+    function = "study_results:quick_main"
     arguments = ("diversity", "study", "study.yaml")
     return shared_commands().run(folder, *arguments, function=function)
 
