@@ -1,8 +1,8 @@
 """A Python that has the seconds of imports of torch and ASE behind it.
 
-`warm_environment` has a program for tests that start many short processes, such as converters. It takes
-the arguments, folder, variables, and files of ``python FILE ARGUMENTS``, and ends as that would.
-What runs is forked from a process that imported once, and ends when the program is killed.
+`warm_environment` has a program for tests that start many short processes, such as converters. It
+takes the arguments, folder, variables, and open files of ``python FILE ARGUMENTS``, and ends as
+that would. What runs is forked from a process that imported once; it ends if the program is killed.
 """
 
 import contextlib
@@ -61,7 +61,7 @@ def ask(address: str, arguments: list[str]) -> int:
 def serve(address: str) -> None:
     """Fork for each program, until standard input is closed."""
     import ase.io
-    import ase.neighborlist
+    import ase.neighborlist  # noqa: F401
     import torch
 
     torch.set_num_threads(1)
