@@ -179,6 +179,7 @@ def test_a_list_of_molecules_that_changed_is_refused(
     check("file of molecules '.*' does not exist", UserError)
 
 
+@pytest.mark.slow
 def test_failed_labels_do_not_stop_the_study(tmp_path: Path) -> None:
     """Some geometries have forces above the limit."""
     reference = {
@@ -258,6 +259,7 @@ def test_biased_walkers_are_one_source_of_geometries(tmp_path: Path) -> None:
     assert all(any(key.startswith(f"{m}-train-") for key in rows) for m in molecules)
 
 
+@pytest.mark.slow
 def test_a_walker_that_fails_is_listed_with_its_reason(tmp_path: Path) -> None:
     script = EXPLORE.read_text().replace("fix move all nve", "fix move all no_such_style")
     assert "no_such_style" in script
