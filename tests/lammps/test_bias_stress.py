@@ -17,8 +17,6 @@ BAROSTATS = {
     "npt tri": "npt temp 100 100 0.1 tri 30000 30000 0.1",
     "press/berendsen": "press/berendsen iso 30000 30000 0.1 modulus 100000\nfix nve all nve",
 }
-
-
 ALIKE = ("npt iso", "npt aniso")  # like npt tri
 
 
