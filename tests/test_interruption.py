@@ -30,7 +30,9 @@ def wait_for(path: Path, text: str, process: subprocess.Popen[str] | None = None
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGUSR1, marks=pytest.mark.slow)]
+)
 def test_a_walker_in_lammps_does_not_hold_a_signal_up(tmp_path: Path, number: int) -> None:
     command = shared_commands().start(tmp_path, "run", endless(tmp_path))
     wait_for(tmp_path / "runs" / "tiny" / "log.txt", "explore: iteration 0")

@@ -6,20 +6,22 @@ from collections.abc import Callable
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
 
-from pyubias.config.schema import AseReference
 from pyubias.reference.label import LabelError, ReferenceMethodError
 from pyubias.training.labels import Label
+
+if TYPE_CHECKING:
+    from pyubias.config.schema import AseReference
 
 __all__ = ["AseMethod"]
 
 
-def _find_calculator(config: AseReference) -> Callable[..., Any]:
+def _find_calculator(config: "AseReference") -> Callable[..., Any]:
     """The class or function that the settings name, from an installed package or from a file.
 
     Raises:
@@ -48,7 +50,7 @@ def _described(found: object) -> str:
     return f"the class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"
 
 
-def _import(config: AseReference) -> object:
+def _import(config: "AseReference") -> object:
     try:
         if config.file is None:
             return pkgutil.resolve_name(config.calculator)
@@ -73,7 +75,7 @@ class AseMethod:
         place: rank and number of ranks of the caller.
     """
 
-    def __init__(self, config: AseReference, place: tuple[int, int]) -> None:
+    def __init__(self, config: "AseReference", place: tuple[int, int]) -> None:
         self.max_force = config.max_force
         self.config = config
         self.place = place

@@ -3,7 +3,7 @@
 import ctypes
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase import Atoms
@@ -12,11 +12,13 @@ from ase.data import atomic_masses, chemical_symbols
 from ase.stress import voigt_6_to_full_3x3_stress
 from numpy.typing import NDArray
 
-from pyubias.config.schema import LammpsReference
 from pyubias.lammps.library import ENERGY_UNIT, STRESS_UNIT, symbols_of
 from pyubias.reference.label import LabelError, ReferenceMethodError
 from pyubias.training.cells import in_box, right_handed
 from pyubias.training.labels import Label
+
+if TYPE_CHECKING:
+    from pyubias.config.schema import LammpsReference
 
 __all__ = ["LammpsMethod"]
 
@@ -24,7 +26,7 @@ __all__ = ["LammpsMethod"]
 class LammpsMethod:
     """`kind: lammps`: the script sets the system up once; each frame is a `run 0`."""
 
-    def __init__(self, config: LammpsReference, instance: Any) -> None:
+    def __init__(self, config: "LammpsReference", instance: Any) -> None:
         self.max_force = config.max_force
         self.name = str(config.input)
         self.instance = instance

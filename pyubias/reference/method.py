@@ -2,18 +2,21 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from pyubias.config.schema import AseReference, LammpsReference
 from pyubias.reference.ase import AseMethod
 from pyubias.reference.label import Reference, ReferenceMethodError
 from pyubias.reference.supercell import of_supercell
+
+if TYPE_CHECKING:
+    from pyubias.config.schema import AseReference, LammpsReference
 
 __all__ = ["open_method"]
 
 
 @contextlib.contextmanager
 def open_method(
-    config: LammpsReference | AseReference, place: tuple[int, int] = (0, 1)
+    config: "LammpsReference | AseReference", place: tuple[int, int] = (0, 1)
 ) -> Iterator[Reference]:
     """Set a method up, so that it labels many frames one after the other.
 
@@ -24,7 +27,7 @@ def open_method(
     Raises:
         ReferenceMethodError: the method cannot be set up.
     """
-    if isinstance(config, AseReference):
+    if config.kind == "ase":
         yield of_supercell(AseMethod(config, place), config.supercell)
         return
     # neither LAMMPS nor torch is imported for an ASE calculator, which saves seconds

@@ -8,16 +8,19 @@ import subprocess
 import sys
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 from ase import Atoms
 
-from pyubias.config.schema import AseReference, LammpsReference
 from pyubias.interruption import end_with_parent
 from pyubias.parallel import without_launcher
 from pyubias.reference.label import LabelError, ReferenceMethodError
 from pyubias.reference.method import open_method
 from pyubias.training.labels import Label
+
+if TYPE_CHECKING:
+    from pyubias.config.schema import AseReference, LammpsReference
 
 __all__ = ["Worker"]
 
@@ -33,7 +36,7 @@ class Worker:
         place: (rank, number of ranks) of the caller, which keep the files of ranks apart.
     """
 
-    def __init__(self, config: LammpsReference | AseReference, place: tuple[int, int]) -> None:
+    def __init__(self, config: "LammpsReference | AseReference", place: tuple[int, int]) -> None:
         self.config = config
         self.max_force = config.max_force
         self.place = place
@@ -97,7 +100,9 @@ class Worker:
         theirs.close()
         self._connection = ours
         try:
-            ours.send((sys.path, self.config, self.place))
+            # as plain values: the process then does not import pydantic, which takes longer than
+            # the rest of it
+            ours.send((sys.path, dict(self.config), self.place))
             kind, value = self._answer()
         except _Ended as ended:
             raise ReferenceMethodError(f"the reference {ended} while it was set up") from ended
@@ -140,8 +145,9 @@ def _describe_exit(code: int | None) -> str:
 
 def _serve(connection: Connection) -> None:
     """The process: set the method up, then label frames until the caller closes the connection."""
-    path, config, place = connection.recv()
+    path, settings, place = connection.recv()
     sys.path[:] = path
+    config = cast("LammpsReference | AseReference", SimpleNamespace(**settings))
     with contextlib.ExitStack() as stack:
         try:
             method = stack.enter_context(open_method(config, place))

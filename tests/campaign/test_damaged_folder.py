@@ -1,6 +1,8 @@
 """A damaged file of a run folder is made again, or named in one line."""
 
+import functools
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,34 +17,45 @@ FILES = [
     (f"{FIRST}/record.json", ""),
     (f"{FIRST}/walkers/00.npz", ""),
     (f"{FIRST}/model.pt", "record.json"),
-    (f"{FIRST}/seconds.json", "record.json"),
     (f"{FIRST}/selection.traj", "record.json"),
+]
+# JSON like the record, an archive of torch like the model file
+LIKE_OTHERS = [
+    (f"{FIRST}/seconds.json", "record.json"),
     (f"{FIRST}/evaluation.json", "selection.traj"),
     (f"{FIRST}/potential.ckpt", "model.pt"),
 ]
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Folders with a campaign that was killed before it had a file; "" is never."""
-    folders = {}
-    for until in sorted({until for _, until in FILES}):
-        folders[until] = tmp_path_factory.mktemp("killed")
-        shared_commands().run(tiny(folders[until]).parent, "run", "campaign.yaml", die_before=until)
-    return folders
+
+    def folder(until: str) -> Path:
+        made = tmp_path_factory.mktemp("killed")
+        shared_commands().run(tiny(made).parent, "run", "campaign.yaml", die_before=until)
+        return made
+
+    return functools.cache(folder)
 
 
-@pytest.mark.parametrize(("name", "until"), FILES)
+@pytest.mark.parametrize(
+    ("name", "until"),
+    [
+        *FILES,
+        *(pytest.param(*file, marks=pytest.mark.slow) for file in LIKE_OTHERS),
+    ],
+)
 def test_a_damaged_file_is_made_again_or_named(
-    killed: dict[str, Path], tmp_path: Path, name: str, until: str
+    killed: Callable[[str], Path], tmp_path: Path, name: str, until: str
 ) -> None:
     for k, share in enumerate((0.0, 0.5, None)):
         runs = tmp_path / str(k)
-        shutil.copytree(killed[until] / "runs", runs)
+        shutil.copytree(killed(until) / "runs", runs)
         path = runs / "tiny" / name
         whole = path.read_bytes()
         path.unlink() if share is None else path.write_bytes(whole[: int(share * len(whole))])
-        done = shared_commands().run(killed[until], "run", "campaign.yaml", "--runs", runs)
+        done = shared_commands().run(killed(until), "run", "campaign.yaml", "--runs", runs)
         assert "Traceback" not in done.output
         if done.wait() == 0:
             assert (runs / "tiny" / "report.html").is_file()
@@ -53,13 +66,13 @@ def test_a_damaged_file_is_made_again_or_named(
 
 
 def test_labels_that_are_gone_beside_a_checkpoint_are_not_made_again(
-    killed: dict[str, Path], tmp_path: Path
+    killed: Callable[[str], Path], tmp_path: Path
 ) -> None:
     runs = tmp_path / "runs"
-    shutil.copytree(killed["model.pt"] / "runs", runs)
+    shutil.copytree(killed("model.pt") / "runs", runs)
     assert not (runs / "tiny" / FIRST / "model.pt").exists()
     (runs / "tiny" / "labels.db").unlink()
-    done = shared_commands().run(killed["model.pt"], "run", "campaign.yaml", "--runs", runs)
+    done = shared_commands().run(killed("model.pt"), "run", "campaign.yaml", "--runs", runs)
     assert done.wait() == 2
     assert "holds no label, but" in done.output
     assert "potential.ckpt' was trained on some" in done.output

@@ -253,19 +253,19 @@ def test_a_walker_that_hangs_is_kept_as_failed_and_the_campaign_goes_on(tmp_path
     (tmp_path / "hangs.in").write_text(script)
     exploration = {
         "input": str(tmp_path / "hangs.in"),
-        "timeout": 8.0,
+        "timeout": 4.0,
         # the first walker does not come back from its second command `run`
         "variables": {"threshold": 1e6, "more": [1_000_000_000, 10]},
     }
     file = tiny(tmp_path, {"exploration": exploration, "stop": {"labels": 12}})
     first = shared_commands().run(tmp_path, "run", file)
     assert first.wait() == 2
-    line = "walker 0 took longer than exploration.timeout = 8 s; the walk is kept as failed: run "
+    line = "walker 0 took longer than exploration.timeout = 4 s; the walk is kept as failed: run "
     assert f"pyubias: error: {line}the same command to go on" in first.output
     again = shared_commands().run(tmp_path, "run", file)
     assert again.wait() == 0, again.output
     late, other = walks_of(tmp_path / "runs" / "tiny", 0)
-    assert late.failure == "took longer than exploration.timeout = 8 s"
+    assert late.failure == "took longer than exploration.timeout = 4 s"
     assert len(late.positions) > 3
     assert other.failure == ""
     assert other.steps == 20

@@ -53,7 +53,9 @@ def test_the_record_says_how_many_molecules_are_labelled(over_molecules: Path) -
     assert "pool: 5 molecules, 3 of them without a label" in log
 
 
-@pytest.mark.parametrize("name", ["selection.traj", "00.npz", "record.json"])
+@pytest.mark.parametrize(
+    "name", ["selection.traj", pytest.param("00.npz", marks=pytest.mark.slow), "record.json"]
+)
 def test_a_campaign_over_molecules_goes_on_where_it_was_killed(
     over_molecules: Path, tmp_path: Path, name: str
 ) -> None:

@@ -235,7 +235,8 @@ def test_compare_takes_run_folders_and_writes_numbers_and_a_picture(tmp_path: Pa
         (folder / "config.json").write_text(json.dumps(settings))
         record = {"iteration": 0, "n_labels": 16, "forces_rmse": 0.1 * seed}
         (folder / "metrics.json").write_text(json.dumps([record]))
-    command = run(tmp_path, "compare", "s1", "s2", "--json", "result.json")
+    arguments = ("compare", "s1", "s2", "--json", "result.json")
+    command = shared_commands().run(tmp_path, *arguments, pictures=True)
     assert command.status == 0, command.output
     assert "150.0 ± 70.7" in command.output
     (record,) = json.loads((tmp_path / "result.json").read_text())

@@ -14,7 +14,8 @@ from pyubias.molecules.conformers import embed
 def test_report_writes_a_page_and_numbers(tmp_path: Path) -> None:
     ase.io.write(tmp_path / "train.xyz", four_molecules(), format="extxyz")
     ase.io.write(tmp_path / "test.xyz", four_molecules(1), format="extxyz")
-    command = shared_commands().run(tmp_path, "diversity", "report", "train.xyz", "test.xyz")
+    arguments = ("diversity", "report", "train.xyz", "test.xyz")
+    command = shared_commands().run(tmp_path, *arguments, pictures=True)
     assert command.status == 0, command.output
     assert "conformers per molecule" in command.output
     numbers = json.loads((tmp_path / "diversity.json").read_text())

@@ -6,6 +6,7 @@ per layout evaluates all structures, one after the other, with `clear` in betwee
 Energies in eV, lengths in Å; what LAMMPS prints in its own units is converted with its factors.
 """
 
+import functools
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -84,6 +85,7 @@ def random_water(cell: Sequence[float] | Array, n_atoms: int, seed: int) -> Atom
     return random_atoms("O H H", cell, n_atoms, seed=seed, min_distance=1.0)
 
 
+@functools.cache
 def cases() -> dict[str, Case]:
     """The matrix of structures; the cutoff of the toy is 4 Å."""
     liquid = random_atoms("Ar Ne", [9.0, 10.0, 11.0], 36, seed=1)

@@ -17,6 +17,7 @@ BAROSTATS = {
     "npt tri": "npt temp 100 100 0.1 tri 30000 30000 0.1",
     "press/berendsen": "press/berendsen iso 30000 30000 0.1 modulus 100000\nfix nve all nve",
 }
+ALIKE = ("npt iso", "npt aniso")  # like npt tri
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,10 @@ write_dump all custom end.dump id x y z modify sort id format float %.17g
 PRESSURE = ("Pxx", "Pyy", "Pzz", "Pxy", "Pxz", "Pyz")
 
 
-@pytest.mark.parametrize("barostat", BAROSTATS)
+@pytest.mark.parametrize(
+    "barostat",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in ALIKE)) for name in BAROSTATS],
+)
 def test_bias_stress_is_in_the_pressure_that_barostats_see(folder, barostat):
     name = barostat.replace(" ", "-").replace("/", "-")
     biased = run_with(folder, name, TAU_STRESS, BAROSTATS[barostat])

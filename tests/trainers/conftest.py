@@ -1,9 +1,9 @@
 """An environment of another package, as small as can be."""
 
-import sys
 from pathlib import Path
 
 import pytest
+from warm_python import warm_environment
 
 TINY_MACE = Path(__file__).parent / "tiny_mace.py"
 PROGRAM = """#!/bin/sh
@@ -19,10 +19,11 @@ def environment(tmp_path: Path) -> Path:
     folder = tmp_path / "environment"
     programs = folder / "bin"
     programs.mkdir(parents=True)
-    values = {"folder": tmp_path, "python": sys.executable, "tiny": TINY_MACE}
+    python = warm_environment() / "bin" / "python"
+    values = {"folder": tmp_path, "python": python, "tiny": TINY_MACE}
     text = PROGRAM.format(input="input.yaml", output="trained_compiled.model", **values)
     (programs / "mace_run_train").write_text(text)
-    (programs / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (programs / "python").write_text(f'#!/bin/sh\nexec {python} "$@"\n')
     for program in programs.iterdir():
         program.chmod(0o755)
     return folder

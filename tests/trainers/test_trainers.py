@@ -12,6 +12,7 @@ import yaml
 from ase import Atoms
 from campaigns import metrics, shared_commands, tiny
 from structures import copper
+from warm_python import warm_environment
 
 from pyubias.campaign.loop import run_campaign
 from pyubias.campaign.run_folder import RunFolder
@@ -29,9 +30,23 @@ from pyubias.training.labels import ENERGY, FORCES, STRESS
 law = pytest.mark.law
 TINY_MACE = Path(__file__).parent / "tiny_mace.py"
 SPLITS = ["train"] * 6 + ["validation"] * 2 + ["calibration"] * 4
-COMMAND = f"{sys.executable} {TINY_MACE} made.model {{seed}}"
-TRAINER = {"kind": "command", "command": COMMAND, "output": "made.model", "package": "mace"}
-ELSEWHERE = {"trainer": TRAINER, "model": None, "training": {"epochs": None}, "uncertainty": None}
+
+
+def command(python: Path | None = None) -> str:
+    python = python or warm_environment() / "bin" / "python"
+    return f"{python} {TINY_MACE} made.model {{seed}}"
+
+
+def by_command(**changes: Any) -> dict[str, Any]:
+    """A trainer that fits the tiny model."""
+    trainer = {"kind": "command", "output": "made.model", "package": "mace"}
+    return trainer | {"command": command(), "python": str(warm_environment())} | changes
+
+
+def elsewhere(**changes: Any) -> dict[str, Any]:
+    """Changes of a tiny campaign that replace its trainer."""
+    changes = {"trainer": by_command()} | changes
+    return {"model": None, "training": {"epochs": None}, "uncertainty": None} | changes
 
 
 def job(trainer: dict[str, Any], frames: list[Atoms] | None = None, **changes: Any) -> Job:
@@ -64,7 +79,8 @@ def run(tmp_path: Path, trainer: dict[str, Any], **changes: Any) -> list[str]:
     "trainer.command.package",
 )
 def test_a_command_trains_and_its_model_is_calibrated(tmp_path: Path) -> None:
-    run(tmp_path, TRAINER)
+    """With the Python of the tests, from its first import."""
+    run(tmp_path, by_command(command=command(Path(sys.executable)), python=None))
     frames = copper(12)
     predictions = Model(tmp_path / "model.pt").predict(frames)
     errors = [p.energy - a.info[ENERGY] for p, a in zip(predictions, frames, strict=True)]
@@ -78,13 +94,13 @@ def test_a_command_trains_and_its_model_is_calibrated(tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_there_is_not_trained_again(tmp_path: Path) -> None:
-    run(tmp_path, TRAINER)
-    run(tmp_path, {**TRAINER, "command": "exit 1"})
+    run(tmp_path, by_command())
+    run(tmp_path, by_command(command="exit 1"))
 
 
 def test_an_ensemble_has_members_with_seeds_of_their_own(tmp_path: Path) -> None:
     kind = {"kind": "ensemble", "members": 3}
-    run(tmp_path, TRAINER, uncertainty=kind, training={"seed": 5})
+    run(tmp_path, by_command(), uncertainty=kind, training={"seed": 5})
     logs = [(tmp_path / "trainer" / str(k) / "log.txt").read_text() for k in range(3)]
     assert [log.split()[-1] for log in logs] == ["5", "6", "7"]
     assert load(tmp_path / "model.pt")[1].n_features == 3
@@ -93,8 +109,8 @@ def test_an_ensemble_has_members_with_seeds_of_their_own(tmp_path: Path) -> None
 def test_labels_have_the_names_of_both_dialects_and_calibration_frames_are_kept_back(
     tmp_path: Path,
 ) -> None:
-    command = f"cp *.extxyz {tmp_path}; {COMMAND}"
-    run(tmp_path, {**TRAINER, "command": command})
+    copy_and_train = f"cp *.extxyz {tmp_path}; {command()}"
+    run(tmp_path, by_command(command=copy_and_train))
     train, validation = (
         ase.io.read(tmp_path / f"{x}.extxyz", ":") for x in ("train", "validation")
     )
@@ -121,8 +137,8 @@ def without_forces() -> list[Atoms]:
 
 
 def test_stress_is_left_out_where_a_frame_has_none(tmp_path: Path) -> None:
-    command = f"cp train.extxyz {tmp_path}; {COMMAND}"
-    run(tmp_path, {**TRAINER, "command": command}, frames=without_stress())
+    copy_and_train = f"cp train.extxyz {tmp_path}; {command()}"
+    run(tmp_path, by_command(command=copy_and_train), frames=without_stress())
     assert "stress" not in (tmp_path / "train.extxyz").read_text()
 
 
@@ -149,7 +165,7 @@ def test_what_fails_is_one_line(
 ) -> None:
     begin = time.monotonic()
     with pytest.raises(UserError, match=message) as caught:
-        run(tmp_path, {**TRAINER, **trainer}, **changes)
+        run(tmp_path, by_command(**trainer), **changes)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "model.pt").exists()
     assert time.monotonic() - begin < 40.0
@@ -193,7 +209,7 @@ def test_a_template_of_ones_own_is_filled(tmp_path: Path, environment: Path) -> 
 def test_labels_are_on_the_energy_scale_of_the_foundation_model(
     tmp_path: Path, environment: Path
 ) -> None:
-    run(tmp_path, TRAINER)
+    run(tmp_path, by_command())
     foundation = tmp_path / "foundation.model"
     (tmp_path / "trainer/0/trained.model").rename(foundation)
     frames = copper(12)
@@ -237,8 +253,8 @@ def test_what_a_package_trained_here_is_trusted(tmp_path: Path, environment: Pat
 @law("trainer.command.python", "trainer.command.head", "trainer.command.trust")
 def test_what_a_command_wrote_is_wrapped_as_it_says(tmp_path: Path, environment: Path) -> None:
     with pytest.raises(UserError, match="the model has the heads Default: got 'other'"):
-        run(tmp_path / "head", {**TRAINER, "head": "other"})
-    pickle = {**TRAINER, "command": "printf 'no model' > made.model"}
+        run(tmp_path / "head", by_command(head="other"))
+    pickle = by_command(command="printf 'no model' > made.model")
     with pytest.raises(UserError, match="--trust"):
         run(tmp_path / "pickle", pickle)
     with pytest.raises(UserError) as caught:
@@ -246,7 +262,7 @@ def test_what_a_command_wrote_is_wrapped_as_it_says(tmp_path: Path, environment:
     assert "--trust" not in str(caught.value)
     python = environment / "bin" / "python"
     python.write_text(f"#!/bin/sh\ntouch {tmp_path}/used\n" + python.read_text())
-    run(tmp_path / "python", {**TRAINER, "python": str(environment)})
+    run(tmp_path / "python", by_command(python=str(environment)))
     assert (tmp_path / "used").exists()
 
 
@@ -288,10 +304,10 @@ def test_settings_of_another_trainer_are_refused(tmp_path: Path) -> None:
         ({"training": {"validation": 0.0, "epochs": None}}, r"training\.validation is 0"),
         ({"trainer": {"kind": "mac"}}, "'trainer.kind' must be gmnn or mace or sevennet or nequip"),
     ):
-        path = tiny(tmp_path, {**ELSEWHERE, **changes})
+        path = tiny(tmp_path, elsewhere(**changes))
         with pytest.raises(ConfigError, match=message):
             load_campaign(path)
-    path.write_text(yaml.safe_dump({"trainer": TRAINER, "model": {"cutoff": 6.0}}))
+    path.write_text(yaml.safe_dump({"trainer": by_command(), "model": {"cutoff": 6.0}}))
     with pytest.raises(ConfigError, match=r"model\.cutoff is of the trainer gmnn"):
         load_training(path)
 
@@ -299,7 +315,7 @@ def test_settings_of_another_trainer_are_refused(tmp_path: Path) -> None:
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     (tmp_path / "environment").mkdir()
     trainer = {"kind": "mace", "python": "environment", "foundation": "7net-0"}
-    config = load_campaign(tiny(tmp_path, {**ELSEWHERE, "trainer": trainer}))
+    config = load_campaign(tiny(tmp_path, elsewhere(trainer=trainer)))
     assert isinstance(config.trainer, PackageTrainer)
     assert config.trainer.python == str(tmp_path / "environment")
     assert config.trainer.foundation == "7net-0"
@@ -308,7 +324,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
 @law("trainer.gmnn.kind")
 def test_a_campaign_is_trained_elsewhere_from_its_first_label_to_its_last(tmp_path: Path) -> None:
     # a potential this simple walks into frames that the reference refuses
-    short = {**ELSEWHERE, "stop": {"labels": 13}}
+    short = elsewhere(stop={"labels": 13})
     folder = run_campaign(load_campaign(tiny(tmp_path, short)), tmp_path / "runs")
     records = RunFolder(folder).records()
     assert records[0].n_labels == 10
@@ -330,13 +346,13 @@ def test_a_campaign_is_trained_elsewhere_from_its_first_label_to_its_last(tmp_pa
 
 def test_a_campaign_that_is_killed_while_a_command_trains_goes_on(tmp_path: Path) -> None:
     """The command of the killed run ends with it, and the next run trains again."""
-    waits = f"echo $$ > {tmp_path}/pid; test -e {tmp_path}/go || exec sleep 300; {COMMAND}"
-    changes = {**ELSEWHERE, "trainer": {**TRAINER, "command": waits}, "stop": {"labels": 10}}
+    waits = f"echo $$ > {tmp_path}/pid; test -e {tmp_path}/go || exec sleep 300; {command()}"
+    changes = elsewhere(trainer=by_command(command=waits), stop={"labels": 10})
     path = tiny(tmp_path, changes)
     commands = shared_commands()
     pid = tmp_path / "pid"
-    command = commands.start(tmp_path, "run", path)
-    assert command.kill_when(lambda: pid.is_file() and bool(pid.read_text().strip())) < 0
+    killed = commands.start(tmp_path, "run", path)
+    assert killed.kill_when(lambda: pid.is_file() and bool(pid.read_text().strip())) < 0
     number = int(pid.read_text())
     deadline = time.monotonic() + 10.0
     while _runs(number) and time.monotonic() < deadline:
@@ -357,7 +373,7 @@ def _runs(pid: int) -> bool:
 
 
 def test_the_command_line_trains_elsewhere_and_tries_it_dry(tmp_path: Path) -> None:
-    path = tiny(tmp_path, ELSEWHERE)
+    path = tiny(tmp_path, elsewhere())
     dry = shared_commands().run(tmp_path, "run", path, "--dry-run")
     assert dry.status == 0, dry.output
     assert "all is in order" in dry.output

@@ -11,6 +11,7 @@ import pytest
 import torch
 from ase import Atoms
 from packages import MakesFolder
+from warm_python import warm_environment
 
 import pyubias.wrap.convert
 from pyubias.contract import check_contract
@@ -36,6 +37,12 @@ def random_atoms(cell, n_atoms, seed):
 def toy_converter(monkeypatch):
     monkeypatch.setattr(pyubias.wrap.convert, "CONVERTERS", Path(__file__).parent / "converters")
     monkeypatch.setitem(pyubias.wrap.convert.KINDS, "toy", "toy-package")
+    find = pyubias.wrap.convert.find_python
+    monkeypatch.setattr(
+        pyubias.wrap.convert,
+        "find_python",
+        lambda environment, *name: find(environment or warm_environment(), *name),
+    )
 
 
 @pytest.fixture(scope="module")

@@ -79,3 +79,19 @@ def findings_of(results: Results, folder: Path) -> dict[str, Any]:
 def sentence(findings: dict[str, Any], words: str) -> str:
     """The first sentence that contains the words."""
     return next(s for s in findings["sentences"] if words in s)
+
+
+def quick_main() -> None:
+    """The command line, with short dynamics and few bootstraps.
+
+    Frames of dynamics are a few steps apart; walkers are as long as they are.
+    """
+    from unittest import mock
+
+    from pyubias.cli import main
+
+    with (
+        mock.patch("pyubias.molecules.conformers.MD_STEPS", 5),
+        mock.patch("pyubias.diversity.study.allocation.BOOTSTRAPS", 20),
+    ):
+        main()

@@ -6,7 +6,7 @@ from unittest.mock import Mock
 
 import pytest
 import yaml
-from campaigns import mpirun, shared_commands
+from campaigns import Command, mpirun, shared_commands
 from study_results import arm_result
 
 from pyubias.campaign.label_store import LabelStore
@@ -55,7 +55,7 @@ STUDY = {
         "sources": {"basins": 1, "normal_modes": 2, "torsions": 1, "dynamics": 1},
     },
     "model": {"cutoff": 4.0, "n_radial": 2, "n_basis": 4, "hidden": [16]},
-    "training": {"max_steps": 40, "validate_every": 5},
+    "training": {"max_steps": 10, "validate_every": 5},
     "uncertainty": {"projections": 16},
     "arms": {
         "fixed_budget": {"labels": 4, "molecules": [1, 2, 4]},
@@ -78,6 +78,13 @@ def prepare(folder: Path, **changes: object) -> Path:
     (folder / "molecules.smi").write_text(MOLECULES)
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY | changes))
     return folder / "study.yaml"
+
+
+def run(folder: Path) -> Command:
+    """The command with short dynamics and few bootstraps."""
+    function = "study_results:quick_main"
+    arguments = ("diversity", "study", "study.yaml")
+    return shared_commands().run(folder, *arguments, function=function)
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +179,7 @@ def test_a_list_of_molecules_that_changed_is_refused(
     check("file of molecules '.*' does not exist", UserError)
 
 
+@pytest.mark.slow
 def test_failed_labels_do_not_stop_the_study(tmp_path: Path) -> None:
     """Some geometries have forces above the limit."""
     reference = {
@@ -181,7 +189,7 @@ def test_failed_labels_do_not_stop_the_study(tmp_path: Path) -> None:
         "max_force": 3.0,
     }
     prepare(tmp_path, reference=reference)
-    command = shared_commands().run(tmp_path, "diversity", "study", "study.yaml")
+    command = run(tmp_path)
     assert command.status == 0, command.output
     failures = findings(tmp_path / "runs" / "tiny")["failures"]
     assert any("is above the limit of 3" in line for line in failures)
@@ -202,7 +210,7 @@ def test_a_study_without_any_label_ends_with_one_line(tmp_path: Path) -> None:
         "max_force": 1e-9,
     }
     prepare(tmp_path, reference=reference)
-    command = shared_commands().run(tmp_path, "diversity", "study", "study.yaml")
+    command = run(tmp_path)
     assert command.status == 2, command.output
     assert "no arm can be trained: arm 1×4, repetition 0 is left out: no label" in command.output
     assert "Traceback" not in command.output
@@ -240,7 +248,7 @@ def test_biased_walkers_are_one_source_of_geometries(tmp_path: Path) -> None:
         "biased": {"input": str(EXPLORE), "steps": 40, "labels": 8, "threshold": 100.0},
     }
     prepare(tmp_path, pool=pool)
-    command = shared_commands().run(tmp_path, "diversity", "study", "study.yaml")
+    command = run(tmp_path)
     assert command.status == 0, command.output
     folder = tmp_path / "runs" / "tiny"
     walked = list(folder.glob("walkers/*/trajectory.dump"))
@@ -251,6 +259,7 @@ def test_biased_walkers_are_one_source_of_geometries(tmp_path: Path) -> None:
     assert all(any(key.startswith(f"{m}-train-") for key in rows) for m in molecules)
 
 
+@pytest.mark.slow
 def test_a_walker_that_fails_is_listed_with_its_reason(tmp_path: Path) -> None:
     script = EXPLORE.read_text().replace("fix move all nve", "fix move all no_such_style")
     assert "no_such_style" in script
@@ -261,13 +270,13 @@ def test_a_walker_that_fails_is_listed_with_its_reason(tmp_path: Path) -> None:
         "biased": {"input": "explore.in", "steps": 40, "labels": 8},
     }
     prepare(tmp_path, pool=pool)
-    command = shared_commands().run(tmp_path, "diversity", "study", "study.yaml")
+    command = run(tmp_path)
     assert command.status == 0, command.output
     failures = " ".join(findings(tmp_path / "runs" / "tiny")["failures"])
     assert "normal modes in place of biased dynamics (" in failures
     assert "Unrecognized fix style 'no_such_style'" in failures
     # a resumed study does not repeat the walk and still has its reason
-    command = shared_commands().run(tmp_path, "diversity", "study", "study.yaml")
+    command = run(tmp_path)
     assert command.status == 0, command.output
     assert " ".join(findings(tmp_path / "runs" / "tiny")["failures"]) == failures
     # no arm has fewer labels because of it
@@ -285,7 +294,7 @@ def test_mistakes_in_the_file_are_reported_in_one_line(tmp_path: Path) -> None:
         ({"tests": {"unseen": 50}}, "usable molecules are too few"),
     ):
         prepare(tmp_path, **changes)
-        command = shared_commands().run(tmp_path, "diversity", "study", "study.yaml")
+        command = run(tmp_path)
         assert command.status == 2, command.output
         assert message in command.output
         assert "Traceback" not in command.output
