@@ -22,6 +22,8 @@ trap again USR1
 
 # each rank is one process of one core
 export OMP_NUM_THREADS=1
+# programs that a reference starts with srun or mpirun share the cores with the ranks that wait
+export SLURM_OVERLAP=1
 # `srun` in place of `mpirun` wants an mpi4py that is built for the MPI of the cluster
 mpirun -n "$SLURM_NTASKS" pyubias run "${1:-one_node.yaml}" &
 campaign=$!

@@ -23,7 +23,8 @@ config = Config(
                 init_blocks=0,
                 max_blocks=2,
                 walltime="01:00:00",
-                launcher=SrunLauncher(),
+                # so that a label may start its program with srun or mpirun, as a step beside
+                launcher=SrunLauncher(overrides="--overlap"),
             ),
         ),
         HighThroughputExecutor(

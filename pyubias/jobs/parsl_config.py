@@ -165,7 +165,8 @@ def _provider(resources: JobResources, label: str) -> Any:
             return providers.LocalProvider(**common)
         case "slurm":
             if resources.nodes > 1:
-                common["launcher"] = launchers.SrunLauncher()
+                # the workers leave the cores to steps that they start with srun or mpirun
+                common["launcher"] = launchers.SrunLauncher(overrides="--overlap")
             return providers.SlurmProvider(
                 partition=partition,
                 account=account,
