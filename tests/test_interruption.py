@@ -46,6 +46,7 @@ def test_a_walker_in_lammps_does_not_hold_a_signal_up(tmp_path: Path, number: in
     assert last == f"pyubias: stopped by {name}; nothing is lost: the same command goes on"
 
 
+@pytest.mark.slow
 @pytest.mark.mpi
 def test_ranks_end_together_and_one_of_them_says_how_to_go_on(tmp_path: Path) -> None:
     scripts = Path(sys.executable).parent

@@ -80,6 +80,7 @@ def test_the_coverage_of_all_iterations_is_that_of_the_new_variables(
         assert record["coverage"] == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_a_training_that_is_done_keeps_the_settings_it_was_done_with(tmp_path: Path) -> None:
     command = shared_commands().run(
         tmp_path, "run", tiny(tmp_path, {"stop": {"labels": 12}}), die_before="selection.traj"

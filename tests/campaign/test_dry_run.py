@@ -27,6 +27,7 @@ def with_script(config, path: Path, text: str):
     return config.model_copy(update={"exploration": exploration, "control": None})
 
 
+@pytest.mark.slow
 def test_both_arms_are_tried_and_nothing_is_kept(config, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     try_stages(config, 1)

@@ -110,6 +110,7 @@ def test_its_model_file_runs_in_lammps(folder: Path) -> None:
     assert "Loop time" in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_its_labels_train_a_potential_and_its_runs_are_compared(folder: Path) -> None:
     commands = shared_commands()
     trained = commands.run(folder, "train", "runs/earlier", "-o", "again.ckpt")

@@ -72,6 +72,7 @@ def same_molecule(positions: np.ndarray, atoms: Atoms) -> bool:
     return np.allclose(distances, atoms.get_all_distances(), rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @law("stop.given")
 def test_given_labels_count_in_the_budget_on_demand(tmp_path: Path, foreign: Path) -> None:
     changes = {"stop": {"labels": 31, "given": True}}

@@ -246,6 +246,7 @@ def test_start_structures_lose_their_labels_and_keep_their_cells(tmp_path: Path)
     np.testing.assert_array_equal(read.cell.array, np.diag([5.0, 6.0, 7.0]))
 
 
+@pytest.mark.slow
 @law("exploration.timeout")
 def test_a_walker_that_hangs_is_kept_as_failed_and_the_campaign_goes_on(tmp_path: Path) -> None:
     late = "run 10\ntimestep 1e-9\nrun ${more}"

@@ -95,6 +95,7 @@ def test_a_raised_label_budget_goes_on_as_if_it_had_been_so_from_the_start(
     assert_same_result(folder, uninterrupted)
 
 
+@pytest.mark.slow
 @law("training.final_factor")
 def test_the_last_training_takes_longer_and_is_forgotten_when_the_budget_is_raised(
     tmp_path: Path,

@@ -158,6 +158,7 @@ def test_changed_settings_are_one_line(tmp_path: Path) -> None:
     assert_one_line(run(tmp_path, "run", file), "was made with seed = 3, now it is 4; give it")
 
 
+@pytest.mark.slow
 def test_an_error_on_many_ranks_is_told_once_and_ends_them_all(tmp_path: Path) -> None:
     """One that all ranks learn of together, and one that only some of them meet."""
     tiny(tmp_path, {"seeed": 1}, "typo.yaml")

@@ -17,6 +17,7 @@ from pyubias.reference.open import open_reference
 INPUTS = Path(__file__).parents[2] / "inputs" / "mil53"
 pytestmark = [
     pytest.mark.cp2k,
+    pytest.mark.slow,
     pytest.mark.skipif(shutil.which("cp2k.psmp") is None, reason="cp2k is not installed"),
 ]
 # a minute for 76 atoms is not enough: a water molecule, a small basis and grid, a loose SCF

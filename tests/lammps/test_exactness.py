@@ -79,6 +79,7 @@ def test_with_hops_one_too_low_the_matrix_would_fail(tmp_path, layers):
 EXPORTS = {"float32": 1e-4, "portable": 1e-8, "portable float32": 1e-4}
 
 
+@pytest.mark.slow
 def test_every_export_gives_the_numbers_of_float64_on_1_and_2_ranks(tmp_path):
     """The reference is the default export, float64 with compiled operators, in Python."""
     case = cases()["GM-NN"]

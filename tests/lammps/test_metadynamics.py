@@ -130,6 +130,7 @@ def test_the_pressure_of_the_bias_is_minus_its_slope(
         assert row["bias_energy"] == pytest.approx(row["energy"], rel=1e-9)
 
 
+@pytest.mark.slow
 def test_a_bias_that_no_longer_grows_conserves_the_energy(tmp_path: Path) -> None:
     said = on_ranks(1, tmp_path, "metal", 10**6)
     bias = [row["energy"] for row in said]

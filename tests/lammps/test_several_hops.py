@@ -51,6 +51,7 @@ def test_a_larger_cutoff_of_the_user_stays(folder):
     assert "ghost atom cutoff = 14" in run(folder, 2, comm="comm_modify cutoff 14.0").text
 
 
+@pytest.mark.slow
 def test_the_halo_is_announced_where_it_costs_more_than_the_atoms(folder):
     assert WARNING in run(folder, 2).text
     assert WARNING not in run(folder, 1).text

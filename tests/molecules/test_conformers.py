@@ -55,6 +55,7 @@ def test_a_torsion_scan_goes_round():
     assert Conformers("CO", 1).torsion_scan(6) == []
 
 
+@pytest.mark.slow
 def test_dynamics_is_hotter_at_a_higher_temperature():
     conformers = Conformers("CCO", 1)
     cold, hot = (

@@ -210,6 +210,7 @@ def test_pw_labels_what_was_written(tmp_path: Path) -> None:
     assert stress == pytest.approx(known.info["REF_stress"][1], rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.cp2k
 @pytest.mark.skipif(shutil.which("cp2k.psmp") is None, reason="CP2K is not installed")
 def test_cp2k_labels_what_was_written(tmp_path: Path, monkeypatch) -> None:

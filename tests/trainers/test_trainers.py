@@ -344,6 +344,7 @@ def test_a_campaign_is_trained_elsewhere_from_its_first_label_to_its_last(tmp_pa
     assert "warning: the total uncertainty is calibrated for a coverage of" in log
 
 
+@pytest.mark.slow
 def test_a_campaign_that_is_killed_while_a_command_trains_goes_on(tmp_path: Path) -> None:
     """The command of the killed run ends with it, and the next run trains again."""
     waits = f"echo $$ > {tmp_path}/pid; test -e {tmp_path}/go || exec sleep 300; {command()}"

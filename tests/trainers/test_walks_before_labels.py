@@ -68,6 +68,7 @@ def test_walkers_come_before_the_first_label(tmp_path: Path, changes: dict[str, 
         assert np.abs(mine.positions[n - 1] - other.positions[n - 1]).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_a_campaign_that_began_without_labels_resumes(
     tmp_path: Path, changes: dict[str, Any]
 ) -> None:
@@ -87,6 +88,7 @@ def test_labels_that_all_fail_are_one_line(tmp_path: Path, changes: dict[str, An
         run_campaign(load_campaign(path), tmp_path / "runs")
 
 
+@pytest.mark.slow
 def test_the_dry_run_labels_the_start_structures(
     tmp_path: Path, changes: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:

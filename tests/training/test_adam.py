@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import pytest
 import torch
 
 from pyubias.training.adam import Adam
@@ -28,6 +29,7 @@ def test_steps_are_those_of_torch_with_a_linear_schedule():
             assert torch.equal(a, b.detach())
 
 
+@pytest.mark.slow
 def test_a_training_does_not_import_the_compiler_of_torch():
     code = (
         "import sys, torch; from pyubias.training.adam import Adam; p = torch.zeros(2);"

@@ -36,6 +36,7 @@ def test_no_balance_is_stated_where_molecules_alone_are_best(tmp_path: Path) -> 
     assert sentence(findings, "molecules that no arm has").endswith("; all others are worse.")
 
 
+@pytest.mark.slow
 def test_sentences_contain_the_numbers(tmp_path: Path) -> None:
     results = results_of(lambda m, k: 100 / k**0.5, lambda m, k: 100 / m**0.5)
     findings = findings_of(results, tmp_path)

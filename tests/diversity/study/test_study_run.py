@@ -202,6 +202,7 @@ def test_failed_labels_do_not_stop_the_study(tmp_path: Path) -> None:
     assert len(findings(tmp_path / "runs" / "tiny")["unequal"]) == len(short) + left_out
 
 
+@pytest.mark.slow
 def test_a_study_without_any_label_ends_with_one_line(tmp_path: Path) -> None:
     reference = {
         "kind": "ase",
@@ -240,6 +241,7 @@ def test_arms_that_cannot_be_trained_are_left_out_with_their_reason(
     ]
 
 
+@pytest.mark.slow
 def test_biased_walkers_are_one_source_of_geometries(tmp_path: Path) -> None:
     """All training geometries except the first of each molecule are from LAMMPS."""
     pool = {
