@@ -104,7 +104,8 @@ def _add_rows(table: Table, trained: _Trained) -> None:
 
 def _potential(config: CampaignConfig) -> dict[str, object]:
     """The settings that decide what is labelled and trained."""
-    return config.model_dump(exclude={"exploration", "selection", "stop", "evaluation", "control"})
+    others = {"exploration", "selection", "stop", "evaluation", "resources", "control"}
+    return config.model_dump(exclude=others)
 
 
 def _timed(work: Callable[[], Result]) -> tuple[Result, float]:
