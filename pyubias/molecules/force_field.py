@@ -32,6 +32,8 @@ class ForceField:
     """
 
     def __init__(self, molecule: Any, conformer: int) -> None:
+        # some versions know the classes that helpers return only after this import
+        import rdkit.ForceField  # noqa: F401
         from rdkit.Chem import rdForceFieldHelpers
 
         self.molecule = molecule
