@@ -10,6 +10,7 @@ import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 from ase.io.formats import string2index
+from numpy.typing import NDArray
 from vesin import NeighborList
 
 from pyubias.errors import UserError
@@ -25,8 +26,11 @@ __all__ = [
     "without_constraints",
 ]
 
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
 # Å: no two nuclei come this close
 COINCIDENT = 0.1
+FEW_ATOMS = 100  # whose pairs are looked at one by one
 # entries of info that set the state of electrons, with the values that say nothing new
 STATES = {
     "charge": (0,),
@@ -184,10 +188,7 @@ def check_geometry(atoms: Atoms) -> str | None:
     cell = complete_cell(atoms)
     if abs(np.linalg.det(cell)) < 1e-6 * np.prod(np.linalg.norm(cell, axis=1)):
         return "has cell vectors in one plane, which span no volume"
-    # a shorter cutoff would make the grid of the neighbor list too fine
-    i, j, distances = NeighborList(cutoff=1.0, full_list=False, n_threads=1).compute(
-        points=atoms.positions, box=cell, periodic=atoms.pbc, quantities="ijd"
-    )
+    i, j, distances = _close_pairs(atoms, cell)
     if len(i) and distances.min() < COINCIDENT:
         k = int(np.lexsort((j, i, distances))[0])
         return (
@@ -195,3 +196,21 @@ def check_geometry(atoms: Atoms) -> str | None:
             "from 0)"
         )
     return None
+
+
+def _close_pairs(atoms: Atoms, cell: Array) -> tuple[Indices, Indices, Array]:
+    """Pairs i, j of atoms, with their distances; all pairs that are in one place are among them."""
+    inverse = np.linalg.inv(cell)
+    thinnest = 1.0 / np.linalg.norm(inverse, axis=0).max()  # distance of opposite faces, Å
+    if len(atoms) > FEW_ATOMS or thinnest < 1.0:
+        # a shorter cutoff would make the grid of the neighbor list too fine
+        neighbors = NeighborList(cutoff=1.0, full_list=False, n_threads=1)
+        found: tuple[Indices, Indices, Array] = neighbors.compute(
+            points=atoms.positions, box=cell, periodic=atoms.pbc, quantities="ijd"
+        )
+        return found
+    # many times faster; atoms in one place differ by whole numbers of cell vectors, almost
+    i, j = np.triu_indices(len(atoms), 1)
+    scaled = (atoms.positions[j] - atoms.positions[i]) @ inverse
+    vectors = (scaled - np.round(scaled) * atoms.pbc) @ cell
+    return i, j, np.linalg.norm(vectors, axis=1)

@@ -125,7 +125,7 @@ def main() -> None:
         ).save(iteration.walk(0))
         begin = now()
         known = LabelStore(folder.labels).frames()
-        stage = SelectStage(config, 0, known, known, len(known), [start], [], iteration)
+        stage = SelectStage(config, 0, known, known, len(known), 0, [start], [], iteration)
         stage.select(stage.pool(), print)
         times["select"] = since(begin)
 
