@@ -376,10 +376,13 @@ MUTATIONS = [
     Mutation(
         "a task that is done is done again",
         "jobs/task.py",
-        """        if task.output.is_file():
+        """    if task.output.is_file():
+        return ""
+    with claimed(claim):
+        if task.output.is_file():
             return ""
-        if task.ranks:""",
-        "        if task.ranks:",
+""",
+        "    with claimed(claim):\n",
         "jobs/test_task.py",
     ),
     Mutation(

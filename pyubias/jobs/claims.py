@@ -17,7 +17,7 @@ from pathlib import Path
 from pyubias.errors import UserError
 from pyubias.files import read_json
 
-__all__ = ["claimed", "is_claimed"]
+__all__ = ["POLL", "claimed", "is_claimed"]
 
 BEAT = 5.0  # s between two signs of life
 # a claim without a sign of life for so long is nobody's; file systems of clusters show changes late

@@ -5,6 +5,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 import traceback
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +13,7 @@ from typing import Protocol
 from pyubias.errors import UserError
 from pyubias.files import read_json, write_json, write_with
 from pyubias.interruption import end_with_parent
-from pyubias.jobs.claims import claimed
+from pyubias.jobs.claims import POLL, claimed, is_claimed
 from pyubias.parallel import CollectiveError, Ranks, without_launcher
 
 __all__ = ["Task", "claim_of", "work"]
@@ -58,7 +59,12 @@ def work(task: Task, folder: str, launch: str) -> str:
         what went wrong, in one line; empty if nothing did.
     """
     place = Path(folder)
-    with claimed(claim_of(task, place)):
+    claim = claim_of(task, place)
+    while is_claimed(claim) and not task.output.is_file():
+        time.sleep(POLL)
+    if task.output.is_file():
+        return ""
+    with claimed(claim):
         if task.output.is_file():
             return ""
         if task.ranks:

@@ -77,12 +77,19 @@ def test_a_worker_that_dies_is_replaced(pool: Pool, tmp_path: Path) -> None:
     claim_of(tasks[0], pool.folder).unlink()
 
 
-def test_what_another_driver_began_is_not_submitted(pool: Pool, tmp_path: Path) -> None:
+def test_what_another_driver_began_is_not_submitted(tmp_path: Path) -> None:
+    """It is waited for, without a job."""
+    job = {"kind": "local"}
+    pool = Pool(ResourcesConfig.model_validate({"label": job}), tmp_path)
     task = Note("begun", tmp_path)
     with claimed(claim_of(task, pool.folder)):
         threading.Timer(1.5, task.output.touch).start()
-        assert run(pool, [task]) == ["begun"]
+        done: list[Any] = []
+        pool.run("label", [task], done.append)
+    pool.close()
+    assert done == [task]
     assert not task.notes.is_file()
+    assert not (tmp_path / "parsl").exists()
 
 
 @law("resources.label.mpi.kind", "resources.explore.mpi.kind", "resources.train.mpi.kind")

@@ -89,6 +89,7 @@ def test_a_task_that_somebody_else_does_is_waited_for(tmp_path: Path) -> None:
         thread.start()
         thread.join(0.5)
         assert thread.is_alive()
-        task.output.touch()  # that somebody is done
-    thread.join()
+        task.output.touch()  # that somebody is done, but holds the claim
+        thread.join(10.0)
+        assert not thread.is_alive()
     assert not task.notes.is_file()
