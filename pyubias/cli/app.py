@@ -64,6 +64,19 @@ def run(
         ranks.on_root(finish)
 
 
+@app.command()
+def report(folder: Annotated[Path, typer.Argument(metavar="RUN", help="folder of a run")]) -> None:
+    """Make the report of a campaign again, also while it runs or after an interruption."""
+    from pyubias.campaign.run_folder import RunFolder
+    from pyubias.report.campaign import write_report
+
+    run_folder = RunFolder(folder.resolve())
+    config = run_folder.read_config()
+    if not run_folder.records():
+        raise UserError(f"'{folder}' has no complete iteration yet: run its campaign further")
+    write_report(config, run_folder.path)
+
+
 app.command()(train)
 app.command()(wrap)
 

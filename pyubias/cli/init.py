@@ -1,5 +1,7 @@
 """`pyubias init`: the files that a campaign on a new system starts from."""
 
+import importlib.util
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,67 +12,135 @@ from pyubias.errors import UserError
 if TYPE_CHECKING:  # ASE takes a second to import
     from ase import Atoms
 
-__all__ = ["init", "start_system"]
+__all__ = ["Ensemble", "Package", "Reference", "init", "start_system"]
 
-# models, and what pip installs for each
+
+class Package(StrEnum):
+    """What trains the potential."""
+
+    gmnn = "gmnn"
+    mace = "mace"
+    sevennet = "sevennet"
+    nequip = "nequip"
+
+
+class Reference(StrEnum):
+    """What labels frames."""
+
+    emt = "emt"
+    tblite = "tblite"
+    cp2k = "cp2k"
+    vasp = "vasp"
+    files = "files"
+
+
+class Ensemble(StrEnum):
+    """Whether the cell of walkers may change."""
+
+    nvt = "nvt"
+    npt = "npt"
+
+
+# what pip installs for a package
 PACKAGES = {
-    "gmnn": "",
-    "mace": "torch==2.13.0 mace-torch",
-    "sevennet": "torch==2.13.0 sevenn",
-    "nequip": "torch==2.13.0 nequip",
+    Package.gmnn: "",
+    Package.mace: "torch==2.13.0 mace-torch",
+    Package.sevennet: "torch==2.13.0 sevenn",
+    Package.nequip: "torch==2.13.0 nequip",
 }
+# what is to be done about a reference before it can label
+NEEDS = {
+    Reference.emt: "its reference, EMT, is a toy to try things out with: choose another in the end",
+    Reference.cp2k: "its reference wants CP2K, and CP2K_DATA_DIR with basis sets and potentials",
+    Reference.vasp: "its reference wants VASP, and VASP_PP_PATH with pseudopotentials",
+    Reference.files: "it writes frames to label and waits: `pyubias import` takes the labels",
+}
+EMT_METALS = frozenset({"Al", "Ni", "Cu", "Pd", "Ag", "Pt", "Au"})
+EMT_ELEMENTS = EMT_METALS | {"H", "C", "N", "O"}
+# fs that resolve the fastest vibration, below masses in u
+TIME_STEPS = ((2.5, 0.0005), (20.0, 0.001), (float("inf"), 0.002))
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 def init(
-    structure: Annotated[Path, typer.Argument(help="one structure of the new system")],
+    structure: Annotated[Path, typer.Argument(help="structures of the new system")],
     folder: Annotated[Path, typer.Option(help="made for it")] = Path("."),
     name: Annotated[str, typer.Option(help="of the campaign")] = "",
-    model: Annotated[
-        str, typer.Option(help="gmnn, which pyubias trains, or mace, sevennet, nequip")
-    ] = "gmnn",
+    model: Annotated[Package, typer.Option(help="what trains the potential")] = Package.gmnn,
+    reference: Annotated[
+        Reference | None,
+        typer.Option(help="what labels frames; default: emt for its metals, else tblite"),
+    ] = None,
+    ensemble: Annotated[
+        Ensemble, typer.Option(help="npt frees the cell of crystals, with bias stress")
+    ] = Ensemble.nvt,
+    temperature: Annotated[float, typer.Option(min=1.0, max=1e5, help="of walkers, K")] = 300.0,
 ) -> None:
     """Start a new system: a campaign file and a walker script to edit."""
-    for line in start_system(structure, folder, name or structure.stem, model):
+    name = name or structure.stem
+    for line in start_system(structure, folder, name, model, reference, ensemble, temperature):
         print(line)
 
 
-def start_system(structure: Path, folder: Path, name: str, model: str = "gmnn") -> list[str]:
+def start_system(
+    structure: Path,
+    folder: Path,
+    name: str,
+    model: Package = Package.gmnn,
+    reference: Reference | None = None,
+    ensemble: Ensemble = Ensemble.nvt,
+    temperature: float = 300.0,
+) -> list[str]:
     """Write ``NAME.yaml``, ``explore.in`` and the start structures; never overwrite.
 
     Args:
         structure: any file of structures that ASE reads.
         folder: made if need be.
         name: of the campaign.
-        model: ``gmnn``, or the package that trains.
+        model: what trains.
+        reference: what labels; default: EMT for metals that it knows, else GFN2-xTB.
+        ensemble: ``npt`` for walkers with a free cell.
+        temperature: of walkers, K.
 
     Returns:
-        what was written and what to do next, a line each.
+        what was written, what is missing and what to do next, a line each.
 
     Raises:
-        UserError: no such structure or model, or one of the files exists.
+        UserError: no such structure, one of the files exists, or reference or ensemble do not suit
+            the structures.
     """
-    if model not in PACKAGES:
-        raise UserError(f"--model must be {', '.join(PACKAGES)}, got '{model}'")
     import ase.io
 
+    from pyubias.lammps.data_file import write_structure
     from pyubias.training.structures import read_structures, without_constraints
 
     frames = read_structures(structure, "structure")
+    symbols = sorted({s for atoms in frames for s in atoms.get_chemical_symbols()})
+    if reference is None:
+        reference = Reference.emt if set(symbols) <= EMT_METALS else Reference.tblite
+    _check(frames, symbols, reference, ensemble)
     structures = folder / f"{name}.extxyz"
+    values = {
+        "crystal": all(atoms.pbc.all() for atoms in frames),
+        "npt": ensemble == Ensemble.npt,
+        "temperature": temperature,
+    }
     texts = {
         f"{name}.yaml": _fill(
             "campaign.yaml",
             name=name,
             file=f"{name}.yaml",
             structures=structures.name,
-            elements=", ".join(_symbols(frames)),
-            model=model,
+            elements=", ".join(symbols),
+            reference=reference.value,
+            model=model.value,
             package=PACKAGES[model],
+            **values,
         ),
-        "explore.in": _walker_text(frames[0]),
+        "explore.in": _fill("explore.in", **_of_script(frames, symbols), **values),
     }
-    for path in [folder / file for file in texts] + [structures]:
+    data = folder / "structure.data"
+    for path in [*(folder / file for file in texts), structures, data]:
         if path.exists() and path.resolve() != structure.resolve():
             raise UserError(
                 f"'{path}' exists already; move it or choose another --folder or --name"
@@ -79,33 +149,72 @@ def start_system(structure: Path, folder: Path, name: str, model: str = "gmnn") 
     folder.mkdir(parents=True, exist_ok=True)
     for file, text in texts.items():
         (folder / file).write_text(text)
+    write_structure(data, frames[0], symbols)
     if structures.resolve() != structure.resolve():
         ase.io.write(structures, frames, format="extxyz")
     remark = without_constraints(frames)
     return [
         *([] if remark is None else [f"warning: {remark}"]),
-        f"{folder / f'{name}.yaml'}: the campaign; choose its reference",
+        f"{folder / f'{name}.yaml'}: the campaign{_needs(reference)}",
         f"{folder / 'explore.in'}: what one walker does",
-        f"{structures}: {len(frames)} start structure(s)",
+        f"{structures}: {len(frames)} start structure(s); {data.name}: the first, to run by hand",
         f"next: pyubias run {folder / f'{name}.yaml'} --dry-run",
     ]
 
 
-def _symbols(frames: "list[Atoms]") -> list[str]:
-    return sorted({s for atoms in frames for s in atoms.get_chemical_symbols()})
+def _check(
+    frames: "list[Atoms]", symbols: list[str], reference: Reference, ensemble: Ensemble
+) -> None:
+    """Refuse what could not run.
+
+    Raises:
+        UserError: with what to choose in its place.
+    """
+    periodicities = {tuple(bool(p) for p in atoms.pbc) for atoms in frames}
+    if len(periodicities) > 1:
+        raise UserError(
+            "the structures differ in their periodic directions, and one walker script has one "
+            "boundary: start a campaign for each kind"
+        )
+    if ensemble == Ensemble.npt and not frames[0].pbc.all():
+        raise UserError("--ensemble npt is for structures that are periodic in three directions")
+    others = sorted(set(symbols) - EMT_ELEMENTS)
+    if reference == Reference.emt and others:
+        raise UserError(
+            f"--reference emt knows {', '.join(sorted(EMT_ELEMENTS))}, got {', '.join(others)}"
+        )
+    if reference in (Reference.cp2k, Reference.vasp) and not frames[0].pbc.all():
+        raise UserError(
+            f"--reference {reference.value} needs a cell, periodic in three directions: put a "
+            "molecule or slab into one with vacuum, and pbc = True"
+        )
 
 
-def _walker_text(atoms: "Atoms") -> str:
-    periodic = bool(atoms.pbc.any())
-    symbols = _symbols([atoms])
-    return _fill(
-        "explore.in",
-        elements=" ".join(symbols),
-        boundary=" ".join("p" if p else ("f" if periodic else "s") for p in atoms.pbc),
-        periodic=periodic,
-        rotation="no" if periodic else "yes",
-        weight=" weight H 0.0" if "H" in symbols else "",
-    )
+def _needs(reference: Reference) -> str:
+    if reference == Reference.tblite:
+        there = importlib.util.find_spec("tblite") is not None
+        return "" if there else "; its reference wants: pip install tblite"
+    return f"; {NEEDS[reference]}"
+
+
+def _of_script(frames: "list[Atoms]", symbols: list[str]) -> dict[str, object]:
+    """What a walker script takes from the structures."""
+    from ase.data import atomic_masses, atomic_numbers
+
+    lightest = min(symbols, key=lambda symbol: float(atomic_masses[atomic_numbers[symbol]]))
+    mass = float(atomic_masses[atomic_numbers[lightest]])
+    periodic = bool(frames[0].pbc.any())
+    return {
+        "elements": " ".join(symbols),
+        # a box that encloses what it is read with also where that is flat or a single atom
+        "boundary": " ".join("p" if p else "m" for p in frames[0].pbc),
+        "periodic": periodic,
+        "rotation": "no" if periodic else "yes",
+        "lightest": lightest,
+        "timestep": next(step for limit, step in TIME_STEPS if mass < limit),
+        # a bias on hydrogen alone is better than none
+        "weight": " weight H 0.0" if "H" in symbols and len(symbols) > 1 else "",
+    }
 
 
 def _fill(template: str, **values: object) -> str:
