@@ -55,7 +55,7 @@ KINDS = {
     "benzene": [molecule("C6H6")],
     "malonaldehyde": [malonaldehyde()],
     "hydrogen": [molecule("H2")],
-    "molecules": [molecule("CH3OH"), molecule("CH3NH2"), molecule("CO2")],
+    "molecules": [molecule("CH3OH"), molecule("NH3"), molecule("CO2")],
     "cluster": [Icosahedron("Ni", 2)],
     "metal": [bulk("Cu", cubic=True) * (2, 2, 2)],
     "primitive": [bulk("Al")],

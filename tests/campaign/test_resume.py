@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from campaigns import metrics, shared_commands, tiny
 from outcomes import assert_same_result, labels, run
+from typer.testing import CliRunner
 
 from pyubias.campaign.loop import run_campaign
+from pyubias.cli.app import app
 from pyubias.config.loading import load_campaign
 from pyubias.errors import UserError
 from pyubias.training.checkpoint import load_trained
@@ -75,6 +77,22 @@ def again(copied: Path, uninterrupted: Path, **changes: Any) -> None:
     changes = {"evaluation": {"test": str(uninterrupted.parents[1] / "test.extxyz")}, **changes}
     file = tiny(copied.parents[1], changes)
     run_campaign(load_campaign(file), copied.parent)
+
+
+@pytest.mark.slow
+def test_a_report_is_made_again(copied: Path) -> None:
+    for path in (copied / "report.html", copied / "visited.png"):
+        path.unlink(missing_ok=True)
+    result = CliRunner().invoke(app, ["report", str(copied)])
+    assert result.exit_code == 0, result.output
+    assert "18" in result.output
+    assert (copied / "report.html").is_file()
+
+
+def test_a_report_of_nothing_is_one_line(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["report", str(tmp_path)])
+    assert isinstance(result.exception, UserError)
+    assert "is no run folder" in str(result.exception)
 
 
 def test_a_finished_campaign_started_again_does_nothing(copied: Path, uninterrupted: Path) -> None:
