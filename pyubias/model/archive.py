@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import warnings
+import zipfile
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -188,6 +189,11 @@ def load(
             warnings.simplefilter("ignore", DeprecationWarning)
             module = torch.jit.load(str(path), map_location=device, _extra_files=extra_files)
     except (RuntimeError, ValueError) as error:
+        if _is_checkpoint(path):
+            raise ContractError(
+                f"'{path}' is a checkpoint, not a model file: `pyubias export {path} model.pt` "
+                "makes one of it, or `pyubias wrap` if another package wrote it"
+            ) from error
         reason = str(error).strip().splitlines()[-1].split("Exception raised from")[0]
         raise ContractError(
             f"model file '{path}' is not a readable TorchScript archive (truncated, or written "
@@ -200,6 +206,16 @@ def load(
             "copy or export it again"
         )
     return module.eval(), metadata
+
+
+def _is_checkpoint(path: Path) -> bool:
+    """Whether `torch.save` wrote the file, and not TorchScript, which adds its constants."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = {name.rpartition("/")[2] for name in archive.namelist()}
+    except zipfile.BadZipFile:
+        return False
+    return "data.pkl" in names and "constants.pkl" not in names
 
 
 def _check_device(name: str) -> None:

@@ -64,6 +64,13 @@ def test_a_missing_file_is_refused(tmp_path):
         load(tmp_path / "none.pt")
 
 
+def test_a_checkpoint_is_told_from_a_model(tmp_path):
+    path = tmp_path / "x.ckpt"
+    torch.save({"a": torch.zeros(1)}, path)
+    with pytest.raises(ContractError, match=r"is a checkpoint, not a model file: `pyubias export"):
+        load(path)
+
+
 @pytest.mark.parametrize("part", [0.0, 0.5, 0.99])
 def test_a_truncated_file_is_refused(tmp_path, part):
     path = save_toy(tmp_path / "toy.pt")
