@@ -59,6 +59,7 @@ EMT_METALS = frozenset({"Al", "Ni", "Cu", "Pd", "Ag", "Pt", "Au"})
 EMT_ELEMENTS = EMT_METALS | {"H", "C", "N", "O"}
 # fs that resolve the fastest vibration, below masses in u
 TIME_STEPS = ((2.5, 0.0005), (20.0, 0.001), (float("inf"), 0.002))
+THIN = 7.0  # Å
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -152,9 +153,11 @@ def start_system(
     write_structure(data, frames[0], symbols)
     if structures.resolve() != structure.resolve():
         ase.io.write(structures, frames, format="extxyz")
-    remark = without_constraints(frames)
+    remarks = [
+        f"warning: {remark}" for remark in (without_constraints(frames), _thin(frames)) if remark
+    ]
     return [
-        *([] if remark is None else [f"warning: {remark}"]),
+        *remarks,
         f"{folder / f'{name}.yaml'}: the campaign{_needs(reference)}",
         f"{folder / 'explore.in'}: what one walker does",
         f"{structures}: {len(frames)} start structure(s); {data.name}: the first, to run by hand",
@@ -190,6 +193,26 @@ def _check(
         )
 
 
+def _thin(frames: "list[Atoms]") -> str:
+    """A remark on a periodic cell that is too small for its atoms to move by themselves."""
+    from ase.geometry import cell_to_cellpar
+
+    heights = [
+        1.0 / float(length)
+        for atoms in frames
+        for periodic, length in zip(
+            atoms.pbc, cell_to_cellpar(atoms.cell.reciprocal()), strict=False
+        )
+        if periodic
+    ]
+    if min(heights, default=THIN) >= THIN:
+        return ""
+    return (
+        f"a cell is only {min(heights):.1f} Å thick, so that atoms move with their images: a "
+        "supercell shows more (ASE: atoms * (2, 2, 2))"
+    )
+
+
 def _needs(reference: Reference) -> str:
     if reference == Reference.tblite:
         there = importlib.util.find_spec("tblite") is not None
@@ -209,6 +232,8 @@ def _of_script(frames: "list[Atoms]", symbols: list[str]) -> dict[str, object]:
         # a box that encloses what it is read with also where that is flat or a single atom
         "boundary": " ".join("p" if p else "m" for p in frames[0].pbc),
         "periodic": periodic,
+        # without its momentum, a single atom would stand still
+        "momentum": "no" if min(map(len, frames)) == 1 else "yes",
         "rotation": "no" if periodic else "yes",
         "lightest": lightest,
         "timestep": next(step for limit, step in TIME_STEPS if mass < limit),

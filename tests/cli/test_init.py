@@ -109,6 +109,18 @@ def test_a_free_cell_has_bias_stress_or_says_how(tmp_path):
     assert "tau_stress ${tau_stress}" in script
 
 
+def test_a_primitive_cell_moves_and_is_called_thin(tmp_path):
+    ase.io.write(tmp_path / "start.xyz", bulk("Al"), format="extxyz")
+    lines = start_system(tmp_path / "start.xyz", tmp_path, "mine")
+    assert "warning: a cell is only 2.3 Å thick" in lines[0]
+    assert "mom no rot no" in (tmp_path / "explore.in").read_text()
+    (tmp_path / "large").mkdir()
+    ase.io.write(tmp_path / "large.xyz", bulk("Al", cubic=True) * (2, 2, 2), format="extxyz")
+    lines = start_system(tmp_path / "large.xyz", tmp_path / "large", "mine")
+    assert "warning" not in lines[0]
+    assert "mom yes rot no" in (tmp_path / "large" / "explore.in").read_text()
+
+
 def test_the_temperature_is_that_of_walkers(tmp_path):
     campaign, script = written(tmp_path, bulk("Cu"), temperature=900.0)
     assert "temperature: 900.0" in campaign
@@ -121,7 +133,7 @@ def test_every_reference_makes_a_campaign_that_loads(tmp_path, reference):
     lines = start_system(tmp_path / "start.xyz", tmp_path, "mine", reference=reference)
     loaded = load_campaign(tmp_path / "mine.yaml").reference
     assert loaded.kind == ("files" if reference == Reference.files else "ase")
-    assert reference == Reference.tblite or "; " in lines[0]
+    assert reference == Reference.tblite or "; " in lines[-4]
 
 
 @pytest.mark.parametrize(
