@@ -24,6 +24,7 @@ from pyubias.config.schema import CampaignConfig
 from pyubias.config.yaml_settings import validate
 from pyubias.errors import UserError
 from pyubias.files import read_json, write_json
+from pyubias.jobs.claims import is_claimed
 from pyubias.lammps.walk import Walk, load_walks
 
 __all__ = ["IterationFolder", "RunFolder"]
@@ -201,7 +202,12 @@ class RunFolder:
         return (iteration.walks() for iteration in self.iterations())
 
     def remove_temporary_files(self) -> None:
-        """Remove what killed processes left in this folder and below."""
+        """Remove what killed processes left in this folder and below.
+
+        Jobs of a driver that was killed may still write: then all stays for the next time.
+        """
+        if any(map(is_claimed, self.path.rglob("jobs/*.claim"))):
+            return
         for path in self.path.rglob(".claims-*"):
             shutil.rmtree(path, ignore_errors=True)
         for path in self.path.rglob(".*.tmp*"):

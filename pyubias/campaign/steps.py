@@ -223,6 +223,8 @@ class Steps:
 
     def _train_in_job(self, iteration: int, stage: TrainStage) -> Calibration:
         task = TrainTask(iteration, stage, self.progress, self.folder.jobs)
+        # of a training that was forgotten since, because the budget was raised
+        task.output.unlink(missing_ok=True)
         self.pool.run("train", [task], lambda task: None)
         calibration = task.take()
         task.output.unlink()

@@ -57,7 +57,7 @@ NEEDS = {
 }
 EMT_METALS = frozenset({"Al", "Ni", "Cu", "Pd", "Ag", "Pt", "Au"})
 EMT_ELEMENTS = EMT_METALS | {"H", "C", "N", "O"}
-# fs that resolve the fastest vibration, below masses in u
+# masses in u, below which a time step in ps still resolves the vibrations of an element
 TIME_STEPS = ((2.5, 0.0005), (20.0, 0.001), (float("inf"), 0.002))
 THIN = 7.0  # Å
 TEMPLATES = Path(__file__).parent / "templates"

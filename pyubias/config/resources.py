@@ -1,9 +1,10 @@
 """Where the stages of a campaign run: on its own MPI ranks, or in jobs of a cluster."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from pyubias.config.values import Seconds
 from pyubias.config.yaml_settings import Section
@@ -14,10 +15,36 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@/-]+$", max_length=100)]
 Lines = Annotated[str, Field(max_length=10000)]
 
 
+def _is_a_command(text: str) -> str:
+    try:
+        words = shlex.split(text.format(ranks=2))
+    except (IndexError, KeyError, ValueError) as error:
+        raise ValueError(
+            f"wanted a command with {{ranks}} for the number of ranks, got {text!r}"
+        ) from error
+    if not words:
+        raise ValueError("wanted a command, got blanks")
+    return text
+
+
+Command = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_is_a_command)]
+LAUNCH = Field(
+    "mpirun -n {ranks}", description="what starts a walker or a training that has several ranks"
+)
+
+
 class MpiResources(Section):
     """The MPI ranks that the campaign was started with."""
 
     kind: Literal["mpi"] = Field(description="the ranks of the campaign")
+
+
+# keys that would be ignored
+NOT_OF_KIND = {
+    "local": ("partition", "account", "nodes", "walltime", "options"),
+    "sge": ("account", "nodes"),
+    "lsf": ("nodes",),
+}
 
 
 class JobResources(Section):
@@ -38,7 +65,9 @@ class JobResources(Section):
         "cores / cores_per_item of them at a time",
     )
     gpus: Annotated[int, Field(ge=0, le=100)] = Field(
-        0, description="GPUs that a job has on each node, of which each item sees one"
+        0,
+        description="GPUs that a job has on each node, of which each item sees one; with sge and "
+        "lsf, ask for them in `options`",
     )
     walltime: Annotated[str, Field(pattern=r"^\d{1,4}:[0-5]\d:[0-5]\d$")] = Field(
         "01:00:00", description="time limit of a job, as HH:MM:SS"
@@ -53,13 +82,17 @@ class JobResources(Section):
     worker_init: Lines = Field(
         "", description="shell commands that run first in a job, after the modules are loaded"
     )
-    launch: Annotated[str, Field(min_length=1, max_length=1000)] = Field(
-        "mpirun -n {ranks}",
-        description="what starts a walker or a training that has several ranks",
-    )
+    launch: Command = LAUNCH
     grace: Seconds = Field(
         300.0, description="time for which a job goes on after the campaign was killed, s"
     )
+
+    @model_validator(mode="after")
+    def _have_what_is_set(self) -> "JobResources":
+        for key in NOT_OF_KIND.get(self.kind, ()):
+            if getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"kind: {self.kind} has no {key}: leave it out")
+        return self
 
     @model_validator(mode="after")
     def _fit_an_item(self) -> "JobResources":
@@ -80,10 +113,7 @@ class ParslResources(Section):
     kind: Literal["parsl"] = Field(description="a configuration of Parsl in Python")
     file: Path = Field(description="Python file that defines `config`, a `parsl.Config`")
     executor: Name = Field(description="label of the executor in it")
-    launch: Annotated[str, Field(min_length=1, max_length=1000)] = Field(
-        "mpirun -n {ranks}",
-        description="what starts a walker or a training that has several ranks",
-    )
+    launch: Command = LAUNCH
 
 
 Resources = Annotated[MpiResources | JobResources | ParslResources, Field(discriminator="kind")]

@@ -155,11 +155,6 @@ def _provider(resources: JobResources, label: str) -> Any:
         "scheduler_options": resources.options,
     }
     partition, account, cores = resources.partition, resources.account, resources.cores
-    if resources.nodes > 1 and resources.kind not in ("slurm", "pbs"):
-        raise UserError(
-            f"resources.{label}.nodes is {resources.nodes}, which kind: {resources.kind} does not "
-            "have; give a file of Parsl with kind: parsl"
-        )
     match resources.kind:
         case "local":
             return providers.LocalProvider(**common)
@@ -180,7 +175,12 @@ def _provider(resources: JobResources, label: str) -> Any:
             if resources.nodes > 1:
                 common["launcher"] = launchers.MpiExecLauncher()
             return providers.PBSProProvider(
-                account=account, queue=partition, cpus_per_node=cores, **common, **of_batch
+                account=account,
+                queue=partition,
+                cpus_per_node=cores,
+                select_options=f"ngpus={resources.gpus}" if resources.gpus else "",
+                **common,
+                **of_batch,
             )
         case "sge":
             return providers.GridEngineProvider(queue=partition, **common, **of_batch)

@@ -82,13 +82,14 @@ def test_slurm_gets_a_line(script: Any, key: str, value: Any, line: str) -> None
 @pytest.mark.parametrize(
     ("kind", "lines"),
     [
-        ("pbs", ["-q big", "-A physics", "ncpus=16", "walltime=02:30:00"]),
+        ("pbs", ["-q big", "-A physics", "ncpus=16:ngpus=2", "walltime=02:30:00"]),
         ("sge", ["-q big", "h_rt=02:30:00"]),
         ("lsf", ["#BSUB -q big", "#BSUB -P physics", "#BSUB -W 150"]),
     ],
 )
 def test_other_batch_systems_get_theirs(script: Any, kind: str, lines: list[str]) -> None:
-    keys = {"partition": "big", "account": "physics", "walltime": "02:30:00", "cores": 16}
+    keys = {"partition": "big", "walltime": "02:30:00", "cores": 16, "gpus": 2}
+    keys |= {} if kind == "sge" else {"account": "physics"}
     text = script(kind=kind, **keys)
     for line in lines:
         assert line in text, text
@@ -142,9 +143,20 @@ def test_stages_with_the_same_resources_share_their_jobs(tmp_path: Path) -> None
     assert [e.label for e in config.executors] == ["label", "explore"]
 
 
-def test_nodes_are_refused_where_nothing_would_start_on_the_others(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"resources\.label\.nodes is 2, .* kind: parsl"):
-        executor(tmp_path, kind="sge", nodes=2)
+@pytest.mark.parametrize(
+    ("kind", "key", "value"),
+    [("local", "partition", "big"), ("local", "walltime", "02:00:00"), ("sge", "nodes", 2)],
+)
+def test_a_key_that_would_be_ignored_is_refused(kind: str, key: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"kind: {kind} has no {key}: leave it out"):
+        JobResources(**{"kind": kind, key: value})
+    assert JobResources.model_validate(JobResources(kind=kind).model_dump()).kind == kind
+
+
+@pytest.mark.parametrize("launch", ["mpirun -n {n}", "mpirun '", "{}", " "])
+def test_a_launch_that_starts_nothing_is_refused(launch: str) -> None:
+    with pytest.raises(ValueError, match="wanted a command"):
+        JobResources(kind="slurm", launch=launch)
 
 
 def of_file(folder: Path, text: str, **changes: Any) -> Any:

@@ -108,8 +108,9 @@ def test_stages_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_resources_that_cannot_be_had_stop_a_campaign_before_it_begins(tmp_path: Path) -> None:
-    job = {"kind": "sge", "nodes": 2}
-    file = tiny(tmp_path, {"resources": {"explore": job}})
-    with pytest.raises(UserError, match=r"resources\.explore\.nodes is 2"):
+    (tmp_path / "clusters.py").write_text("config = 1")
+    there = {"kind": "parsl", "file": "clusters.py", "executor": "cpu"}
+    file = tiny(tmp_path, {"resources": {"explore": there}})
+    with pytest.raises(UserError, match=r"config is int, wanted a parsl\.Config"):
         run_campaign(load_campaign(file), tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
