@@ -19,6 +19,9 @@ from outcomes import assert_same_result, labels, run
 from references import ase_reference
 from slurm import cancel_all, has_slurm, slurm
 
+from pyubias.campaign.run_folder import RunFolder
+from pyubias.jobs.claims import claimed
+
 pytest.importorskip("parsl", reason="Parsl is not installed")
 pytestmark = pytest.mark.slow
 law = pytest.mark.law
@@ -177,3 +180,28 @@ def test_a_label_and_a_walker_that_fail_cost_themselves_only(tmp_path: Path) -> 
     log = (folder / "log.txt").read_text()
     assert re.search(r"walker 1: 0 steps, failed: .*took longer than exploration.timeout", log)
     assert "walker 0: 0 steps" not in log
+
+
+def test_a_result_of_a_training_that_was_forgotten_is_not_taken_for_the_next(
+    tmp_path: Path,
+) -> None:
+    """A driver that is killed in time leaves it behind, and a raised budget trains anew."""
+    jobs = tmp_path / "runs/tiny/jobs"
+    jobs.mkdir(parents=True)
+    (jobs / "train-0000.json").write_text('{"remarks": [], "atomic_attainable": null}')
+    resources = {"train": in_jobs("local")["resources"]["train"]}
+    folder = run(tmp_path, {"resources": resources, "stop": {"labels": 10}})
+    assert (folder / "iterations/0000/potential.ckpt").is_file()
+    assert not list(jobs.glob("train-*"))
+
+
+def test_what_jobs_still_write_stays(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.jobs.mkdir()
+    written = folder.jobs / ".label-0000-00.1.tmp.json"
+    written.touch()
+    with claimed(folder.jobs / "label-0000-00.claim"):
+        folder.remove_temporary_files()
+        assert written.is_file()
+    folder.remove_temporary_files()
+    assert not written.is_file()
