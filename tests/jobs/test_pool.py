@@ -1,6 +1,7 @@
 """Tasks in jobs: real processes of Parsl on this computer."""
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pyubias.campaign.loop import run_campaign
 from pyubias.config.loading import load_campaign
 from pyubias.config.resources import ResourcesConfig
 from pyubias.errors import UserError
+from pyubias.jobs import parsl_config
 from pyubias.jobs.claims import claimed
 from pyubias.jobs.pool import Pool
 from pyubias.jobs.task import claim_of
@@ -90,6 +92,24 @@ def test_what_another_driver_began_is_not_submitted(tmp_path: Path) -> None:
     assert done == [task]
     assert not task.notes.is_file()
     assert not (tmp_path / "parsl").exists()
+
+
+@pytest.mark.slow
+def test_jobs_end_when_nothing_is_left_to_do_and_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parsl_config, "IDLE", 1.0)
+    told = f"export PYTHONPATH={Path(__file__).parent}:$PYTHONPATH"
+    job = {"kind": "local", "worker_init": told}
+    pool = Pool(ResourcesConfig.model_validate({"label": job}), tmp_path)
+    assert run(pool, [Note("one", tmp_path)]) == ["one"]
+    provider = pool._kernel.executors["label"].provider
+    deadline = time.monotonic() + 30.0
+    while any(not state.terminal for state in provider.status(list(provider.resources))):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert run(pool, [Note("two", tmp_path)]) == ["two"]
+    pool.close()
 
 
 @law("resources.label.mpi.kind", "resources.explore.mpi.kind", "resources.train.mpi.kind")
