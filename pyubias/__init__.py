@@ -9,6 +9,7 @@ from typing import Any
 
 _HOME = {
     "CampaignConfig": "config",
+    "FinishConfig": "config",
     "ModelConfig": "config",
     "TrainingConfig": "config",
     "UncertaintyConfig": "config",

@@ -62,6 +62,7 @@ def tiny(folder: Path, changes: Changes | None = None, name: str = "campaign.yam
         "model": {"cutoff": 4.0, "n_radial": 2, "n_basis": 4, "hidden": [16]},
         "training": {"epochs": 6, "calibration": 0.2},
         "uncertainty": {"projections": 16},
+        "finish": {"cycles": 1},
         "exploration": {
             "input": str(WALKER),
             "walkers": 2,

@@ -32,7 +32,7 @@ class Seconds:
 
 
 def seconds_of_campaign(config: CampaignConfig, parts: Seconds, n_ranks: int) -> float:
-    """Seconds of one arm whose walkers all run to their end.
+    """Seconds of one arm whose walkers all run to their end, and whose last training does so.
 
     Args:
         config: of the arm.
@@ -43,20 +43,27 @@ def seconds_of_campaign(config: CampaignConfig, parts: Seconds, n_ranks: int) ->
     n_walks = (len(sizes) - 1) * config.exploration.walkers
     labels = sizes[-1] * parts.label
     walks = n_walks * (parts.setup + _mean_steps(config) * parts.step)
-    samples = sum(_samples(config, n, last=False) for n in sizes[:-1])
-    samples += _samples(config, sizes[-1], last=True)
+    samples = sum(_samples(config, n) for n in sizes) + _samples_of_finish(config, sizes[-1])
     training = samples * parts.sample + sum(sizes) * parts.preparation
     pools = (len(sizes) - 1) * _frames_in_pool(config) * parts.features
     return training + pools + len(sizes) * parts.test + (labels + walks) / n_ranks
 
 
-def _samples(config: CampaignConfig, n: int, last: bool) -> float:
+def _samples(config: CampaignConfig, n: int) -> float:
     """Structures that a training on n labels sees, each in every epoch."""
     training, trainer = config.training, config.trainer
-    factor = training.final_factor if last else 1.0
     if isinstance(trainer, BuiltinTrainer):
-        return min(n * training.epochs, factor * training.max_steps * training.batch_size)
-    return factor * n * (trainer.epochs if isinstance(trainer, PackageTrainer) else 0)
+        return min(n * training.epochs, training.max_steps * training.batch_size)
+    return n * (trainer.epochs if isinstance(trainer, PackageTrainer) else 0)
+
+
+def _samples_of_finish(config: CampaignConfig, n: int) -> float:
+    """The same of the last training, if all its cycles pay."""
+    finish = config.finish
+    if finish is None:
+        return 0.0
+    builtin = isinstance(config.trainer, BuiltinTrainer)
+    return (2**finish.cycles - 1 if builtin else finish.factor) * _samples(config, n)
 
 
 def _labels_of_trainings(config: CampaignConfig) -> list[int]:

@@ -5,6 +5,8 @@ anywhere continues with the same command and ends with the same result.
 """
 
 import contextlib
+import itertools
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -14,11 +16,12 @@ from typing import Any
 from pyubias.campaign.arms import Arm, arms_of
 from pyubias.campaign.inputs import Inputs, read_inputs
 from pyubias.campaign.kept_settings import keep_settings
+from pyubias.campaign.label_store import LabelledFrame
 from pyubias.campaign.lock import locked
 from pyubias.campaign.metrics import Metrics
 from pyubias.campaign.progress import Progress, live_table, wants_live_table
-from pyubias.campaign.record import Record, describe
-from pyubias.campaign.run_folder import IterationFolder
+from pyubias.campaign.record import Record, describe, describe_final
+from pyubias.campaign.run_folder import OF_TRAINING, IterationFolder
 from pyubias.campaign.steps import Steps
 from pyubias.config.schema import CampaignConfig
 from pyubias.errors import UserError
@@ -128,14 +131,15 @@ def _run_arm(
         progress.log(line)
     hours = arm.config.stop.hours
     start = time.monotonic()
-    iteration = 0
     with contextlib.closing(Steps(arm.config, inputs, arm.folder, ranks, progress)) as steps:
         campaign = _Campaign(arm, ranks, progress, steps)
-        while campaign.iterate(iteration):
-            iteration += 1
+        for iteration in itertools.count():
+            if not campaign.iterate(iteration):
+                break
             if hours is not None and time.monotonic() - start > 3600 * hours:
                 progress.log(f"stop.hours = {hours:g} reached; run the same command to go on")
                 break
+        campaign.finish(iteration)
 
 
 class _Campaign:
@@ -158,6 +162,7 @@ class _Campaign:
             if not (record.last and self._goes_on(record.n_labels, record.forces_rmse)):
                 return not record.last
             self.ranks.on_root(folder.reopen)  # the budget was raised
+        self.ranks.on_root(lambda: shutil.rmtree(self.folder.final.path, ignore_errors=True))
         self.ranks.on_root(lambda: folder.keep_settings(self.config))
         seconds: dict[str, float] = {}
 
@@ -175,7 +180,7 @@ class _Campaign:
         with _timed(folder, "train", seconds, self.ranks):
             self.steps.train(iteration, frames)
         with _timed(folder, "evaluate", seconds, self.ranks):
-            self.steps.evaluate(iteration, frames)
+            self.steps.evaluate(folder, frames)
         last = not self._goes_on(len(frames), read_json(folder.evaluation).get("forces_rmse"))
         if not last:
             with _timed(folder, "explore", seconds, self.ranks):
@@ -189,6 +194,40 @@ class _Campaign:
         last = last or self._is_exhausted(iteration + 1)
         self.ranks.on_root(lambda: self._record(iteration, last, seconds))
         return not last
+
+    def finish(self, iteration: int) -> None:
+        """The last training, on all labels; what was trained on others is trained again.
+
+        Args:
+            iteration: the newest; nothing is done if it waits for labels.
+        """
+        if self.config.finish is None or not self.folder.iteration(iteration).is_complete:
+            return
+        frames = [f for f in self.labels.frames() if not f.failed]
+        folder = self.folder.final
+        self.ranks.on_root(lambda: self._begin(folder, frames))
+        seconds: dict[str, float] = {}
+        if not self.ranks.on_root(folder.evaluation.is_file):
+            with _timed(folder, "finish", seconds, self.ranks):
+                self.steps.finish(frames)
+            self.ranks.on_root(lambda: self._show_final(len(frames)))
+        self.progress.stage("done")
+
+    def _show_final(self, n_labels: int) -> None:
+        evaluation = read_json(self.folder.final.evaluation)
+        errors = {name: evaluation.get(name) for name in ("energy_rmse", "forces_rmse")}
+        self.progress.update(force=True, **errors)
+        self.progress.log(describe_final(n_labels, evaluation))
+
+    def _begin(self, folder: IterationFolder, frames: Sequence[LabelledFrame]) -> None:
+        """Make the folder of the last training; one of other labels or settings goes."""
+        settings = self.config.model_dump(mode="json")
+        made_of = {"labels": [frame.key for frame in frames]}
+        made_of |= {name: settings[name] for name in OF_TRAINING}
+        if not (folder.made_of.is_file() and read_json(folder.made_of) == made_of):
+            shutil.rmtree(folder.path, ignore_errors=True)
+            folder.path.mkdir(parents=True)
+            write_json(folder.made_of, made_of)
 
     def _without_labels(self, iteration: int) -> UserError:
         reasons = sorted({f.reason for f in self.labels.frames(iteration)})

@@ -1,11 +1,12 @@
 """The record of an iteration, one row of ``metrics.json``."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from pyubias.console import duration
 
-__all__ = ["Record", "describe"]
+__all__ = ["Record", "describe", "describe_final"]
 
 
 @dataclass(frozen=True)
@@ -71,15 +72,34 @@ def describe(record: Record, seconds_left: float) -> str:
         parts.append(f"{record.molecules} molecules")
     if record.coverage is not None:
         parts.append(f"coverage {record.coverage:.3f}")
-    if record.energy_rmse is not None:
-        parts.append(f"E {1e3 * record.energy_rmse:.2f} meV/atom")
-    if record.forces_rmse is not None:
-        parts.append(f"F {1e3 * record.forces_rmse:.1f} meV/Å")
-    if record.stress_rmse is not None:
-        parts.append(f"stress {1e3 * record.stress_rmse:.2f} meV/Å³")
+    parts += _errors(asdict(record))
     if record.conformal_coverage is not None:
         parts.append(f"conformal coverage of the next batch {record.conformal_coverage:.3f}")
     parts.append(f"{record.md_steps} MD steps")
     if seconds_left:
         parts.append(f"about {duration(seconds_left)} left")
     return ", ".join(parts)
+
+
+def describe_final(n_labels: int, evaluation: Mapping[str, Any]) -> str:
+    """The model of the last training in one line of the log.
+
+    Args:
+        n_labels: that it was made with.
+        evaluation: its errors on the test set, as `pyubias.analysis.residuals.evaluate` has them.
+    """
+    parts = [f"finished: {n_labels} labels", *_errors(evaluation)]
+    for name in ("total", "atomic"):
+        if evaluation.get(f"{name}_coverage") is not None:
+            parts.append(f"{name} coverage {evaluation[f'{name}_coverage']:.3f}")
+    return ", ".join(parts)
+
+
+def _errors(values: Mapping[str, Any]) -> list[str]:
+    shown = (
+        ("energy_rmse", "E {:.2f} meV/atom"),
+        ("forces_rmse", "F {:.1f} meV/Å"),
+        ("stress_rmse", "stress {:.2f} meV/Å³"),
+    )
+    known = [(form, values.get(name)) for name, form in shown]
+    return [form.format(1e3 * value) for form, value in known if value is not None]

@@ -4,6 +4,8 @@
               labels.db              all labels; failed ones with their reason
               iterations/0003/       config.json  potential.ckpt  model.pt  evaluation.json
                                      walkers/00.npz  selection.traj  seconds.json  record.json
+              final/                 of the last training: made_of.json  potential.ckpt  model.pt
+                                     evaluation.json  seconds.json
               metrics.json  model.pt  report.html  visited.png  log.txt  status.json
               jobs/                  of tasks that run in jobs of a cluster
               control/               the same for the control arm
@@ -27,9 +29,10 @@ from pyubias.files import read_json, write_json
 from pyubias.jobs.claims import is_claimed
 from pyubias.lammps.walk import Walk, load_walks
 
-__all__ = ["IterationFolder", "RunFolder"]
+__all__ = ["OF_TRAINING", "IterationFolder", "RunFolder"]
 
-OF_TRAINING = ("trainer", "model", "training", "uncertainty")
+# sections that decide what a training makes of its labels
+OF_TRAINING = ("trainer", "model", "training", "uncertainty", "finish")
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,11 @@ class IterationFolder:
         return self.path / "seconds.json"
 
     @property
+    def made_of(self) -> Path:
+        """Labels and settings of the last training, as JSON."""
+        return self.path / "made_of.json"
+
+    @property
     def record(self) -> Path:
         return self.path / "record.json"
 
@@ -117,10 +125,8 @@ class IterationFolder:
         return Record.from_json(read_json(self.record))
 
     def reopen(self) -> None:
-        """Undo that this was the last iteration, and the potential that was trained as the last."""
-        for path in (self.evaluation, self.model, self.checkpoint, self.record):
-            path.unlink(missing_ok=True)
-        shutil.rmtree(self.trainer, ignore_errors=True)
+        """Undo that this was the last iteration."""
+        self.record.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -170,6 +176,11 @@ class RunFolder:
     def foundation(self) -> Path:
         """The foundation model of the trainer, converted, if there is one."""
         return self.path / "foundation.pt"
+
+    @property
+    def final(self) -> IterationFolder:
+        """The last training of a campaign that is complete; need not exist."""
+        return IterationFolder(self.path / "final")
 
     @property
     def model(self) -> Path:

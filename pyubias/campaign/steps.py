@@ -15,13 +15,14 @@ from pyubias.campaign.inputs import Inputs
 from pyubias.campaign.label_store import LabelledFrame, LabelStore
 from pyubias.campaign.label_task import LabelTask
 from pyubias.campaign.progress import Progress
-from pyubias.campaign.run_folder import RunFolder
+from pyubias.campaign.run_folder import IterationFolder, RunFolder
 from pyubias.campaign.seeds import seed_of
 from pyubias.campaign.select_stage import SelectStage, read_selection, starts_of
 from pyubias.campaign.structures import perturbed
 from pyubias.campaign.to_label import remove_frames_to_label, write_frames_to_label
 from pyubias.campaign.train_stage import Calibration, TrainStage, TrainTask
 from pyubias.campaign.walk_task import WalkTask
+from pyubias.config.potential import FinishConfig
 from pyubias.config.schema import CampaignConfig, FilesReference
 from pyubias.errors import UserError
 from pyubias.files import copy_file, write_json
@@ -202,18 +203,37 @@ class Steps:
 
     def train(self, iteration: int, frames: Sequence[LabelledFrame]) -> None:
         """Train and calibrate a potential on all labels so far, and export it."""
+        # later iterations have more calibration frames, of which the record tells
+        first = 1 if self.config.start.walks_first else 0
+        with_remarks = all(f.iteration == first for f in frames)
         folder = self.folder.iteration(iteration)
+        self._train("train", f"iteration {iteration}", folder, frames, None, with_remarks)
+
+    def finish(self, frames: Sequence[LabelledFrame]) -> None:
+        """Train once more on all labels, as long as that pays, and evaluate the model."""
+        folder, finish = self.folder.final, self.config.finish
+        self._train("finish", "the last training", folder, frames, finish, with_remarks=True)
+        self.evaluate(folder, frames)
+
+    def _train(
+        self,
+        stage_name: str,
+        which: str,
+        folder: IterationFolder,
+        frames: Sequence[LabelledFrame],
+        finish: FinishConfig | None,
+        with_remarks: bool,
+    ) -> None:
         elements, foundation = self.inputs.elements, self.folder.foundation
-        stage = TrainStage(self.config, elements, frames, folder, foundation, self.inputs.start)
+        start = self.inputs.start
+        stage = TrainStage(self.config, elements, frames, folder, foundation, start, finish)
         if not self.ranks.on_root(lambda: stage.is_trained):
-            self.progress.stage("train", f"iteration {iteration}: {stage.description}")
+            self.progress.stage(stage_name, f"{which}: {stage.description}")
             if self.pool.runs("train"):
-                calibration = self.ranks.on_root(lambda: self._train_in_job(iteration, stage))
+                calibration = self.ranks.on_root(lambda: self._train_in_job(stage))
             else:
                 calibration = stage.train(self.ranks, self.progress)
-            # later iterations have more calibration frames, of which the record tells
-            first = 1 if self.config.start.walks_first else 0
-            self._warn(calibration, with_remarks=all(f.iteration == first for f in frames))
+            self._warn(calibration, with_remarks)
 
         def export_model() -> None:
             stage.export()
@@ -221,8 +241,8 @@ class Steps:
 
         self.ranks.on_root(export_model)
 
-    def _train_in_job(self, iteration: int, stage: TrainStage) -> Calibration:
-        task = TrainTask(iteration, stage, self.progress, self.folder.jobs)
+    def _train_in_job(self, stage: TrainStage) -> Calibration:
+        task = TrainTask(stage, self.progress, self.folder.jobs)
         # of a training that was forgotten since, because the budget was raised
         task.output.unlink(missing_ok=True)
         self.pool.run("train", [task], lambda task: None)
@@ -241,9 +261,8 @@ class Steps:
                 "uncertainty that is not calibrated"
             )
 
-    def evaluate(self, iteration: int, frames: Sequence[LabelledFrame]) -> None:
-        """Compare the model of an iteration with the test set."""
-        folder = self.folder.iteration(iteration)
+    def evaluate(self, folder: IterationFolder, frames: Sequence[LabelledFrame]) -> None:
+        """Compare the model in a folder with the test set."""
 
         def evaluate_model() -> None:
             if folder.evaluation.is_file():

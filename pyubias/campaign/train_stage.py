@@ -14,7 +14,7 @@ from ase import Atoms
 from pyubias.campaign.label_store import LabelledFrame
 from pyubias.campaign.progress import Progress
 from pyubias.campaign.run_folder import IterationFolder
-from pyubias.config.potential import TrainingConfig
+from pyubias.config.potential import FinishConfig, TrainingConfig
 from pyubias.config.schema import CampaignConfig
 from pyubias.config.trainer import BuiltinTrainer, CommandTrainer, PackageTrainer
 from pyubias.files import read_json, write_json
@@ -52,6 +52,7 @@ class TrainStage:
         folder: of the iteration; gets the checkpoint, or the files of the package, and the model.
         foundation: file of the converted foundation model, which is made if it is missing.
         start: start structures; without labels, a foundation model is wrapped with them.
+        finish: of the last training of a campaign.
     """
 
     config: CampaignConfig
@@ -60,6 +61,7 @@ class TrainStage:
     folder: IterationFolder
     foundation: Path
     start: Sequence[Atoms] = ()
+    finish: FinishConfig | None = None
 
     @property
     def description(self) -> str:
@@ -107,24 +109,17 @@ class TrainStage:
         training = self.config.training
         return training.model_copy(update={"seed": self.config.seed + training.seed})
 
-    @property
-    def _is_last(self) -> bool:
-        return len(self.frames) >= self.config.stop.labels
-
     def _fit(self, ranks: Ranks, progress: Progress) -> Calibration:
-        training = self._settings()
-        if self._is_last:
-            most = round(training.final_factor * training.max_steps)
-            training = training.model_copy(update={"max_steps": most})
         trained = train(
             [f.atoms for f in self.frames],
             self.config.model,
-            training,
+            self._settings(),
             self.config.uncertainty,
             elements=self.elements,
             splits=[f.split for f in self.frames],
             progress=lambda epoch, epochs, mae: progress.update(done=epoch, total=epochs),
             ranks=ranks,
+            finish=self.finish,
         )
         if ranks.is_root:
             trained.save(self.folder.checkpoint)
@@ -140,15 +135,14 @@ class TrainStage:
             )
             # what was said of it tells that labels are missing
             return Calibration([], report.metadata.atomic_attainable)
-        training = self._settings()
         job = Job(
             trainer,
             [f.atoms for f in self.frames],
             [f.split for f in self.frames],
             self.elements,
-            training,
+            self._settings(),
             self.config.uncertainty,
-            training.final_factor if self._is_last else 1.0,
+            self.finish.factor if self.finish else 1.0,
         )
         report = train_elsewhere(
             job, self.folder.trainer, self.foundation, self.folder.model, progress.log
@@ -161,20 +155,18 @@ class TrainTask:
     """A training as a task of a job. What its calibration promises waits in a file.
 
     Attributes:
-        iteration: that it belongs to.
         stage: the training.
         progress: of the arm.
         folder: for the file.
     """
 
-    iteration: int
     stage: TrainStage
     progress: Progress
     folder: Path
 
     @property
     def name(self) -> str:
-        return f"train-{self.iteration:04d}"
+        return f"train-{self.stage.folder.path.name}"
 
     @property
     def output(self) -> Path:

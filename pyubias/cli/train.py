@@ -9,13 +9,16 @@ from rich.console import Console
 
 from pyubias.cli.options import Keys, Output, keys_of
 from pyubias.config.loading import TrainingFile, load_training
+from pyubias.config.potential import FinishConfig
 from pyubias.config.trainer import BuiltinTrainer
+from pyubias.console import duration
 from pyubias.errors import UserError
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from ase import Atoms
 
     from pyubias.training.checkpoint import Trained
+    from pyubias.training.learning_curve import Cycle
 
 __all__ = ["train"]
 
@@ -33,6 +36,7 @@ def train(
 ) -> None:
     """Train, fit the uncertainty, calibrate; write a checkpoint for `pyubias export`.
 
+    The training goes on with longer and longer cycles until one does not pay (section `finish`).
     Under mpirun the ranks share each batch, or the members of an ensemble.
     """
     from pyubias.campaign.gather import gather
@@ -67,11 +71,12 @@ def train(
                 splits=splits,
                 progress=progress,
                 ranks=ranks,
+                finish=settings.finish,
             )
         )
     if ranks.is_root:
         trained.save(output)
-        _describe(trained, output)
+        _describe(trained, settings.finish, output)
 
 
 def _elsewhere(
@@ -99,17 +104,24 @@ def _elsewhere(
     describe(report, output)
 
 
-def _describe(trained: "Trained", output: Path) -> None:
-    best = min(trained.history, key=lambda h: h["score"] or 0.0, default=None)
+def _describe(trained: "Trained", finish: FinishConfig | None, output: Path) -> None:
+    from pyubias.training.learning_curve import advice, cycles_of
+
+    cycles = cycles_of(trained.history)
+    for cycle in cycles if finish else []:
+        print(f"{cycle.epochs} epochs, {duration(cycle.seconds)}: {_errors(cycle)}")
+    if finish and cycles:
+        print(advice(cycles, finish, trained.training_score))
     print(
         f"{output}: trained on {trained.n_train} structures, {trained.n_validation} for "
         f"validation, {trained.n_calibration} for calibration"
     )
-    if best:
-        forces = "–" if best["forces_mae"] is None else f"{1e3 * best['forces_mae']:.1f} meV/Å"
-        print(
-            f"validation MAE: energy {1e3 * (best['energy_mae'] or 0.0):.2f} meV/atom, "
-            f"forces {forces}"
-        )
+    if cycles:
+        print(_errors(cycles[-1]))
     for remark in trained.calibration_remarks:
         print(f"warning: {remark}")
+
+
+def _errors(cycle: "Cycle") -> str:
+    forces = "–" if cycle.forces_mae is None else f"{1e3 * cycle.forces_mae:.1f} meV/Å"
+    return f"validation MAE: energy {1e3 * cycle.energy_mae:.2f} meV/atom, forces {forces}"

@@ -7,7 +7,13 @@ from pathlib import Path
 
 from pydantic import model_validator
 
-from pyubias.config.potential import ModelConfig, TrainingConfig, UncertaintyConfig, check_trainer
+from pyubias.config.potential import (
+    FinishConfig,
+    ModelConfig,
+    TrainingConfig,
+    UncertaintyConfig,
+    check_trainer,
+)
 from pyubias.config.schema import CampaignConfig, Reference
 from pyubias.config.scripts import check_reference_script, check_walker_script
 from pyubias.config.trainer import BuiltinTrainer, Trainer
@@ -33,6 +39,7 @@ class TrainingFile(Section):
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
     uncertainty: UncertaintyConfig = UncertaintyConfig()
+    finish: FinishConfig | None = FinishConfig()
     trainer: Trainer = BuiltinTrainer()
 
     @model_validator(mode="after")

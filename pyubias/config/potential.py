@@ -11,7 +11,7 @@ from pyubias.config.trainer import BuiltinTrainer, Trainer
 from pyubias.config.values import Count, NonNegative, Positive, Rate, Seed, Steps
 from pyubias.config.yaml_settings import Section
 
-__all__ = ["ModelConfig", "TrainingConfig", "UncertaintyConfig", "check_trainer"]
+__all__ = ["FinishConfig", "ModelConfig", "TrainingConfig", "UncertaintyConfig", "check_trainer"]
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -42,10 +42,6 @@ class TrainingConfig(Section):
     )
     max_steps: Steps = Field(
         8000, description="limit of the optimiser steps of a training, in whole epochs"
-    )
-    final_factor: Annotated[float, Field(ge=1.0, le=1000.0)] = Field(
-        4.0,
-        description="factor on `max_steps` in the last training of a campaign, at its label budget",
     )
     batch_size: Count = Field(4, description="structures of one optimiser step")
     energy_weight: NonNegative = Field(
@@ -111,6 +107,28 @@ class TrainingConfig(Section):
         return self
 
 
+class FinishConfig(Section):
+    """The last training, which takes the time that it needs.
+
+    It begins with a cycle like other trainings, and goes on with cycles of twice as many steps.
+    """
+
+    cycles: Annotated[int, Field(ge=1, le=12)] = Field(
+        4, description="most cycles; 4 cycles have 15 times the steps of one"
+    )
+    gain: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        0.03,
+        description="a cycle that lowers the validation error by less than this fraction is the "
+        "last",
+    )
+    minutes: Positive | None = Field(
+        None, description="a cycle that would end later is not begun, min; null is no limit"
+    )
+    factor: Annotated[float, Field(ge=1.0, le=1000.0)] = Field(
+        4.0, description="factor on the epochs of a trainer that is not gmnn"
+    )
+
+
 class UncertaintyConfig(Section):
     """Kind of uncertainty, its features, and its calibration."""
 
@@ -141,7 +159,7 @@ class UncertaintyConfig(Section):
 
 
 # settings that trainers other than gmnn use as well
-TRAINING_ELSEWHERE = {"final_factor", "validation", "calibration", "seed", "threads", "device"}
+TRAINING_ELSEWHERE = {"validation", "calibration", "seed", "threads", "device"}
 UNCERTAINTY_ELSEWHERE = {"kind", "members", "regularisation", "alpha"}
 
 

@@ -10,7 +10,13 @@ from pydantic import Field, field_validator, model_validator
 from pydantic.config import JsonDict
 
 from pyubias.config.exploration import ExplorationConfig
-from pyubias.config.potential import ModelConfig, TrainingConfig, UncertaintyConfig, check_trainer
+from pyubias.config.potential import (
+    FinishConfig,
+    ModelConfig,
+    TrainingConfig,
+    UncertaintyConfig,
+    check_trainer,
+)
 from pyubias.config.resources import ResourcesConfig
 from pyubias.config.trainer import BuiltinTrainer, Trainer
 from pyubias.config.values import (
@@ -300,7 +306,8 @@ class CampaignConfig(Section):
     A campaign file is code: it names calculators, LAMMPS scripts and Python files, which run with
     your rights, also under `--dry-run`. Read a file that somebody gave you before you run it.
 
-    `pyubias train --config FILE.yaml` reads the sections model, training and uncertainty.
+    `pyubias train --config FILE.yaml` reads the sections model, training, uncertainty,
+    finish and trainer.
     """
 
     name: RunName = Field(
@@ -318,6 +325,11 @@ class CampaignConfig(Section):
     model: ModelConfig = Field(ModelConfig(), json_schema_extra=AT_TRAINING)
     training: TrainingConfig = Field(TrainingConfig(), json_schema_extra=AT_TRAINING)
     uncertainty: UncertaintyConfig = Field(UncertaintyConfig(), json_schema_extra=AT_TRAINING)
+    finish: FinishConfig | None = Field(
+        FinishConfig(),
+        description="The last training, which takes the time that it needs; null leaves it out.",
+        json_schema_extra=AT_TRAINING,
+    )
     exploration: ExplorationConfig = Field(json_schema_extra=AT_ONCE)
     selection: SelectionConfig = Field(SelectionConfig(), json_schema_extra=AT_ONCE)
     stop: StopConfig = Field(StopConfig(), json_schema_extra=AT_ONCE)

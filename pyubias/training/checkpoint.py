@@ -28,10 +28,12 @@ class Trained:
         potential: a potential with a fitted, calibrated uncertainty.
         model, uncertainty: the settings of the potential.
         training_hash: hash of the structures and labels.
-        history: for each validation: epoch, energy_mae (eV/atom), forces_mae (eV/Å; None
+        history: for each validation: cycle, epoch, energy_mae (eV/atom), forces_mae (eV/Å; None
             without labels of forces), score and
             seconds since the start. The lowest score picks the parameters. For an ensemble, the
             history of its last member.
+        training_score: as the score in the history, on structures that were trained on, of which
+            as many count as the validation split has.
         n_train, n_validation, n_calibration: number of structures in each split.
         attainable: coverage of the total uncertainty that a calibration split of this size
             guarantees; 0 if it is not calibrated.
@@ -44,6 +46,7 @@ class Trained:
     uncertainty: UncertaintyConfig
     training_hash: str
     history: list[dict[str, float | None]] = field(default_factory=list)
+    training_score: float = float("nan")
     n_train: int = 0
     n_validation: int = 0
     n_calibration: int = 0
@@ -81,6 +84,7 @@ class Trained:
             "facts": {
                 "training_hash": self.training_hash,
                 "history": self.history,
+                "training_score": self.training_score,
                 "n_train": self.n_train,
                 "n_validation": self.n_validation,
                 "n_calibration": self.n_calibration,

@@ -17,7 +17,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pyubias.config.potential import TrainingConfig
+from pyubias.config.potential import FinishConfig, TrainingConfig
 from pyubias.model.potential import Potential
 from pyubias.parallel import Replicas
 from pyubias.training.adam import Adam
@@ -25,7 +25,7 @@ from pyubias.training.batches import Batch, Sample, collate, to_device
 from pyubias.training.labels import ENERGY, FORCES
 from pyubias.training.loss import batch_loss, loss_gradient, predict
 
-__all__ = ["Progress", "fit", "set_reference"]
+__all__ = ["Progress", "fit", "score_on", "set_reference"]
 
 # called with (epoch, number of epochs, forces MAE in eV/Å at the last validation or nan)
 Progress = Callable[[int, int, float], None]
@@ -37,13 +37,15 @@ class Validation(NamedTuple):
     """Errors on the validation set after an epoch: one entry of the history of a fit.
 
     Attributes:
-        epoch: counted from 1.
+        cycle: counted from 1.
+        epoch: counted from 1, over all cycles.
         energy_mae: mean absolute error of energies, eV/atom.
         forces_mae: mean absolute error of force components, eV/Å; None without labels of forces.
         score: the checkpoint with the lowest score is kept.
         seconds: since the start of the fit.
     """
 
+    cycle: int
     epoch: int
     energy_mae: float
     forces_mae: float | None
@@ -55,7 +57,6 @@ class BestParameters(NamedTuple):
     """The parameters with the lowest score so far; none before the first validation."""
 
     score: float = float("inf")
-    epoch: int = 0
     state: dict[str, Any] | None = None
 
 
@@ -88,63 +89,134 @@ def fit(
     config: TrainingConfig,
     progress: Progress | None = None,
     replicas: Replicas | None = None,
+    finish: FinishConfig | None = None,
 ) -> list[dict[str, float | None]]:
     """Fit with Adam, and keep the parameters with the lowest score on the validation set.
 
-    Learning rates fall linearly to zero. The weight of energies grows by the factor
-    `config.energy_ramp` over the epochs, because energies gain most when forces are nearly right.
-    Every batch holds the isolated atoms in addition.
-    Training stops when a validation finds no better parameters for `config.patience` epochs.
-    Without a validation set, the last parameters are kept.
+    A cycle is a training that is complete: learning rates fall linearly to zero, and the weight of
+    energies grows by the factor `config.energy_ramp`, because energies gain most when forces are
+    nearly right. With `finish`, another cycle of twice as many epochs follows from where the last
+    one ended, as long as that pays: the errors on the validation set tell, so that no number of
+    steps has to be known. Every batch holds the isolated atoms in addition.
+    A cycle ends when a validation finds no better parameters for `config.patience` epochs.
+    Without a validation set there is one cycle, and its last parameters are kept.
 
     Args:
         potential: trained in place.
         training_set: at least one structure.
         validation_set: may be empty.
-        config: learning rates, weights and numbers of epochs.
+        config: learning rates, weights and numbers of epochs of the first cycle.
         progress: called after each epoch.
         replicas: ranks that call this with the same arguments, share the structures of each batch
             and end with the same parameters. Default: this rank alone.
+        finish: when to end; default: after one cycle.
 
     Returns:
         the fields of `Validation` at each validation.
     """
-    replicas = replicas or Replicas()
-    isolated = [k for k, sample in enumerate(training_set) if _is_alone(sample)]
-    if len(isolated) == len(training_set):
-        isolated = []
-    regular = np.setdiff1d(np.arange(len(training_set)), isolated)
-    n_batches = -(-len(regular) // config.batch_size)
-    n_epochs = min(config.epochs, max(1, config.max_steps // n_batches))
-    generator = np.random.default_rng(config.seed)
-    start = time.perf_counter()
-    history: list[Validation] = []
-    best = BestParameters()
-
     with _on_device(potential, torch.device(config.device)):
-        adam = _adam(potential, config, n_epochs * n_batches)
-        for epoch in range(1, n_epochs + 1):
-            order = regular[generator.permutation(len(regular))]
-            # the energy without neighbors is far from all others, and one frame of it is little
-            batches = [np.append(b, isolated).astype(int) for b in np.array_split(order, n_batches)]
-            weights = _ramped(config, epoch / n_epochs)
-            _train_epoch(potential, training_set, batches, weights, replicas, adam)
-            is_last = epoch == n_epochs
-            if validation_set and (is_last or epoch % config.validate_every == 0):
-                errors = _validate(potential, validation_set, config, replicas)
-                history.append(Validation(epoch, *errors, time.perf_counter() - start))
-                if history[-1].score < best.score:
-                    state = copy.deepcopy(potential.state_dict())
-                    best = BestParameters(history[-1].score, epoch, state)
-                is_last = is_last or bool(config.patience and epoch - best.epoch >= config.patience)
-            if progress is not None:
-                mae = history[-1].forces_mae if history else None
-                progress(epoch, n_epochs, float("nan") if mae is None else mae)
+        fitting = _Fitting(potential, training_set, validation_set, config, replicas, progress)
+        score = fitting.cycle()
+        while finish is not None and fitting.n_cycles < finish.cycles and fitting.fits_in(finish):
+            before, score = score, fitting.cycle()
+            if not score < (1.0 - finish.gain) * before:
+                break
+        if fitting.best.state is not None:
+            potential.load_state_dict(fitting.best.state)
+    return [validation._asdict() for validation in fitting.history]
+
+
+class _Fitting:
+    """A fit between two cycles. Arguments as in `fit`."""
+
+    def __init__(
+        self,
+        potential: Potential,
+        training_set: Sequence[Sample],
+        validation_set: Sequence[Sample],
+        config: TrainingConfig,
+        replicas: Replicas | None,
+        progress: Progress | None,
+    ) -> None:
+        self.potential = potential
+        self.training_set = training_set
+        self.validation_set = validation_set
+        self.config = config
+        self.replicas = replicas or Replicas()
+        self.progress = progress
+        alone = [k for k, sample in enumerate(training_set) if _is_alone(sample)]
+        self.isolated = alone if len(alone) < len(training_set) else []
+        self.regular = np.setdiff1d(np.arange(len(training_set)), self.isolated)
+        self.n_batches = -(-len(self.regular) // config.batch_size)
+        self.generator = np.random.default_rng(config.seed)
+        self.start = time.perf_counter()
+        self.history: list[Validation] = []
+        self.best = BestParameters()
+        self.n_cycles = 0
+        self.n_epochs = 0  # of the cycles that are done
+        self.length = min(config.epochs, max(1, config.max_steps // self.n_batches))
+
+    def cycle(self) -> float:
+        """Train for `length` epochs, and double it.
+
+        Returns:
+            the lowest score so far.
+        """
+        self.n_cycles += 1
+        adam = _adam(self.potential, self.config, self.length * self.n_batches)
+        found = self.n_epochs
+        for epoch in range(1, self.length + 1):
+            weights = _ramped(self.config, epoch / self.length)
+            batches = self._batches()
+            _train_epoch(self.potential, self.training_set, batches, weights, self.replicas, adam)
+            now = self.n_epochs + epoch
+            is_last = epoch == self.length
+            if self.validation_set and (is_last or epoch % self.config.validate_every == 0):
+                found = now if self._validate(now) else found
+                is_last = is_last or now - found >= (self.config.patience or math.inf)
+            if self.progress is not None:
+                mae = self.history[-1].forces_mae if self.history else None
+                total = self.n_epochs + self.length
+                self.progress(now, total, float("nan") if mae is None else mae)
             if is_last:
                 break
-        if best.state is not None:
-            potential.load_state_dict(best.state)
-    return [validation._asdict() for validation in history]
+        self.n_epochs += epoch
+        self.length *= 2
+        return self.best.score
+
+    def fits_in(self, finish: FinishConfig) -> bool:
+        """Whether another cycle would end in time, if it took twice as long as all before."""
+        if not self.validation_set:
+            return False
+        if finish.minutes is None:
+            return True
+        seconds = time.perf_counter() - self.start
+        per_epoch = seconds / self.n_epochs
+        late = seconds + per_epoch * self.length > 60.0 * finish.minutes
+        # clocks of ranks differ
+        votes = torch.tensor([float(late)], dtype=torch.float64, device=self.potential.shift.device)
+        self.replicas.add_up([votes])
+        return float(votes) == 0.0
+
+    def _batches(self) -> list[NDArray[np.int64]]:
+        """Indices of an epoch's batches in the training set."""
+        order = self.regular[self.generator.permutation(len(self.regular))]
+        # the energy without neighbors is far from all others, and one frame of it is little
+        return [
+            np.append(batch, self.isolated).astype(int)
+            for batch in np.array_split(order, self.n_batches)
+        ]
+
+    def _validate(self, epoch: int) -> bool:
+        """Add to the history; keep the parameters if no earlier ones are better, and say so."""
+        errors = _errors(self.potential, self.validation_set, self.config, self.replicas)
+        seconds = time.perf_counter() - self.start
+        self.history.append(Validation(self.n_cycles, epoch, *errors, seconds))
+        score = self.history[-1].score
+        if not score < self.best.score:
+            return False
+        self.best = BestParameters(score, copy.deepcopy(self.potential.state_dict()))
+        return True
 
 
 def _is_alone(sample: Sample) -> bool:
@@ -223,7 +295,12 @@ def set_gradient(
         batch_loss(potential, batch, config, n_structures).backward()
 
 
-def _validate(
+def score_on(potential: Potential, samples: Sequence[Sample], config: TrainingConfig) -> float:
+    """The score of the parameters on some structures, as `Validation.score`; nan without any."""
+    return _errors(potential, samples, config, Replicas())[2] if samples else float("nan")
+
+
+def _errors(
     potential: Potential, samples: Sequence[Sample], config: TrainingConfig, replicas: Replicas
 ) -> tuple[float, float | None, float]:
     """Errors on the validation set, which the ranks share.

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from ase import Atoms
 
-from pyubias.config.potential import ModelConfig, TrainingConfig, UncertaintyConfig
+from pyubias.config.potential import FinishConfig, ModelConfig, TrainingConfig, UncertaintyConfig
 from pyubias.errors import UserError
 from pyubias.model.potential import Potential
 from pyubias.model.uncertain_potential import UncertainPotential, new_potential
@@ -16,7 +16,7 @@ from pyubias.training.calibrate import calibrate
 from pyubias.training.checkpoint import Trained
 from pyubias.training.isolated import check_isolated, is_isolated, without_images
 from pyubias.training.labels import check_labels, hash_frames
-from pyubias.training.optimise import Progress, fit, set_reference
+from pyubias.training.optimise import Progress, fit, score_on, set_reference
 from pyubias.training.splits import SPLITS, split_frames
 from pyubias.training.structures import check_geometry
 
@@ -36,6 +36,7 @@ def train(
     splits: Sequence[str] | None = None,
     progress: Progress | None = None,
     ranks: Ranks | None = None,
+    finish: FinishConfig | None = None,
 ) -> Trained:
     """Train a potential (or an ensemble), fit its uncertainty and calibrate it.
 
@@ -51,6 +52,7 @@ def train(
             validation split).
         ranks: ranks that all call this with the same arguments and get the same result. They
             share each batch, or the members of an ensemble. Default: this rank alone.
+        finish: go on with longer cycles while they pay; default: one cycle.
 
     Raises:
         UserError: no frame is left for training, a frame has no energy, labels or a geometry that
@@ -78,7 +80,9 @@ def train(
     def fit_member(k: int, replicas: Replicas | None) -> Fitted:
         member = new_potential(elements, model, training.seed + k)
         set_reference(member, regular)
-        history = fit(member, samples["train"], samples["validation"], training, progress, replicas)
+        history = fit(
+            member, samples["train"], samples["validation"], training, progress, replicas, finish
+        )
         return member, history
 
     with _threads(training.threads):
@@ -94,6 +98,9 @@ def train(
         uncertainty=uncertainty,
         training_hash=hash_frames(frames),
         history=histories[-1],
+        training_score=score_on(
+            members[-1], samples["train"][: len(samples["validation"])], training
+        ),
         n_train=len(chosen["train"]),
         n_validation=len(chosen["validation"]),
         n_calibration=len(chosen["calibration"]),

@@ -14,7 +14,6 @@ from pyubias.campaign.loop import run_campaign
 from pyubias.cli.app import app
 from pyubias.config.loading import load_campaign
 from pyubias.errors import UserError
-from pyubias.training.checkpoint import load_trained
 
 law = pytest.mark.law
 # in the order in which an iteration writes them
@@ -24,6 +23,7 @@ FILES = (
     "00.npz",
     "selection.traj",
     "record.json",
+    "made_of.json",
 )
 
 
@@ -111,27 +111,6 @@ def test_a_raised_label_budget_goes_on_as_if_it_had_been_so_from_the_start(
     assert [r["n_labels"] for r in metrics(folder)] == [10, 14]
     run(tmp_path)
     assert_same_result(folder, uninterrupted)
-
-
-@pytest.mark.slow
-@law("training.final_factor")
-def test_the_last_training_takes_longer_and_is_forgotten_when_the_budget_is_raised(
-    tmp_path: Path,
-) -> None:
-    def epochs(folder: Path) -> list[int]:
-        paths = sorted(folder.glob("iterations/*/potential.ckpt"))
-        return [load_trained(path).history[-1]["epoch"] for path in paths]
-
-    # 2, 3 and 4 batches an epoch
-    short = {"training": {"epochs": 9, "max_steps": 6, "final_factor": 3.0, "validate_every": 1}}
-    raised, whole = tmp_path / "raised", tmp_path / "whole"
-    for path in (raised, whole):
-        path.mkdir()
-    folder = run(raised, {**short, "stop": {"labels": 14}})
-    assert epochs(folder) == [3, 6]
-    run(raised, short)
-    assert epochs(folder) == [3, 2, 4]
-    assert_same_result(folder, run(whole, short))
 
 
 @law("stop.hours")

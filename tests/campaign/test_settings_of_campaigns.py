@@ -147,13 +147,12 @@ def test_stages_get_the_sections_of_the_file(spied: Spied) -> None:
     for arguments, options, _ in spied.calls["train"]:
         frames, model, training, uncertainty = arguments
         assert (model, uncertainty) == (config.model, config.uncertainty)
-        changes = {"seed": 14, "max_steps": training.max_steps}
-        assert training == config.training.model_copy(update=changes)
+        assert training == config.training.model_copy(update={"seed": 14})
         assert options["elements"] == config.elements
         assert len(frames) == len(options["splits"])
-    assert [len(a[0]) for a, _, _ in spied.calls["train"]] == [11, 14, 16]
-    budget = [a[2].max_steps for a, _, _ in spied.calls["train"]]
-    assert budget == [8000, 8000, 32000]
+    assert [len(a[0]) for a, _, _ in spied.calls["train"]] == [11, 14, 16, 16]
+    finish = [options["finish"] for _, options, _ in spied.calls["train"]]
+    assert finish == [None, None, None, config.finish]
     assert all(arguments[0] == config.exploration for arguments, _, _ in spied.calls["run_walker"])
 
 

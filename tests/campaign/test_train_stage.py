@@ -4,16 +4,20 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+import pytest
 from campaigns import tiny
 from outcomes import labels
 
+from pyubias.campaign import train_stage
 from pyubias.campaign.progress import Progress
 from pyubias.campaign.run_folder import IterationFolder, RunFolder
 from pyubias.campaign.train_stage import TrainStage
 from pyubias.config.loading import load_campaign
+from pyubias.errors import UserError
 from pyubias.model.archive import load
 from pyubias.model.prediction import Model
 from pyubias.parallel import Ranks
+from pyubias.trainers.external import Job
 
 
 def test_a_stage_that_was_sent_elsewhere_trains_the_model_of_its_campaign(
@@ -37,3 +41,27 @@ def test_a_stage_that_was_sent_elsewhere_trains_the_model_of_its_campaign(
     ours, expected = Model(here.model).predict(atoms)[0], Model(theirs).predict(atoms)[0]
     assert np.array_equal(ours.forces, expected.forces)
     assert ours.total_uncertainty == expected.total_uncertainty
+
+
+@pytest.mark.law("finish.factor")
+def test_another_package_trains_more_epochs_in_the_end(
+    tmp_path: Path, uninterrupted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factors = []
+
+    def spy(job: Job, *rest: object) -> None:
+        factors.append(job.factor)
+        raise UserError("seen")
+
+    monkeypatch.setattr(train_stage, "train_elsewhere", spy)
+    changes = {"trainer": {"kind": "mace", "python": "env"}, "finish": {"factor": 3.0}}
+    changes |= {"model": None, "uncertainty": None, "training": None}
+    config = load_campaign(tiny(tmp_path, changes))
+    frames = labels(uninterrupted)
+    folder = IterationFolder(tmp_path / "final")
+    progress = Progress("here", RunFolder(tmp_path), tmp_path / "log.txt", True, False)
+    for finish in (None, config.finish):
+        stage = TrainStage(config, ["C"], frames, folder, tmp_path / "f.pt", finish=finish)
+        with pytest.raises(UserError, match="seen"):
+            stage.train(Ranks(), progress)
+    assert factors == [1.0, 3.0]

@@ -13,7 +13,7 @@ from pyubias.config.yaml_settings import ConfigError
 PHI = {"name": "phi", "dihedral": [5, 7, 9, 15]}
 WRONG = [
     # not finite, or beyond reason
-    ("training.final_factor", float("inf"), "finite number"),
+    ("finish.factor", float("inf"), "finite number"),
     ("training.energy_weight", float("nan"), "finite number"),
     ("training.epochs", 10**12, "less than or equal to 1000000"),
     ("training.weights_rate", 1e3, "less than or equal to 10"),

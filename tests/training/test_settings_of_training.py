@@ -8,7 +8,7 @@ import torch
 from ase import Atoms
 from structures import copper, graph_arguments
 
-from pyubias.config.potential import ModelConfig, TrainingConfig, UncertaintyConfig
+from pyubias.config.potential import FinishConfig, ModelConfig, TrainingConfig, UncertaintyConfig
 from pyubias.model.uncertain_potential import new_potential
 from pyubias.training import optimise
 from pyubias.training.batches import collate, make_sample
@@ -98,11 +98,56 @@ def test_validations_are_so_many_epochs_apart_and_one_is_last(frames):
 def test_a_training_waits_so_many_epochs_for_a_better_checkpoint(frames, monkeypatch):
     def epochs(patience):
         scores = iter([3.0, 2.0, 5.0, 5.0, 1.0, 5.0, 5.0, 5.0])
-        monkeypatch.setattr(optimise, "_validate", lambda *_: (0.0, 0.0, next(scores)))
+        monkeypatch.setattr(optimise, "_errors", lambda *_: (0.0, 0.0, next(scores, 9.0)))
         history = trained(frames, {"epochs": 8, "patience": patience}).history
         return len(history)
 
     assert [epochs(patience) for patience in (2, 3, None)] == [4, 8, 8]
+
+
+def cycles_of(frames, scores, monkeypatch, **finish):
+    """Numbers of epochs of the cycles of a training whose validations find these scores."""
+    found = iter(scores)
+    monkeypatch.setattr(optimise, "_errors", lambda *_: (0.0, 0.0, next(found, 9.0)))
+    training = {"epochs": 2, "validate_every": 100}
+    history = trained(frames, training, finish=FinishConfig(**finish)).history
+    return np.diff([0, *(row["epoch"] for row in history)]).tolist()
+
+
+def test_a_cycle_has_twice_the_epochs_of_the_one_before_and_the_last_one_does_not_pay(
+    frames, monkeypatch
+):
+    falling = [8.0, 4.0, 2.0, 1.0, 0.5]
+    assert cycles_of(frames, falling, monkeypatch, cycles=4) == [2, 4, 8, 16]
+    assert cycles_of(frames, falling, monkeypatch, cycles=1) == [2]
+    assert cycles_of(frames, [8.0, 4.0, 3.9, 1.0], monkeypatch, gain=0.03) == [2, 4, 8]
+    assert cycles_of(frames, [8.0, 4.0, 3.9, 1.0], monkeypatch, gain=0.02) == [2, 4, 8, 16]
+    assert cycles_of(frames, [8.0, 9.0, 1.0], monkeypatch, gain=0.0) == [2, 4]
+
+
+def test_the_best_parameters_of_all_cycles_are_kept(frames, monkeypatch):
+    def after(scores):
+        found = iter(scores)
+        monkeypatch.setattr(optimise, "_errors", lambda *_: (0.0, 0.0, next(found, 9.0)))
+        training = {"epochs": 2, "validate_every": 100}
+        return weights(trained(frames, training, finish=FinishConfig(cycles=2, gain=0.0)))
+
+    first, second = after([1.0, 2.0]), after([2.0, 1.0])
+    assert torch.equal(first, after([1.0, 3.0]))
+    assert not torch.equal(first, second)
+
+
+@law("finish.minutes")
+def test_a_cycle_that_would_end_too_late_is_not_begun(frames, monkeypatch):
+    """Every look at the clock takes a minute; an epoch looks once, when it validates."""
+    def cycles(minutes):
+        clock = iter(range(0, 60000, 60))
+        monkeypatch.setattr(optimise.time, "perf_counter", lambda: next(clock))
+        scores = [8.0, 4.0, 2.0, 1.0]
+        return len(cycles_of(frames, scores, monkeypatch, minutes=minutes))
+
+    # the first cycle has 2 epochs and ends after 1 min; at 2 min, 4 epochs more take 4 min
+    assert [cycles(m) for m in (5.9, 6.0, None)] == [1, 2, 4]
 
 
 @pytest.fixture

@@ -1,0 +1,94 @@
+"""A campaign that is complete ends with a training on all its labels, which is done once."""
+
+import signal
+from pathlib import Path
+
+import pytest
+from campaigns import shared_commands, tiny
+from outcomes import labels, run
+
+from pyubias.files import read_json
+from pyubias.training.checkpoint import Trained, load_trained
+
+law = pytest.mark.law
+TWO_CYCLES = {"finish": {"cycles": 2, "gain": 0.0}}
+
+
+def finished(folder: Path) -> Trained:
+    return load_trained(folder / "final" / "potential.ckpt")
+
+
+def errors(folder: Path) -> list[float]:
+    found = read_json(folder / "final" / "evaluation.json")
+    return [found["energy_rmse"], found["forces_rmse"]]
+
+
+def test_the_last_training_is_on_all_labels_and_its_model_is_that_of_the_run(
+    uninterrupted: Path,
+) -> None:
+    final = uninterrupted / "final"
+    trained = finished(uninterrupted)
+    assert trained.n_train + trained.n_validation + trained.n_calibration == 18
+    assert (uninterrupted / "model.pt").read_bytes() == (final / "model.pt").read_bytes()
+    found = read_json(final / "evaluation.json")
+    line = next(x for x in (uninterrupted / "log.txt").read_text().splitlines() if "finished" in x)
+    assert f"finished: 18 labels, E {1e3 * found['energy_rmse']:.2f} meV/atom" in line
+    assert f"total coverage {found['total_coverage']:.3f}" in line
+
+
+@law("finish.cycles", "finish.gain")
+def test_another_finish_trains_again_and_nothing_else(tmp_path: Path) -> None:
+    folder = run(tmp_path)
+    before = {path: path.read_bytes() for path in folder.rglob("iterations/*/potential.ckpt")}
+    assert finished(folder).history[-1]["epoch"] == 6
+    run(tmp_path, TWO_CYCLES)
+    assert finished(folder).history[-1]["epoch"] == 6 + 12
+    run(tmp_path, {"finish": {"cycles": 2, "gain": 0.99}})
+    assert finished(folder).history[-1]["epoch"] == 6 + 12
+    run(tmp_path, {"finish": {"cycles": 3, "gain": 0.99}})  # the second one did not pay
+    assert finished(folder).history[-1]["epoch"] == 6 + 12
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_raised_budget_finishes_again_with_all_labels(
+    uninterrupted: Path, tmp_path: Path
+) -> None:
+    folder = run(tmp_path, {"stop": {"labels": 14}})
+    assert finished(folder).n_train < finished(uninterrupted).n_train
+    run(tmp_path)
+    assert errors(folder) == pytest.approx(errors(uninterrupted), rel=1e-5)
+
+
+@pytest.mark.parametrize("path", ["final/made_of.json", "final/evaluation.json"])
+def test_killed_in_its_last_training_it_ends_like_an_uninterrupted_run(
+    uninterrupted: Path, tmp_path: Path, path: str
+) -> None:
+    commands, file = shared_commands(), tiny(tmp_path)
+    command = commands.start(tmp_path, "run", file)
+    folder = tmp_path / "runs" / "tiny"
+    name = Path(path).parent if "made_of" in path else Path(path).with_name("model.pt")
+    command.kill_when((folder / name).exists)
+    assert command.wait() == -signal.SIGKILL
+    run(tmp_path)
+    assert errors(folder) == pytest.approx(errors(uninterrupted), rel=1e-5)
+    assert len(labels(folder)) == len(labels(uninterrupted))
+
+
+def test_a_campaign_that_the_clock_ended_is_finished_with_the_labels_that_it_has(
+    tmp_path: Path,
+) -> None:
+    folder = run(tmp_path, {"stop": {"hours": 1e-9}})
+    trained = finished(folder)
+    # the batch that the first iteration selected is labelled as well
+    assert trained.n_train + trained.n_validation + trained.n_calibration == 14
+
+
+def test_null_leaves_the_last_training_out(tmp_path: Path) -> None:
+    file = tiny(tmp_path)
+    file.write_text(file.read_text().replace("finish:\n  cycles: 1\n", "finish: null\n"))
+    command = shared_commands().run(tmp_path, "run", file)
+    assert command.status == 0, command.output
+    folder = tmp_path / "runs" / "tiny"
+    assert not (folder / "final").exists()
+    newest = folder / "iterations" / "0002" / "model.pt"
+    assert (folder / "model.pt").read_bytes() == newest.read_bytes()
