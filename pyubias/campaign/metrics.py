@@ -7,14 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyubias.analysis.collective_variables import collective_variables, quadtree_coverage
-from pyubias.analysis.residuals import evaluate
 from pyubias.campaign.label_store import LabelledFrame
+from pyubias.campaign.next_batch import compare_with_next_batch, scores_before
 from pyubias.campaign.record import Record
 from pyubias.campaign.run_folder import RunFolder
 from pyubias.config.schema import CampaignConfig
 from pyubias.files import read_json
 from pyubias.lammps.walk import Walk
-from pyubias.model.prediction import Model
 
 __all__ = ["Metrics"]
 
@@ -58,10 +57,9 @@ class Metrics:
         folder = self.folder.iteration(iteration)
         evaluation = read_json(folder.evaluation)
         used = [f for f in frames if f.iteration <= iteration]
-        new = [f.atoms for f in frames if f.iteration == iteration + 1 and not f.failed]
-        # before there are labels, nothing is calibrated
-        labelled = any(not f.failed for f in used)
-        on_new = evaluate(Model(folder.model), new) if new and labelled else {}
+        on_new = compare_with_next_batch(folder, iteration, frames)
+        earlier = scores_before(self.folder, iteration, frames, self.config.uncertainty.alpha)
+        n_split = sum(f.split == "calibration" for f in used if not f.failed)
         walks = folder.walks()
         self._visit(iteration, walks)
         for k in range(iteration):
@@ -80,7 +78,7 @@ class Metrics:
             conformal_coverage=on_new.get("atomic_coverage"),
             conformal_coverage_total=on_new.get("total_coverage"),
             test_conformal_coverage=evaluation.get("atomic_coverage"),
-            n_calibration=sum(f.split == "calibration" for f in used if not f.failed),
+            n_calibration=n_split + len(earlier.total),
             md_steps=sum(self._steps[k] for k in range(iteration + 1)),
             walkers_crossed=sum(w.crossed for w in walks),
             walkers_failed=sum(bool(w.failure) for w in walks),

@@ -27,7 +27,8 @@ class Record:
         conformal_coverage_total: fraction of structures of the next batch whose energy error the
             calibrated uncertainty covers.
         test_conformal_coverage: as `conformal_coverage`, on the test set.
-        n_calibration: labels in the calibration split.
+        n_calibration: labels that the potential was calibrated with, in the calibration split and
+            in earlier batches.
         md_steps: steps of all walkers so far.
         walkers_crossed: walkers of this iteration that the threshold stopped.
         walkers_failed: walkers of this iteration that failed.

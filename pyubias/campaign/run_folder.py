@@ -3,7 +3,8 @@
     runs/NAME/config.json            the settings
               labels.db              all labels; failed ones with their reason
               iterations/0003/       config.json  potential.ckpt  model.pt  evaluation.json
-                                     walkers/00.npz  selection.traj  seconds.json  record.json
+                                     walkers/00.npz  selection.traj  scores.json  seconds.json
+                                     record.json
               final/                 of the last training: made_of.json  potential.ckpt  model.pt
                                      evaluation.json  seconds.json
               metrics.json  model.pt  report.html  visited.png  log.txt  status.json
@@ -98,6 +99,11 @@ class IterationFolder:
     def late_keys(self) -> list[str]:
         keys: list[str] = read_json(self.late) if self.late.is_file() else []
         return keys
+
+    @property
+    def scores(self) -> Path:
+        """Conformal scores of the model on the labels of the next iteration, as JSON."""
+        return self.path / "scores.json"
 
     @property
     def seconds(self) -> Path:

@@ -83,7 +83,7 @@ class SelectStage:
         splits = split_frames(
             len(chosen),
             training.validation,
-            training.calibration,
+            0.0,  # a batch calibrates before it is trained on
             self.config.seed,
             n_before=self.n_labels + self.n_late,
         )

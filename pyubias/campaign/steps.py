@@ -14,6 +14,7 @@ from pyubias.campaign.given_labels import keep_given
 from pyubias.campaign.inputs import Inputs
 from pyubias.campaign.label_store import LabelledFrame, LabelStore
 from pyubias.campaign.label_task import LabelTask
+from pyubias.campaign.next_batch import scores_before
 from pyubias.campaign.progress import Progress
 from pyubias.campaign.run_folder import IterationFolder, RunFolder
 from pyubias.campaign.seeds import seed_of
@@ -32,6 +33,7 @@ from pyubias.parallel import Ranks
 from pyubias.reference.label import LabelError, Reference, label_frame
 from pyubias.reference.open import open_reference
 from pyubias.training.labels import Label
+from pyubias.training.scores import Scores
 from pyubias.training.structures import without_constraints
 
 __all__ = ["Steps"]
@@ -207,13 +209,21 @@ class Steps:
         first = 1 if self.config.start.walks_first else 0
         with_remarks = all(f.iteration == first for f in frames)
         folder = self.folder.iteration(iteration)
-        self._train("train", f"iteration {iteration}", folder, frames, None, with_remarks)
+        scores = self._scores(iteration)
+        self._train("train", f"iteration {iteration}", folder, frames, scores, with_remarks)
 
     def finish(self, frames: Sequence[LabelledFrame]) -> None:
         """Train once more on all labels, as long as that pays, and evaluate the model."""
-        folder, finish = self.folder.final, self.config.finish
-        self._train("finish", "the last training", folder, frames, finish, with_remarks=True)
+        folder, finish, scores = self.folder.final, self.config.finish, self._scores(None)
+        self._train("finish", "the last training", folder, frames, scores, True, finish)
         self.evaluate(folder, frames)
+
+    def _scores(self, before: int | None) -> Scores:
+        """Of the models before an iteration; the same on all ranks."""
+        alpha = self.config.uncertainty.alpha
+        return self.ranks.on_root(
+            lambda: scores_before(self.folder, before, self.labels.frames(), alpha)
+        )
 
     def _train(
         self,
@@ -221,12 +231,14 @@ class Steps:
         which: str,
         folder: IterationFolder,
         frames: Sequence[LabelledFrame],
-        finish: FinishConfig | None,
+        scores: Scores,
         with_remarks: bool,
+        finish: FinishConfig | None = None,
     ) -> None:
         elements, foundation = self.inputs.elements, self.folder.foundation
-        start = self.inputs.start
-        stage = TrainStage(self.config, elements, frames, folder, foundation, start, finish)
+        stage = TrainStage(
+            self.config, elements, frames, folder, foundation, self.inputs.start, finish, scores
+        )
         if not self.ranks.on_root(lambda: stage.is_trained):
             self.progress.stage(stage_name, f"{which}: {stage.description}")
             if self.pool.runs("train"):

@@ -23,6 +23,7 @@ from pyubias.trainers.external import Job, train_elsewhere
 from pyubias.trainers.foundation import wrap_foundation
 from pyubias.training.checkpoint import load_trained
 from pyubias.training.export import export
+from pyubias.training.scores import Scores
 from pyubias.training.train import train
 
 __all__ = ["Calibration", "TrainStage", "TrainTask"]
@@ -53,6 +54,7 @@ class TrainStage:
         foundation: file of the converted foundation model, which is made if it is missing.
         start: start structures; without labels, a foundation model is wrapped with them.
         finish: of the last training of a campaign.
+        scores: that calibrate beside the calibration split.
     """
 
     config: CampaignConfig
@@ -62,6 +64,7 @@ class TrainStage:
     foundation: Path
     start: Sequence[Atoms] = ()
     finish: FinishConfig | None = None
+    scores: Scores | None = None
 
     @property
     def description(self) -> str:
@@ -120,6 +123,7 @@ class TrainStage:
             progress=lambda epoch, epochs, mae: progress.update(done=epoch, total=epochs),
             ranks=ranks,
             finish=self.finish,
+            scores=self.scores,
         )
         if ranks.is_root:
             trained.save(self.folder.checkpoint)
@@ -143,6 +147,7 @@ class TrainStage:
             self._settings(),
             self.config.uncertainty,
             self.finish.factor if self.finish else 1.0,
+            self.scores,
         )
         report = train_elsewhere(
             job, self.folder.trainer, self.foundation, self.folder.model, progress.log

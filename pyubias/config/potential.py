@@ -70,7 +70,8 @@ class TrainingConfig(Section):
     )
     calibration: Fraction = Field(
         0.1,
-        description="fraction of the labels that calibrates the uncertainty and does nothing else",
+        description="fraction of the labels that calibrates the uncertainty and does nothing else; "
+        "in a campaign of its first labels, because later batches calibrate before they train",
     )
     checkpoint: Literal["arithmetic", "geometric"] = Field(
         "arithmetic",

@@ -21,6 +21,7 @@ from pyubias.trainers.foundation import on_its_scale, open_foundation
 from pyubias.trainers.labels import write_labels
 from pyubias.trainers.packages import PACKAGES, command_of, write_input
 from pyubias.trainers.program import run_program
+from pyubias.training.scores import Scores
 from pyubias.wrap.wrap import Report, wrap
 
 __all__ = ["Job", "train_elsewhere"]
@@ -39,6 +40,7 @@ class Job:
         training: of which seed, threads and device count.
         uncertainty: posterior, or an ensemble of several models.
         factor: on the number of epochs.
+        scores: that calibrate beside the calibration split.
     """
 
     trainer: PackageTrainer | CommandTrainer
@@ -48,6 +50,7 @@ class Job:
     training: TrainingConfig
     uncertainty: UncertaintyConfig
     factor: float = 1.0
+    scores: Scores | None = None
 
     @property
     def kind(self) -> str:
@@ -106,6 +109,7 @@ def train_elsewhere(
         splits=job.splits,
         alpha=job.uncertainty.alpha,
         regularisation=job.uncertainty.regularisation,
+        scores=job.scores,
         say=say,
     )
 

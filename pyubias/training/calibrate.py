@@ -1,21 +1,25 @@
-"""Calibration of uncertainties on labelled structures outside the training set."""
+"""Calibration of uncertainties on labelled structures that were not trained on."""
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pyubias.model.uncertain_potential import UncertainPotential
 from pyubias.training.batches import Sample, collate
-from pyubias.training.conformal import attainable_coverage, conformal_factor
 from pyubias.training.loss import predict
+from pyubias.training.scores import Factors, Scores, factors_of, join, scores_of
 
 __all__ = ["calibrate"]
 
 
 def calibrate(
-    potential: UncertainPotential, samples: Sequence[Sample], alpha: float
-) -> tuple[float, float]:
+    potential: UncertainPotential,
+    samples: Sequence[Sample],
+    alpha: float,
+    earlier: Scores = Scores(),  # noqa: B008  # immutable
+) -> Factors:
     """Set both conformal factors of the head, equation (17) of pyubias/README.md.
 
     The residual of the total uncertainty is |ΔE|/N of each structure. The residual of the atomic
@@ -23,38 +27,40 @@ def calibrate(
 
     Args:
         potential: a potential with a fitted head, whose factors are 1.
-        samples: the calibration split. The factors stay 1 if it is empty, that of the atomic
+        samples: the calibration split. Without scores the factors stay 1, that of the atomic
             uncertainty also without forces.
         alpha: α; the calibrated uncertainties cover a fraction 1 - α of the residuals.
-
-    Returns:
-        the coverages that this number of structures guarantees for the total and the atomic
-        uncertainty; 0 for one that is not calibrated. Atoms of one structure are no independent
-        scores, so that the structures count.
+        earlier: scores of earlier potentials of a campaign on labels that were new to them.
     """
-    if not samples:
-        return 0.0, 0.0
     exact = potential.to(torch.float64)
     head = exact.head
     assert head is not None
+    factors = factors_of(join([earlier, _scores(exact, samples)]), alpha)
+    head.total_factor.fill_(factors.total)
+    head.atomic_factor.fill_(factors.atomic)
+    return factors
+
+
+def _scores(potential: UncertainPotential, samples: Sequence[Sample]) -> Scores:
+    head = potential.head
+    assert head is not None
     residuals, uncertainties = [], []
-    atomic: list[tuple[Tensor, Tensor]] = []
+    atomic = []
     for sample in samples:
-        energy, forces = _mean_prediction(exact, sample)
-        features = exact.features(sample.graph)
+        energy, forces = _mean_prediction(potential, sample)
+        features = potential.features(sample.graph)
         residuals.append(abs(energy - sample.energy) / sample.graph.n_atoms)
         uncertainties.append(float(head.total(features.mean(0))))
         force_errors = (forces - sample.forces).square().mean(1).sqrt()
         # an atom without a label of its force has an error of nan
         known = ~sample.forces.isnan().any(1)
         if bool(known.any()):
-            atomic.append((force_errors[known], head.atomic(features)[known]))
-    head.total_factor.fill_(conformal_factor(residuals, uncertainties, alpha))
-    if atomic:
-        errors, of_atoms = (torch.cat(x).numpy() for x in zip(*atomic, strict=True))
-        head.atomic_factor.fill_(conformal_factor(errors, of_atoms, alpha))
-    return attainable_coverage(len(residuals), alpha), (
-        attainable_coverage(len(atomic), alpha) if atomic else 0.0
+            u = head.atomic(features)[known]
+            atomic.append(scores_of(force_errors[known].numpy(), u.numpy()))
+    return Scores(
+        scores_of(np.array(residuals), np.array(uncertainties)),
+        np.concatenate(atomic) if atomic else np.zeros(0),
+        len(atomic),
     )
 
 

@@ -34,7 +34,8 @@ class Trained:
             history of its last member.
         training_score: as the score in the history, on structures that were trained on, of which
             as many count as the validation split has.
-        n_train, n_validation, n_calibration: number of structures in each split.
+        n_train, n_validation, n_calibration: numbers of structures that train, validate and
+            calibrate.
         attainable: coverage of the total uncertainty that a calibration split of this size
             guarantees; 0 if it is not calibrated.
         atomic_attainable: the same of the atomic uncertainty; None if an earlier version did not

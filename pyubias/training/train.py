@@ -17,6 +17,7 @@ from pyubias.training.checkpoint import Trained
 from pyubias.training.isolated import check_isolated, is_isolated, without_images
 from pyubias.training.labels import check_labels, hash_frames
 from pyubias.training.optimise import Progress, fit, score_on, set_reference
+from pyubias.training.scores import Scores
 from pyubias.training.splits import SPLITS, split_frames
 from pyubias.training.structures import check_geometry
 
@@ -37,6 +38,7 @@ def train(
     progress: Progress | None = None,
     ranks: Ranks | None = None,
     finish: FinishConfig | None = None,
+    scores: Scores | None = None,
 ) -> Trained:
     """Train a potential (or an ensemble), fit its uncertainty and calibrate it.
 
@@ -53,6 +55,8 @@ def train(
         ranks: ranks that all call this with the same arguments and get the same result. They
             share each batch, or the members of an ensemble. Default: this rank alone.
         finish: go on with longer cycles while they pay; default: one cycle.
+        scores: of earlier potentials of a campaign on labels that were new to them; they calibrate
+            beside the calibration split.
 
     Raises:
         UserError: no frame is left for training, a frame has no energy, labels or a geometry that
@@ -90,7 +94,8 @@ def train(
         members, histories = zip(*fitted, strict=True)
         potential = UncertainPotential(members, model, uncertainty)
         potential.fit_head([sample.graph for sample in samples["train"]])
-        attainable = calibrate(potential, samples["calibration"], uncertainty.alpha)
+        earlier = scores or Scores()
+        factors = calibrate(potential, samples["calibration"], uncertainty.alpha, earlier)
 
     return Trained(
         potential=potential,
@@ -103,9 +108,9 @@ def train(
         ),
         n_train=len(chosen["train"]),
         n_validation=len(chosen["validation"]),
-        n_calibration=len(chosen["calibration"]),
-        attainable=attainable[0],
-        atomic_attainable=attainable[1],
+        n_calibration=len(chosen["calibration"]) + len(earlier.total),
+        attainable=factors.total_attainable,
+        atomic_attainable=factors.atomic_attainable,
     )
 
 

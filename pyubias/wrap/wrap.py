@@ -18,12 +18,9 @@ from pyubias.model.archive import Metadata, attainable_of, save
 from pyubias.model.check import check_contract
 from pyubias.model.heads import EnsembleHead, PosteriorHead
 from pyubias.model.prediction import Model
-from pyubias.training.conformal import (
-    attainable_coverage,
-    calibration_remark,
-    conformal_factor,
-)
+from pyubias.training.conformal import calibration_remark
 from pyubias.training.labels import FORCES, hash_frames
+from pyubias.training.scores import Scores, factors_of, join, scores_of
 from pyubias.training.splits import split_frames
 from pyubias.wrap.convert import convert
 from pyubias.wrap.members import Member, comparable, describe, script, shifts_of, some_of, tested
@@ -74,6 +71,7 @@ def wrap(
     alpha: float = 0.05,
     regularisation: float = 0.01,
     seed: int = 0,
+    scores: Scores | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Report:
     """Convert, test, shift, fit an uncertainty, calibrate, check and write a model.
@@ -93,6 +91,8 @@ def wrap(
         alpha: the uncertainties cover a fraction 1 - alpha of the residuals.
         regularisation: λ of the posterior.
         seed: of the draw.
+        scores: of earlier models of a campaign on labels that were new to them; they calibrate
+            beside the frames.
         say: called with a line after each stage.
 
     Raises:
@@ -125,9 +125,10 @@ def wrap(
         # before the output appears; calibration changes two numbers only
         check_contract(draft)
         residuals = residuals_of(held_out, Model(draft).predict(held_out))
-    changes, residuals = _calibrate(uncertainty, residuals, held_out, alpha)
+    earlier = scores or Scores()
+    changes, residuals = _calibrate(uncertainty, residuals, held_out, alpha, earlier)
     metadata = save(script(module), output, metadata.model_copy(update=changes))
-    return Report(metadata, residuals, len(training), len(held_out))
+    return Report(metadata, residuals, len(training), len(held_out) + len(earlier.total))
 
 
 def _elements(frames: Sequence[Atoms], wanted: Sequence[str] | None) -> list[str]:
@@ -194,36 +195,38 @@ def _hash_file(name: str) -> str | None:
 
 
 def _calibrate(
-    head: nn.Module, residuals: Residuals, frames: Sequence[Atoms], alpha: float
+    head: nn.Module, residuals: Residuals, frames: Sequence[Atoms], alpha: float, earlier: Scores
 ) -> tuple[dict[str, float], Residuals]:
-    """Set the factors of the head from residuals of `frames` with uncalibrated uncertainties.
+    """Set the factors of the head.
+
+    Args:
+        head: of the model.
+        residuals: of `frames`, with uncalibrated uncertainties.
+        frames: the calibration split.
+        alpha: α.
+        earlier: scores of other models.
 
     Returns:
         factors and attainable coverages, by their names in the metadata, and the residuals with
-        calibrated uncertainties. A factor without residuals stays 1, with a coverage of 0.
+        calibrated uncertainties.
     """
     with_forces = [a for a in frames if FORCES in a.arrays and np.isfinite(a.arrays[FORCES]).any()]
-    total = _factor(residuals.energy, residuals.total_uncertainty, alpha)
-    atomic = _factor(residuals.atomic, residuals.atomic_uncertainty, alpha)
-    for name, factor in (("total_factor", total), ("atomic_factor", atomic)):
-        getattr(head, name).fill_(factor)
+    own = Scores(
+        scores_of(residuals.energy, residuals.total_uncertainty),
+        scores_of(residuals.atomic, residuals.atomic_uncertainty),
+        len(with_forces),
+    )
+    factors = factors_of(join([earlier, own]), alpha)
+    for name in ("total", "atomic"):
+        getattr(head, f"{name}_factor").fill_(getattr(factors, name))
     calibrated = replace(
         residuals,
-        total_uncertainty=total * residuals.total_uncertainty,
-        atomic_uncertainty=atomic * residuals.atomic_uncertainty,
+        total_uncertainty=factors.total * residuals.total_uncertainty,
+        atomic_uncertainty=factors.atomic * residuals.atomic_uncertainty,
     )
     return {
-        "total_factor": total,
-        "atomic_factor": atomic,
-        "total_attainable": _attainable(len(frames), alpha),
-        # atoms of one structure are no independent scores
-        "atomic_attainable": _attainable(len(with_forces), alpha),
+        "total_factor": factors.total,
+        "atomic_factor": factors.atomic,
+        "total_attainable": factors.total_attainable,
+        "atomic_attainable": factors.atomic_attainable,
     }, calibrated
-
-
-def _factor(residuals: Array, uncertainties: Array, alpha: float) -> float:
-    return conformal_factor(residuals, uncertainties, alpha) if len(residuals) else 1.0
-
-
-def _attainable(n: int, alpha: float) -> float:
-    return attainable_coverage(n, alpha) if n else 0.0

@@ -1,6 +1,7 @@
 """A campaign that is complete ends with a training on all its labels, which is done once."""
 
 import signal
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,11 @@ def test_the_last_training_is_on_all_labels_and_its_model_is_that_of_the_run(
 ) -> None:
     final = uninterrupted / "final"
     trained = finished(uninterrupted)
-    assert trained.n_train + trained.n_validation + trained.n_calibration == 18
+    splits = Counter(frame.split for frame in labels(uninterrupted))
+    assert splits.total() == 18
+    assert (trained.n_train, trained.n_validation) == (splits["train"], splits["validation"])
+    # both batches of four calibrate and train
+    assert trained.n_calibration == splits["calibration"] + 4 + 4
     assert (uninterrupted / "model.pt").read_bytes() == (final / "model.pt").read_bytes()
     found = read_json(final / "evaluation.json")
     line = next(x for x in (uninterrupted / "log.txt").read_text().splitlines() if "finished" in x)
@@ -80,7 +85,9 @@ def test_a_campaign_that_the_clock_ended_is_finished_with_the_labels_that_it_has
     folder = run(tmp_path, {"stop": {"hours": 1e-9}})
     trained = finished(folder)
     # the batch that the first iteration selected is labelled as well
-    assert trained.n_train + trained.n_validation + trained.n_calibration == 14
+    splits = Counter(frame.split for frame in labels(folder))
+    assert splits.total() == 14
+    assert (trained.n_train, trained.n_validation) == (splits["train"], splits["validation"])
 
 
 def test_null_leaves_the_last_training_out(tmp_path: Path) -> None:

@@ -140,6 +140,7 @@ def test_the_best_parameters_of_all_cycles_are_kept(frames, monkeypatch):
 @law("finish.minutes")
 def test_a_cycle_that_would_end_too_late_is_not_begun(frames, monkeypatch):
     """Every look at the clock takes a minute; an epoch looks once, when it validates."""
+
     def cycles(minutes):
         clock = iter(range(0, 60000, 60))
         monkeypatch.setattr(optimise.time, "perf_counter", lambda: next(clock))
