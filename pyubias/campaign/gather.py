@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from ase import Atoms
 
@@ -9,22 +10,37 @@ from pyubias.campaign.label_store import LabelStore
 from pyubias.campaign.run_folder import RunFolder
 from pyubias.errors import UserError
 from pyubias.training.reading import read_frames
+from pyubias.training.scores import Scores, join, newest
 
-__all__ = ["gather"]
+__all__ = ["Gathered", "gather"]
+
+
+class Gathered(NamedTuple):
+    """Labelled structures, and what runs know about them.
+
+    Attributes:
+        frames: the structures.
+        splits: ``train``, ``validation`` or ``calibration`` for each if all come from runs, which
+            have drawn them, else None.
+        sentence: a line for each source.
+        scores: of the newest models of the runs on labels that were new to them.
+    """
+
+    frames: list[Atoms]
+    splits: list[str] | None
+    sentence: str
+    scores: Scores
 
 
 def gather(
-    sources: Sequence[Path], keys: Mapping[str, str] | None = None
-) -> tuple[list[Atoms], list[str] | None, str]:
+    sources: Sequence[Path], keys: Mapping[str, str] | None = None, alpha: float = 0.05
+) -> Gathered:
     """Labelled structures of files and of run folders, joined in the order given.
 
     Args:
         sources: any files that ASE reads, or folders of runs.
         keys: names of the labels in files, as for `read_frames`.
-
-    Returns:
-        the structures; their splits (``train``, ``validation`` or ``calibration``) if all come
-        from runs, which have drawn them, else None; a sentence for each source.
+        alpha: of the calibration that gets the scores.
 
     Raises:
         UserError: a folder that is no run, or one without a label; a file that cannot be read.
@@ -32,15 +48,18 @@ def gather(
     frames: list[Atoms] = []
     splits: list[str] = []
     sentences = []
+    scores = []
     for source in sources:
         if source.is_dir():
             found, of_run, sentence = _labels_of_run(source)
             splits += of_run
+            scores.append(_scores_of_run(source, alpha))
         else:
             found, sentence = read_frames(source, keys)
         frames += found
         sentences.append(sentence)
-    return frames, splits if len(splits) == len(frames) else None, "\n".join(sentences)
+    known = splits if len(splits) == len(frames) else None
+    return Gathered(frames, known, "\n".join(sentences), join(scores))
 
 
 def _labels_of_run(path: Path) -> tuple[list[Atoms], list[str], str]:
@@ -53,3 +72,9 @@ def _labels_of_run(path: Path) -> tuple[list[Atoms], list[str], str]:
         raise UserError(f"run '{path}' has no label: {len(labels)} failed")
     sentence = f"{path}: {len(good)} labels of a run, {len(labels) - len(good)} failed"
     return [label.atoms for label in good], [label.split for label in good], sentence
+
+
+def _scores_of_run(path: Path, alpha: float) -> Scores:
+    """Runs of earlier versions have none, and a larger calibration split."""
+    files = [iteration.scores for iteration in RunFolder(path).iterations()]
+    return newest([Scores.read(file) for file in files if file.is_file()], alpha)

@@ -47,7 +47,7 @@ def read_given(config: CampaignConfig, folder: RunFolder | None = None) -> Given
         kept = [frame.atoms for frame in LabelStore(folder.labels).frames() if is_given(frame)]
         if kept:
             return Given(kept, [])
-    frames, splits, sentence = gather(config.start.labels, dict(config.start.keys.items()))
+    frames, splits, sentence, _ = gather(config.start.labels, dict(config.start.keys.items()))
     for k, atoms in enumerate(frames):
         if FORCES not in atoms.arrays:
             raise UserError(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # torch takes seconds to import
 
     from pyubias.training.checkpoint import Trained
     from pyubias.training.learning_curve import Cycle
+    from pyubias.training.scores import Scores
 
 __all__ = ["train"]
 
@@ -46,15 +47,17 @@ def train(
     from pyubias.training.train import train as fit
 
     ranks = Ranks()
-    frames, splits, sentence = ranks.on_root(lambda: gather(data, keys_of(key)))
     settings = ranks.on_root(lambda: TrainingFile() if config is None else load_training(config))
+    alpha = settings.uncertainty.alpha
+    gathered = ranks.on_root(lambda: gather(data, keys_of(key), alpha))
+    frames, splits, sentence, scores = gathered
     console = Console(quiet=not ranks.is_root)
     model, training = settings.model, settings.training
     splits = splits or ranks.on_root(lambda: draw_splits(frames, model, training))
     for line in [sentence, *remarks_on(frames, splits, model, training)]:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     if not isinstance(settings.trainer, BuiltinTrainer):
-        ranks.on_root(lambda: _elsewhere(frames, splits, settings, output))
+        ranks.on_root(lambda: _elsewhere(frames, splits, scores, settings, output))
         return
     with console.status("training") as status:
 
@@ -72,6 +75,7 @@ def train(
                 progress=progress,
                 ranks=ranks,
                 finish=settings.finish,
+                scores=scores,
             )
         )
     if ranks.is_root:
@@ -80,7 +84,11 @@ def train(
 
 
 def _elsewhere(
-    frames: "list[Atoms]", splits: list[str], settings: TrainingFile, output: Path
+    frames: "list[Atoms]",
+    splits: list[str],
+    scores: "Scores",
+    settings: TrainingFile,
+    output: Path,
 ) -> None:
     """Train by another package, in a folder beside the output, and describe the model."""
     from pyubias.cli.wrap import describe
@@ -94,6 +102,7 @@ def _elsewhere(
         sorted({symbol for atoms in frames for symbol in atoms.get_chemical_symbols()}),
         settings.training,
         settings.uncertainty,
+        scores=scores,
     )
     folder = output.with_name(f"{output.stem}.trainer")
     if folder.exists():  # its models may have been trained on other data

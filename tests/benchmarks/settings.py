@@ -41,7 +41,7 @@ def measure(run: Path, changes: str, n_labels: int | None) -> dict[str, float]:
     """Errors on the campaign's test set of a model that is trained on its first labels."""
     settings = changed(read_json(run / "config.json"), changes)
     config = validate(CampaignConfig, settings, f"{run} with {changes}")
-    frames, splits, _ = gather([run])
+    frames, splits, _, scores = gather([run])
     start = time.process_time()
     trained = train(
         frames[:n_labels],
@@ -50,6 +50,7 @@ def measure(run: Path, changes: str, n_labels: int | None) -> dict[str, float]:
         config.uncertainty,
         elements=config.elements,
         splits=splits[:n_labels],
+        scores=scores,
     )
     seconds = time.process_time() - start
     test, _ = read_frames(config.evaluation.test)
