@@ -59,7 +59,7 @@ EMT_METALS = frozenset({"Al", "Ni", "Cu", "Pd", "Ag", "Pt", "Au"})
 EMT_ELEMENTS = EMT_METALS | {"H", "C", "N", "O"}
 # masses in u, below which a time step in ps still resolves the vibrations of an element
 TIME_STEPS = ((2.5, 0.0005), (20.0, 0.001), (float("inf"), 0.002))
-WALK = 10.0  # ps, of one walker
+WALK = 5.0  # ps, of one walker
 TEMPLATES = Path(__file__).parent / "templates"
 
 
