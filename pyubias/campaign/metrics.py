@@ -90,11 +90,18 @@ class Metrics:
         )
 
     def seconds_left(self, records: Sequence[Record]) -> float:
-        """Time of the iterations that are left, each taking as long as the last complete one."""
+        """Time that is left, from that of the newest iteration.
+
+        Iterations like it use up the labels, and a longer training with all labels is the last.
+        """
+        newest = records[-1]
+        if newest.last:
+            return 0.0
         budget, batch = self.config.stop.labels, self.config.selection.batch_size
-        complete = [sum(r.seconds.values()) for r in records if not r.last]
-        left = -(-max(0, budget - records[-1].n_labels - batch) // batch)
-        return left * complete[-1] if complete and not records[-1].last else 0.0
+        left = -(-max(0, budget - newest.n_labels - batch) // batch)
+        seconds = newest.seconds
+        last = self.config.training.final_factor * seconds.get("train", 0.0)
+        return left * sum(seconds.values()) + last + seconds.get("evaluate", 0.0)
 
     def _molecules(self, frames: Sequence[LabelledFrame]) -> int | None:
         if not self.config.by_molecule:
