@@ -11,9 +11,19 @@ from pyubias.model.prediction import Model, Prediction
 from pyubias.training.conformal import coverage
 from pyubias.training.labels import ENERGY, FORCES, STRESS
 
-__all__ = ["Residuals", "evaluate", "residuals_of", "summarise"]
+__all__ = [
+    "Residuals",
+    "Summary",
+    "errors_by_config_type",
+    "errors_by_element",
+    "evaluate",
+    "residuals_of",
+    "summarise",
+]
 
 Array = NDArray[np.float64]
+# of numbers by name; None where there is no label
+Summary = dict[str, float | int | None]
 
 
 @dataclass(frozen=True)
@@ -69,23 +79,21 @@ def _joined(parts: list[Array]) -> Array:
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
-def evaluate(model: Model, frames: Sequence[Atoms]) -> dict[str, float | int | None]:
+def evaluate(model: Model, frames: Sequence[Atoms]) -> Summary:
     """Errors of a model and coverages of its uncertainties (see `summarise`)."""
     return summarise(residuals_of(frames, model.predict(frames)))
 
 
-def summarise(residuals: Residuals) -> dict[str, float | int | None]:
+def summarise(residuals: Residuals) -> Summary:
     """Errors, and fractions of residuals that the calibrated uncertainties cover.
 
     Returns:
         ``n_structures``; ``*_rmse`` and ``*_mae`` of energy (eV/atom), forces (eV/Å) and stress
         (eV/Å³); ``total_coverage`` and ``atomic_coverage``. None where there is no label.
     """
-    summary: dict[str, float | int | None] = {"n_structures": len(residuals.energy)}
+    summary: Summary = {"n_structures": len(residuals.energy)}
     for name in ("energy", "forces", "stress"):
-        x = getattr(residuals, name)
-        summary[f"{name}_rmse"] = float(np.sqrt(np.mean(np.square(x)))) if len(x) else None
-        summary[f"{name}_mae"] = float(np.mean(np.abs(x))) if len(x) else None
+        summary |= _errors(name, getattr(residuals, name))
     summary["total_coverage"] = (
         coverage(residuals.energy, residuals.total_uncertainty) if len(residuals.energy) else None
     )
@@ -93,3 +101,57 @@ def summarise(residuals: Residuals) -> dict[str, float | int | None]:
         coverage(residuals.atomic, residuals.atomic_uncertainty) if len(residuals.atomic) else None
     )
     return summary
+
+
+def _errors(name: str, x: Array) -> Summary:
+    return {
+        f"{name}_rmse": float(np.sqrt(np.mean(np.square(x)))) if len(x) else None,
+        f"{name}_mae": float(np.mean(np.abs(x))) if len(x) else None,
+    }
+
+
+def errors_by_element(
+    frames: Sequence[Atoms], predictions: Sequence[Prediction]
+) -> dict[str, Summary]:
+    """Errors of forces for the atoms of each element.
+
+    Returns:
+        by symbol: ``n_atoms`` with known forces, ``forces_rmse`` and ``forces_mae`` of components
+        (eV/Å), ``atomic_coverage``. Elements without known forces are left out.
+    """
+    pairs = [pair for pair in zip(frames, predictions, strict=True) if FORCES in pair[0].arrays]
+    differences = np.concatenate(
+        [np.zeros((0, 3)), *(p.forces - atoms.arrays[FORCES] for atoms, p in pairs)]
+    )
+    uncertainties = np.concatenate([np.zeros(0), *(p.atomic_uncertainty for _, p in pairs)])
+    symbols = np.array([symbol for atoms, _ in pairs for symbol in atoms.symbols], dtype=str)
+    known = ~np.isnan(differences).any(1)
+    found: dict[str, Summary] = {}
+    for symbol in sorted(set(symbols[known])):
+        of_element = known & (symbols == symbol)
+        x = differences[of_element]
+        covered = coverage(np.sqrt(np.square(x).mean(1)), uncertainties[of_element])
+        found[str(symbol)] = {
+            "n_atoms": len(x),
+            **_errors("forces", x.ravel()),
+            "atomic_coverage": covered,
+        }
+    return found
+
+
+def errors_by_config_type(
+    frames: Sequence[Atoms], predictions: Sequence[Prediction]
+) -> dict[str, Summary]:
+    """A summary, as of `summarise`, for the frames of each ``config_type`` in `info`.
+
+    Frames without one are under ``""``. The result is empty if no frame has one.
+    """
+    kinds = [str(atoms.info.get("config_type", "")) for atoms in frames]
+    if not any(kinds):
+        return {}
+    found = {}
+    for kind in sorted(set(kinds)):
+        rows = [k for k, of_frame in enumerate(kinds) if of_frame == kind]
+        residuals = residuals_of([frames[k] for k in rows], [predictions[k] for k in rows])
+        found[kind] = summarise(residuals)
+    return found

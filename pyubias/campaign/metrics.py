@@ -12,6 +12,7 @@ from pyubias.campaign.next_batch import compare_with_next_batch, scores_before
 from pyubias.campaign.record import Record
 from pyubias.campaign.run_folder import RunFolder
 from pyubias.config.schema import CampaignConfig
+from pyubias.config.trainer import BuiltinTrainer
 from pyubias.files import read_json
 from pyubias.lammps.walk import Walk
 
@@ -88,11 +89,27 @@ class Metrics:
         )
 
     def seconds_left(self, records: Sequence[Record]) -> float:
-        """Time of the iterations that are left, each taking as long as the last complete one."""
+        """Time that is left, from that of the newest iteration.
+
+        Iterations like it use up the labels; then the last training goes on while that pays.
+        """
+        newest = records[-1]
+        finish = self._most_of_finish(newest.seconds.get("train", 0.0))
+        if newest.last:
+            return finish
         budget, batch = self.config.stop.labels, self.config.selection.batch_size
-        complete = [sum(r.seconds.values()) for r in records if not r.last]
-        left = -(-max(0, budget - records[-1].n_labels - batch) // batch)
-        return left * complete[-1] if complete and not records[-1].last else 0.0
+        left = -(-max(0, budget - newest.n_labels - batch) // batch)
+        last = newest.seconds.get("train", 0.0) + newest.seconds.get("evaluate", 0.0)
+        return left * sum(newest.seconds.values()) + last + finish
+
+    def _most_of_finish(self, training: float) -> float:
+        """Time of the last training if all its cycles pay, from that of a training, s."""
+        finish = self.config.finish
+        if finish is None:
+            return 0.0
+        builtin = isinstance(self.config.trainer, BuiltinTrainer)
+        seconds = training * (2**finish.cycles - 1 if builtin else finish.factor)
+        return seconds if finish.minutes is None else min(seconds, 60.0 * finish.minutes)
 
     def _molecules(self, frames: Sequence[LabelledFrame]) -> int | None:
         if not self.config.by_molecule:

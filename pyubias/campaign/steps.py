@@ -22,7 +22,7 @@ from pyubias.campaign.select_stage import SelectStage, read_selection, starts_of
 from pyubias.campaign.structures import perturbed
 from pyubias.campaign.to_label import remove_frames_to_label, write_frames_to_label
 from pyubias.campaign.train_stage import Calibration, TrainStage, TrainTask
-from pyubias.campaign.walk_task import WalkTask
+from pyubias.campaign.walk_task import WalkTask, stopped_at_once
 from pyubias.config.potential import FinishConfig
 from pyubias.config.schema import CampaignConfig, FilesReference
 from pyubias.errors import UserError
@@ -325,14 +325,17 @@ class Steps:
 
         if in_jobs:
             self.ranks.on_root(lambda: self.pool.run("explore", tasks, finished))
-            return
-        self.ranks.map(
-            lambda task: walk(task, self.ranks),
-            tasks,
-            self.folder.path,
-            n_ranks,
-            walk if self.ranks.size > 1 else None,
-        )
+        else:
+            self.ranks.map(
+                lambda task: walk(task, self.ranks),
+                tasks,
+                self.folder.path,
+                n_ranks,
+                walk if self.ranks.size > 1 else None,
+            )
+        line = self.ranks.on_root(lambda: stopped_at_once(folder.walks(), config))
+        if line:
+            self.progress.log(line)
 
     def select(self, iteration: int, frames: Sequence[LabelledFrame]) -> None:
         """Pick the most informative frames of the pool, given all labelled frames."""

@@ -1,5 +1,6 @@
 """One walker of a campaign, on ranks of the campaign or in a job."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +10,13 @@ from pyubias.config.exploration import ExplorationConfig
 from pyubias.errors import UserError
 from pyubias.interruption import time_limit
 from pyubias.lammps.walk import Walk, load_walk
-from pyubias.lammps.walker import AbandonedWalk, read_walk, run_walker
+from pyubias.lammps.walker import AbandonedWalk, read_walk, run_walker, script_variables
 from pyubias.parallel import Ranks
 
-__all__ = ["WalkTask"]
+__all__ = ["WalkTask", "stopped_at_once"]
 
+# of the steps of a walk: a walker that stops before has hardly left its start
+EARLY = 0.1
 KEPT_AS_FAILED = "the walk is kept as failed: run the same command to go on"
 
 
@@ -100,3 +103,26 @@ def _ending(walk: Walk) -> str:
     if walk.failure:
         return f"failed: {walk.failure}"
     return "crossed" if walk.crossed else "ended"
+
+
+def stopped_at_once(walks: Sequence[Walk], config: ExplorationConfig) -> str | None:
+    """A line on what helps if no walk of an iteration got beyond its first tenth, else None."""
+    longest = max((walk.steps for walk in walks), default=0)
+    steps = max(script_variables(config, k)["steps"] for k in range(config.walkers))
+    failed = sum(bool(walk.failure) for walk in walks)
+    crossed = sum(walk.crossed and not walk.failure for walk in walks)
+    if not walks or longest >= EARLY * steps or crossed + failed < len(walks):
+        return None
+    tau = " or a smaller exploration.tau" if config.tau > 0.0 else ""
+    helps = []
+    if crossed:
+        helps.append(
+            "usual with few labels, and if it goes on, a larger exploration.threshold"
+            f"{tau} lets walkers go farther"
+        )
+    if failed:
+        helps.append(f"walkers that fail need a shorter time step, more labels to start with{tau}")
+    return (
+        f"all {len(walks)} walkers stopped within {longest} of {steps} steps ({crossed} crossed, "
+        f"{failed} failed): {'; '.join(helps)}"
+    )

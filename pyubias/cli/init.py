@@ -3,7 +3,7 @@
 import importlib.util
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -59,7 +59,7 @@ EMT_METALS = frozenset({"Al", "Ni", "Cu", "Pd", "Ag", "Pt", "Au"})
 EMT_ELEMENTS = EMT_METALS | {"H", "C", "N", "O"}
 # masses in u, below which a time step in ps still resolves the vibrations of an element
 TIME_STEPS = ((2.5, 0.0005), (20.0, 0.001), (float("inf"), 0.002))
-THIN = 7.0  # Å
+WALK = 5.0  # ps, of one walker
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -112,6 +112,7 @@ def start_system(
     """
     import ase.io
 
+    from pyubias.cli.thin_cells import thick_enough
     from pyubias.lammps.data_file import write_structure
     from pyubias.training.structures import read_structures, without_constraints
 
@@ -120,11 +121,17 @@ def start_system(
     if reference is None:
         reference = Reference.emt if set(symbols) <= EMT_METALS else Reference.tblite
     _check(frames, symbols, reference, ensemble)
+    n_atoms = sum(map(len, frames))
+    frames, on_cells = thick_enough(frames)
     structures = folder / f"{name}.extxyz"
+    if sum(map(len, frames)) > n_atoms and structures.resolve() == structure.resolve():
+        structures = folder / f"{name}-start.extxyz"
+    script = _of_script(frames, symbols)
     values = {
         "crystal": all(atoms.pbc.all() for atoms in frames),
         "npt": ensemble == Ensemble.npt,
         "temperature": temperature,
+        "steps": round(WALK / script["timestep"]),
     }
     texts = {
         f"{name}.yaml": _fill(
@@ -138,7 +145,7 @@ def start_system(
             package=PACKAGES[model],
             **values,
         ),
-        "explore.in": _fill("explore.in", **_of_script(frames, symbols), **values),
+        "explore.in": _fill("explore.in", **script, **values),
     }
     data = folder / "structure.data"
     for path in [*(folder / file for file in texts), structures, data]:
@@ -153,9 +160,9 @@ def start_system(
     write_structure(data, frames[0], symbols)
     if structures.resolve() != structure.resolve():
         ase.io.write(structures, frames, format="extxyz")
-    remarks = [
-        f"warning: {remark}" for remark in (without_constraints(frames), _thin(frames)) if remark
-    ]
+    remark = without_constraints(frames)
+    remarks = [f"warning: {remark}"] if remark else []
+    remarks += on_cells
     return [
         *remarks,
         f"{folder / f'{name}.yaml'}: the campaign{_needs(reference)}",
@@ -193,26 +200,6 @@ def _check(
         )
 
 
-def _thin(frames: "list[Atoms]") -> str:
-    """A remark on a periodic cell that is too small for its atoms to move by themselves."""
-    from ase.geometry import cell_to_cellpar
-
-    heights = [
-        1.0 / float(length)
-        for atoms in frames
-        for periodic, length in zip(
-            atoms.pbc, cell_to_cellpar(atoms.cell.reciprocal()), strict=False
-        )
-        if periodic
-    ]
-    if min(heights, default=THIN) >= THIN:
-        return ""
-    return (
-        f"a cell is only {min(heights):.1f} Å thick, so that atoms move with their images: a "
-        "supercell shows more (ASE: atoms * (2, 2, 2))"
-    )
-
-
 def _needs(reference: Reference) -> str:
     if reference == Reference.tblite:
         there = importlib.util.find_spec("tblite") is not None
@@ -220,7 +207,7 @@ def _needs(reference: Reference) -> str:
     return f"; {NEEDS[reference]}"
 
 
-def _of_script(frames: "list[Atoms]", symbols: list[str]) -> dict[str, object]:
+def _of_script(frames: "list[Atoms]", symbols: list[str]) -> dict[str, Any]:
     """What a walker script takes from the structures."""
     from ase.data import atomic_masses, atomic_numbers
 
@@ -232,8 +219,7 @@ def _of_script(frames: "list[Atoms]", symbols: list[str]) -> dict[str, object]:
         # a box that encloses what it is read with also where that is flat or a single atom
         "boundary": " ".join("p" if p else "m" for p in frames[0].pbc),
         "periodic": periodic,
-        # without its momentum, a single atom would stand still
-        "momentum": "no" if min(map(len, frames)) == 1 else "yes",
+        "single": min(map(len, frames)) == 1,
         "rotation": "no" if periodic else "yes",
         "lightest": lightest,
         "timestep": next(step for limit, step in TIME_STEPS if mass < limit),

@@ -81,9 +81,9 @@ def compare_runs(
 ) -> list[dict[str, Any]]:
     """Print a table and save a picture; control arms inside run folders are included.
 
-    Runs whose settings differ in name, seed, stop and control only are seeds of one arm. Those of
-    periodic systems get a second picture, ``…-memory.png``: the autocorrelation of volumes and of
-    positions.
+    Runs whose settings differ in name, seed, stop and control only are seeds of one arm. A seed
+    that was there before is left out, with a line: it is no other sample. Runs of periodic systems
+    get a second picture, ``…-memory.png``: the autocorrelation of volumes and of positions.
 
     Args:
         folders: of runs.
@@ -124,6 +124,7 @@ def _group(folders: Sequence[Path], above: Threshold | None) -> dict[str, list[R
     """The seeds of each arm, by its name."""
     by_settings: dict[str, list[Run]] = {}
     names: dict[str, str] = {}
+    seeds: dict[tuple[str, int], Path] = {}
     for path in folders:
         main = RunFolder(path)
         found = [folder for folder in (main, main.control) if folder.has_metrics]
@@ -132,6 +133,13 @@ def _group(folders: Sequence[Path], above: Threshold | None) -> dict[str, list[R
         for folder in found:
             config = folder.read_config()
             key = _key(config)
+            if (key, config.seed) in seeds:
+                print(
+                    f"'{folder.path}' is left out: it has settings and seed {config.seed} of "
+                    f"'{seeds[key, config.seed]}', and the same walks again are no further seed"
+                )
+                continue
+            seeds[key, config.seed] = folder.path
             names.setdefault(key, f"{config.name} ({_arm(config.exploration)})")
             by_settings.setdefault(key, []).append(_read(folder, config, above))
     return {

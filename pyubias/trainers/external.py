@@ -88,14 +88,14 @@ def train_elsewhere(
     """
     members = [folder.absolute() / str(k) for k in range(job.uncertainty.n_members)]
     models = [member / f"trained{Path(job.output).suffix}" for member in members]
-    if not all(model.is_file() for model in models):
+    missing = [k for k, model in enumerate(models) if not model.is_file()]
+    if missing:
         frames, start = [atoms.copy() for atoms in job.frames], None
         if isinstance(job.trainer, PackageTrainer) and job.trainer.foundation is not None:
             start = open_foundation(job.trainer, job.elements, frames, foundation, say)
             frames = on_its_scale(start, frames, job.splits, say)
-        for k, (member, model) in enumerate(zip(members, models, strict=True)):
-            if not model.is_file():
-                _fit(job, frames, start, k, member, model)
+        for k in missing:
+            _fit(job, frames, start, k, members[k], models[k])
     return wrap(
         job.kind,
         [str(model) for model in models],

@@ -8,6 +8,7 @@ from ase import Atoms
 from pyubias.config.potential import ModelConfig, TrainingConfig
 from pyubias.training.isolated import is_isolated
 from pyubias.training.labels import FORCES, STRESS
+from pyubias.training.splits import SPLITS
 
 __all__ = ["remarks_on"]
 
@@ -71,13 +72,22 @@ def _of_duplicates(frames: Sequence[Atoms], splits: Sequence[str]) -> str:
 
 
 def _of_elements(frames: Sequence[Atoms], splits: Sequence[str]) -> str:
-    rows = zip(frames, splits, strict=True)
-    training = Counter(s for a, split in rows if split == "train" for s in set(a.symbols))
-    every = sorted({s for a in frames for s in a.symbols})
-    few = [f"{s} ({training[s]})" for s in every if training[s] < min(FEW, len(frames))]
+    """A census of the elements that a split has too few structures of."""
+    counts: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+    for atoms, split in zip(frames, splits, strict=True):
+        counts[split].update(set(atoms.symbols))
+    every = sorted({symbol for of_split in counts.values() for symbol in of_split})
+    used = [split for split in SPLITS if counts[split]]
+    few = [
+        f"{symbol} {'/'.join(str(counts[split][symbol]) for split in used)}"
+        for symbol in every
+        if counts["train"][symbol] < min(FEW, len(frames))
+        or any(counts[split][symbol] == 0 for split in used)
+    ]
     if not few:
         return ""
     return (
-        f"warning: elements in fewer than {FEW} structures to train on, which can hardly be "
-        f"learned: {', '.join(few)}"
+        f"warning: few structures with an element ({'/'.join(used)}): {', '.join(few)}; it can "
+        f"hardly be learned from fewer than {FEW}, and its errors and uncertainties are not "
+        "checked without any for validation and calibration"
     )

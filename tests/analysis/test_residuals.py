@@ -5,7 +5,13 @@ import pytest
 from ase import Atoms
 from toys import save_toy
 
-from pyubias.analysis.residuals import evaluate, residuals_of, summarise
+from pyubias.analysis.residuals import (
+    errors_by_config_type,
+    errors_by_element,
+    evaluate,
+    residuals_of,
+    summarise,
+)
 from pyubias.model.prediction import Model, Prediction
 
 SQUARE = [(-180.0, 180.0), (-180.0, 180.0)]
@@ -113,3 +119,39 @@ def test_evaluate_compares_a_model_with_labels(tmp_path):
     assert summary["energy_rmse"] == pytest.approx(0.1)
     assert summary["energy_mae"] == pytest.approx(0.1)
     assert summary["n_structures"] == 1
+
+
+def test_errors_by_element_are_those_of_its_atoms():
+    frames = [labelled(0.0, [[1, 1, 1], [0, 0, 0]]), labelled(0.0, [[0, 0, 0]]), labelled(0.0)]
+    frames[0].symbols = "OH"
+    frames[0].arrays["REF_forces"] = np.vstack([frames[0].arrays["REF_forces"][0], [np.nan] * 3])
+    predictions = [
+        predicted(0.0, [[4, 1, 5], [9, 9, 9]], atomic=[2.0, 0.1]),
+        predicted(0.0, [[0, 0, -1]], atomic=[1.0]),
+        predicted(0.0, [[7, 7, 7]]),
+    ]
+    found = errors_by_element(frames, predictions)
+    assert list(found) == ["H", "O"]
+    assert found["H"] == {
+        "n_atoms": 1,
+        "forces_rmse": pytest.approx(np.sqrt(1 / 3)),
+        "forces_mae": pytest.approx(1 / 3),
+        "atomic_coverage": 1.0,
+    }
+    assert found["O"]["forces_rmse"] == pytest.approx(np.sqrt(25 / 3))
+    assert found["O"]["atomic_coverage"] == 0.0
+    assert errors_by_element([labelled(0.0)], [predicted(0.0, [[1, 2, 3]])]) == {}
+
+
+def test_errors_by_config_type_are_those_of_its_structures():
+    frames = [labelled(float(k), [[0, 0, 0]]) for k in range(3)]
+    frames[0].info["config_type"] = frames[2].info["config_type"] = "bulk"
+    predictions = [predicted(0.0, [[k, 0, 0]]) for k in range(3)]
+    found = errors_by_config_type(frames, predictions)
+    assert list(found) == ["", "bulk"]
+    rows = {"": [1], "bulk": [0, 2]}
+    for kind, summary in found.items():
+        alone = [frames[k] for k in rows[kind]], [predictions[k] for k in rows[kind]]
+        assert summary == summarise(residuals_of(*alone))
+    assert found["bulk"]["energy_rmse"] == pytest.approx(np.sqrt(2))
+    assert errors_by_config_type(frames[1:2], predictions[1:2]) == {}

@@ -31,12 +31,18 @@ def test_the_time_of_a_record_is_that_of_all_iterations(metrics: Metrics) -> Non
     assert metrics.record(0, False, {"label": 1.0}, []).wall_s == pytest.approx(1.0)
 
 
-def test_the_rest_takes_as_long_as_the_last_iteration_for_each_batch(metrics: Metrics) -> None:
+def test_the_rest_takes_as_long_as_the_last_iteration_for_each_batch_and_a_longer_training(
+    metrics: Metrics,
+) -> None:
     def left(n_labels: int, **changes: object) -> float:
         records = [Record(0, 5, seconds={"train": 99.0})]
-        records.append(Record(1, n_labels, seconds={"train": 3.0, "explore": 4.0}, **changes))
+        seconds = {"train": 3.0, "explore": 3.5, "evaluate": 0.5}
+        records.append(Record(1, n_labels, seconds=seconds, **changes))
         return metrics.seconds_left(records)
 
+    last = 3.0 * metrics.config.training.final_factor + 0.5
+    assert metrics.config.training.final_factor > 1.0
     # after the batch that was just labelled, 18 - n - 4 labels are left, in batches of 4
-    assert [left(n) for n in (6, 9, 10, 14)] == [14.0, 14.0, 7.0, 0.0]
+    wanted = [14.0 + last, 14.0 + last, 7.0 + last, last]
+    assert [left(n) for n in (6, 9, 10, 14)] == pytest.approx(wanted)
     assert left(6, last=True) == 0.0

@@ -227,6 +227,53 @@ def test_labels_may_have_names_of_their_own(tmp_path: Path) -> None:
     assert "energy from dft (10 of 10); forces from dft_forces (10 of 10)" in command.output
 
 
+def test_forces_under_a_name_that_was_not_given_are_a_dash_and_named(
+    tmp_path: Path, model_file: Path
+) -> None:
+    frames = write_frames(tmp_path / "frames.extxyz", 10)
+    for atoms in frames:
+        atoms.info["dft_E"] = atoms.info.pop("REF_energy")
+        atoms.set_array("dft_F", atoms.arrays.pop("REF_forces"))
+    ase.io.write(tmp_path / "dft.extxyz", frames)
+    (tmp_path / "small.yaml").write_text(SMALL)
+    commands = (
+        (("evaluate", model_file, "dft.extxyz"), r"forces, meV/Å +│ +– │ +– │"),
+        (("train", "dft.extxyz", "--config", "small.yaml"), r"meV/atom, forces –"),
+    )
+    for arguments, dash in commands:
+        command = run(tmp_path, *arguments, "--key", "energy=dft_E")
+        assert command.status == 0, command.output
+        assert "energy from dft_E (10 of 10); no forces; no stress" in command.output
+        assert "not used, though the names look like labels: dft_F (n, 3) (10 of 10)" in (
+            command.output
+        )
+        assert re.search(dash, command.output), command.output
+        assert "by element" not in command.output
+
+
+def test_errors_are_shown_for_each_element_and_config_type(
+    tmp_path: Path, model_file: Path
+) -> None:
+    frames = write_frames(tmp_path / "frames.extxyz", 6)
+    for atoms in frames[:4]:
+        atoms.info["config_type"] = "[hot]"  # no markup of the terminal
+    ase.io.write(tmp_path / "frames.extxyz", frames)
+    command = run(tmp_path, "evaluate", model_file, "frames.extxyz", "--json", "result.json")
+    assert command.status == 0, command.output
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert list(result["elements"]) == ["C", "H", "N", "O"]
+    assert [x["n_atoms"] for x in result["elements"].values()] == [36, 72, 12, 12]
+    squares = [3 * x["n_atoms"] * x["forces_rmse"] ** 2 for x in result["elements"].values()]
+    assert sum(squares) / (3 * 132) == pytest.approx(result["forces_rmse"] ** 2)
+    oxygen = f"{1e3 * result['elements']['O']['forces_rmse']:.3f}"
+    assert re.search(rf"│ O +│ +12 │ +{re.escape(oxygen)} │", command.output)
+    kinds = result["config_types"]
+    assert {kind: x["n_structures"] for kind, x in kinds.items()} == {"": 2, "[hot]": 4}
+    hot = f"{1e3 * kinds['[hot]']['energy_rmse']:.3f}"
+    assert re.search(rf"│ \[hot\] +│ +4 │ +{re.escape(hot)} │", command.output)
+    assert re.search(r"│ \(none\) +│ +2 │", command.output)
+
+
 def test_compare_takes_run_folders_and_writes_numbers_and_a_picture(tmp_path: Path) -> None:
     config = yaml.safe_load(tiny(tmp_path).read_text())
     for seed in (1, 2):

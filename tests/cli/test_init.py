@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from pyubias.campaign.dry_run import try_stages
 from pyubias.cli.app import app
 from pyubias.cli.init import Ensemble, Package, Reference, start_system
+from pyubias.cli.thin_cells import thick_enough
 from pyubias.config.loading import load_campaign
 from pyubias.config.schema import AseReference
 from pyubias.errors import UserError
@@ -109,16 +110,56 @@ def test_a_free_cell_has_bias_stress_or_says_how(tmp_path):
     assert "tau_stress ${tau_stress}" in script
 
 
-def test_a_primitive_cell_moves_and_is_called_thin(tmp_path):
-    ase.io.write(tmp_path / "start.xyz", bulk("Al"), format="extxyz")
-    lines = start_system(tmp_path / "start.xyz", tmp_path, "mine")
-    assert "warning: a cell is only 2.3 Å thick" in lines[0]
-    assert "mom no rot no" in (tmp_path / "explore.in").read_text()
-    (tmp_path / "large").mkdir()
-    ase.io.write(tmp_path / "large.xyz", bulk("Al", cubic=True) * (2, 2, 2), format="extxyz")
-    lines = start_system(tmp_path / "large.xyz", tmp_path / "large", "mine")
-    assert "warning" not in lines[0]
-    assert "mom yes rot no" in (tmp_path / "large" / "explore.in").read_text()
+def test_a_primitive_cell_is_repeated_with_a_word_and_the_file_of_the_user_stays(tmp_path):
+    given = tmp_path / "mine.extxyz"
+    ase.io.write(given, bulk("Al"))
+    text = given.read_text()
+    lines = start_system(given, tmp_path, "mine")
+    assert lines[0].startswith("repeated 1 of 1 cells, 3 x 3 x 3 for the first, which is only 2.3")
+    assert not any("warning" in line for line in lines)
+    assert given.read_text() == text
+    start = load_campaign(tmp_path / "mine.yaml").start.structures
+    assert len(ase.io.read(start)) == 27
+    assert "27 atoms" in (tmp_path / "structure.data").read_text()
+
+
+def test_only_periodic_directions_of_thin_cells_are_repeated():
+    thin_slab, slab = fcc111("Cu", (1, 1, 1), vacuum=1.0), fcc111("Cu", (2, 2, 3), vacuum=8.0)
+    frames, lines = thick_enough([thin_slab, slab, molecule("H2O")])
+    assert [len(atoms) for atoms in frames] == [16, 12, 3]
+    assert lines[0].startswith("repeated 1 of 3 cells, 4 x 4 x 1 for the first")
+    assert lines[1].startswith("warning: a cell is only 4.4 Å thick")
+    assert thick_enough([bulk("Al", cubic=True) * (2, 2, 2)])[1] == []
+
+
+def test_a_walk_takes_five_picoseconds(tmp_path):
+    for name, steps in (("CH4", 10000), ("CO2", 5000), ("Au2", 2500)):
+        atoms = molecule(name) if name != "Au2" else Atoms("Au2", [[0, 0, 0], [0, 0, 2.5]])
+        (tmp_path / name).mkdir()
+        campaign, script = written(tmp_path / name, atoms)
+        assert f"\n  steps: {steps}\n" in campaign
+        assert f"\nvariable steps       index {steps}\n" in script
+
+
+@pytest.mark.parametrize("pbc", [False, True])
+def test_a_single_atom_among_start_structures_moves(tmp_path, pbc):
+    frames = [molecule("H2O", vacuum=5.0, pbc=pbc), Atoms("O", cell=[10, 10, 10], pbc=pbc)]
+    ase.io.write(tmp_path / "start.xyz", frames, format="extxyz")
+    start_system(tmp_path / "start.xyz", tmp_path, "mine")
+    lines = (tmp_path / "explore.in").read_text().splitlines()
+    kept = ("timestep", "velocity", "compute_modify", "fix move", "fix bath")
+    with open_lammps() as lammps:
+        lammps.commands_string(
+            "units metal\natom_style atomic\nboundary p p p\nregion r block 0 9 0 9 0 9\n"
+            "create_box 1 r\ncreate_atoms 1 single 0.5 0.5 0.5\nmass 1 16\npair_style zero 2.0\n"
+            "pair_coeff * *\nvariable temperature index 300\nvariable seed index 1\n"
+        )
+        for line in lines:
+            if line.startswith(kept):
+                lammps.command(line)
+        lammps.command("run 50")
+        speeds = [abs(v) for v in lammps.gather_atoms("v", 1, 3)]
+    assert 0.1 < max(speeds) < 100.0  # Å/ps
 
 
 def test_the_temperature_is_that_of_walkers(tmp_path):

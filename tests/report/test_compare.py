@@ -97,6 +97,20 @@ def test_a_batch_without_labels_does_not_make_a_seed_count_twice(tmp_path: Path)
     assert [r["seeds"] for r in compare_runs([folder], tmp_path / "picture.png")] == [1, 1]
 
 
+def test_a_seed_that_is_there_already_is_left_out_with_a_word(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [
+        made_up_run(tmp_path / name, seed, {16: error})
+        for name, seed, error in (("a", 1, 0.1), ("b", 1, 0.5), ("c", 2, 0.3))
+    ]
+    made_up_run(tmp_path / "d", 1, {16: 0.9}, tau=0.5)  # of another arm
+    records = compare_runs([*folders, tmp_path / "d"], tmp_path / "picture.png")
+    assert [(r["seeds"], r["forces_rmse"]["mean"]) for r in records] == [(2, 0.2), (1, 0.9)]
+    said = f"'{folders[1]}' is left out: it has settings and seed 1 of '{folders[0]}'"
+    assert capsys.readouterr().out.count(said) == 1
+
+
 def test_a_single_seed_has_no_spread(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = made_up_run(tmp_path / "only", 1, {16: 0.1234})
     (record,) = compare_runs([folder], tmp_path / "picture.png")

@@ -40,7 +40,7 @@ def trained(kind: str, folder: Path, name: str, epochs: int, **settings: object)
     frames = ase.io.read(folder / "emt.extxyz", ":")
     for atoms in frames:
         atoms.info[ENERGY] += SHIFT * len(atoms)
-    training, uncertainty = TrainingConfig(threads=2, seed=1), UncertaintyConfig()
+    training, uncertainty = TrainingConfig(seed=1), UncertaintyConfig()
     job = Job(trainer, frames, SPLITS, ["Au", "Cu"], training, uncertainty)
     place, foundation = folder / name, folder / f"{name}-foundation.pt"
     train_elsewhere(job, place, foundation, folder / f"{name}.pt", print)

@@ -26,12 +26,22 @@ def test_copies_in_two_splits_are_named():
     assert remarks(frames, ["train"] * 6) == []
 
 
-def test_elements_in_few_structures_are_named():
+def test_elements_in_few_structures_are_counted_in_each_split():
     frames = copper(6)
     frames[0].symbols[0] = "Au"
     frames[5].symbols[0] = "Ag"
     (line,) = remarks(frames)
-    assert line.endswith("which can hardly be learned: Ag (0), Au (1)")
+    assert "an element (train/validation/calibration): Ag 0/0/1, Au 1/0/0; it can hardly" in line
+    (line,) = remarks(frames, ["train"] * 6)
+    assert "an element (train): Ag 1, Au 1; it" in line
+
+
+def test_an_element_that_only_training_has_is_named():
+    frames = copper(6)
+    for atoms in frames[:4]:
+        atoms.symbols[0] = "Au"
+    (line,) = remarks(frames)
+    assert "(train/validation/calibration): Au 4/0/0;" in line
 
 
 def test_labels_with_a_weight_of_zero_are_named():
