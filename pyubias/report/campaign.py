@@ -18,7 +18,7 @@ from pyubias.console import duration, print_table
 from pyubias.files import write_with
 from pyubias.report import figures
 from pyubias.report.arm_result import ArmResult, Walks, collect, common_time_step
-from pyubias.report.errors import error_sections, unseen_by, with_validation_errors
+from pyubias.report.errors import error_sections, with_validation_errors
 from pyubias.report.html import render
 from pyubias.report.overview import (
     changes_of,
@@ -217,14 +217,11 @@ def _learning(results: Sequence[ArmResult]) -> Section | None:
     figure = figures.learning_figure(_records(results))
     if figure is None:
         return None
-    config = results[0].arm.config
-    unseen = unseen_by(results[0])
-    on = "the test set" if config.evaluation.test is not None else "the validation labels"
-    caption = f"Each point is the model of an iteration; errors are those on {on}."
-    if config.evaluation.test is None and unseen is not None:
-        caption += (
-            f" Every model meets the same {len(unseen.frames)} labels, on which none was trained."
-        )
+    if results[0].arm.config.evaluation.test is not None:
+        on = "on the test set"
+    else:
+        on = "on the same validation labels for all, on which none was trained"
+    caption = f"Each point is the model of an iteration; errors are those {on}."
     return Section("Learning", figure, caption)
 
 

@@ -45,10 +45,6 @@ class Unseen:
     name: str
     source: str
 
-    @property
-    def are_a_test_set(self) -> bool:
-        return self.name == "test set"
-
 
 def unseen_by(result: ArmResult) -> Unseen | None:
     """The test set of an arm if its file is there, else its validation labels; None without any."""
@@ -56,6 +52,11 @@ def unseen_by(result: ArmResult) -> Unseen | None:
     if test is not None and test.is_file():
         frames, source = read_frames(test)
         return Unseen(frames, "test set", source)
+    return _validation_labels(result)
+
+
+def _validation_labels(result: ArmResult) -> Unseen | None:
+    test = result.arm.config.evaluation.test
     labels = [f.atoms for f in result.labels if f.split == "validation" and not f.failed]
     if not labels:
         return None
@@ -82,8 +83,8 @@ def with_validation_errors(result: ArmResult) -> ArmResult:
 
     Every model meets the same labels, also those that were made after it.
     """
-    unseen = unseen_by(result)
-    if result.arm.config.evaluation.test is not None or unseen is None:
+    unseen = None if result.arm.config.evaluation.test else _validation_labels(result)
+    if unseen is None:
         return result
     folder = result.arm.folder
     there = [r for r in result.records if folder.iteration(r.iteration).model.is_file()]

@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatterSciNotation, MaxNLocator
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from pyubias.analysis.autocorrelation import Autocorrelation
@@ -65,7 +67,7 @@ def _calm(axis: Axes) -> None:
     axis.spines[["top", "right"]].set_visible(False)
     for side in ("left", "bottom"):
         axis.spines[side].set_color(INK)
-    axis.tick_params(colors=INK, labelsize=9)
+    axis.tick_params(which="both", colors=INK, labelsize=9)
     axis.grid(color="#e8eaed", lw=0.8)
     axis.set_axisbelow(True)
 
@@ -99,6 +101,7 @@ def visited_figure(
     if drawn:
         # one scale for all arms, from one frame on
         norm = LogNorm(1.0, max(largest, 10.0))
+        figure.set_layout_engine("constrained")
         for cells in drawn:
             cells.set_norm(norm)
         figure.colorbar(drawn[0], ax=axes, label="frames", pad=0.02)
@@ -139,8 +142,8 @@ def learning_figure(records: Mapping[str, Records]) -> Figure | None:
         else:
             axis.set_yscale("log")
             # the errors of a campaign may lie within one power of ten
-            axis.yaxis.set_major_formatter("{x:g}")
-            axis.yaxis.set_minor_formatter(LogFormatterSciNotation(minor_thresholds=(2, 0.6)))
+            for set_formatter in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
+                set_formatter(LogFormatter(minor_thresholds=(2, 0.6)))
     axes[-1].legend(frameon=False)
     figure.tight_layout()
     return figure
@@ -159,6 +162,7 @@ def length_figure(walks: Mapping[str, Walks], time_step: float | None) -> Figure
         "failed": {"marker": "x", "color": "k"},
     }
     figure, axes = _panels(len(walks), 3.0, sharey=True)
+    drawn = {_end(w) for of_arm in walks.values() for walkers in of_arm for w in walkers}
     for k, (axis, (arm, of_arm)) in enumerate(zip(axes, walks.items(), strict=True)):
         points: dict[str, list[tuple[float, float]]] = {end: [] for end in ends}
         for iteration, walkers in enumerate(of_arm):
@@ -176,7 +180,10 @@ def length_figure(walks: Mapping[str, Walks], time_step: float | None) -> Figure
         axis.set_title(arm)
         axis.set_xlabel("iteration")
         axis.set_ylabel("length of a walk (ps)" if time_step else "length of a walk (MD steps)")
-    _legend_below(figure, axes)
+    # arms differ in color, ends do not
+    styles = {end: {"color": INK} | style for end, style in ends.items() if end in drawn}
+    keys = {end: Line2D([], [], ls="", ms=5, **style) for end, style in styles.items()}
+    _legend_below(figure, axes, keys)
     return figure
 
 
@@ -186,10 +193,12 @@ def _end(walk: Walk) -> str:
     return "stopped by the threshold" if walk.crossed else "ended by itself"
 
 
-def _legend_below(figure: Figure, axes: Sequence[Axes]) -> None:
-    """One legend for all axes, below them."""
+def _legend_below(
+    figure: Figure, axes: Sequence[Axes], keys: Mapping[str, Artist] | None = None
+) -> None:
+    """One legend for all axes, below them; its keys are what they have unless others are given."""
     figure.tight_layout()
-    found = {
+    found = keys or {
         label: handle
         for axis in axes
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)

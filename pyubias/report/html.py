@@ -15,7 +15,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 import pyubias
-from pyubias.report.pictures import points_of, svg
+from pyubias.report.pictures import svg_with_points
 
 __all__ = ["render"]
 
@@ -49,8 +49,9 @@ def _picture(figure: Figure, words: str = "") -> Markup:
     Args:
         words: what a reader gets who does not see it.
     """
-    data = base64.b64encode(svg(figure)).decode()
-    points = [[round(p.x, 4), round(p.y, 4), p.text] for p in points_of(figure)]
+    file, found = svg_with_points(figure)
+    data = base64.b64encode(file).decode()
+    points = [[round(p.x, 4), round(p.y, 4), p.text] for p in found]
     return Markup(
         '<div class="picture" data-points="{}"><img src="data:image/svg+xml;base64,{}" alt="{}">'
         "</div>"

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+import yaml
+
 from pyubias.campaign.given_labels import is_given
 from pyubias.campaign.kept_settings import differences, flat
 from pyubias.campaign.run_folder import RunFolder
@@ -115,7 +117,10 @@ def _versions(folder: RunFolder) -> str:
 
 
 def settings_rows(results: Sequence[ArmResult]) -> list[list[str]]:
-    """A header, and one row for each setting that is not the default, with one column per arm."""
+    """A header, and one row for each setting that is not the default.
+
+    There is one column per arm; what is the same as in the first arm is left blank in the others.
+    """
     configs = [result.arm.config for result in results]
     given = [
         flat(c.model_dump(mode="json", exclude_defaults=True, exclude={"control", "name"}))
@@ -128,12 +133,21 @@ def settings_rows(results: Sequence[ArmResult]) -> list[list[str]]:
     ]
     keys = dict.fromkeys(key for own in given for key in own)
     arms = [result.arm.name for result in results] if len(results) > 1 else ["value"]
-    rows = [[key, *(_text(column.get(key)) for column in columns)] for key in keys]
+    rows = []
+    for key in keys:
+        first, *others = (_text(column.get(key)) for column in columns)
+        rows.append([key, first, *("" if other == first else other for other in others)])
     return [["setting", *arms], *rows]
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    """A value as a campaign file has it."""
+    if isinstance(value, str):
+        return value
+    text: str = yaml.safe_dump(
+        value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6
+    )
+    return text.removesuffix("\n").removesuffix("...").strip()
 
 
 def changes_of(results: Sequence[ArmResult]) -> list[str]:

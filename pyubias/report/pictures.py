@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
-__all__ = ["Point", "png", "points_of", "svg"]
+__all__ = ["Point", "png", "svg_with_points"]
 
 PADDING = 0.06  # inch, around the tight bounding box
 # more points than these are a cloud, of which nobody asks for one
@@ -44,30 +44,34 @@ class Point(NamedTuple):
 
 def png(figure: Figure, dpi: int = 110) -> bytes:
     """The figure as a PNG file."""
-    return _saved(figure, format="png", dpi=dpi)
+    return _saved(figure, _bounding_box(figure), format="png", dpi=dpi)
 
 
-def svg(figure: Figure) -> bytes:
-    """The figure as an SVG file; artists that are rasterized are images in it."""
+def svg_with_points(figure: Figure) -> tuple[bytes, list[Point]]:
+    """The figure as an SVG file, in which artists that are rasterized are images.
+
+    Returns:
+        the file, and the points of all curves with a label and the middles of all bars with one.
+    """
+    box = _bounding_box(figure)
     with matplotlib.rc_context(SVG):
-        return _saved(figure, format="svg", dpi=160, metadata={"Date": None})
+        file = _saved(figure, box, format="svg", dpi=160, metadata={"Date": None})
+    return file, _points_of(figure, box)
 
 
-def _saved(figure: Figure, **options: Any) -> bytes:
+def _saved(figure: Figure, box: Bbox, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, bbox_inches=bounding_box(figure), **options)
+    figure.savefig(buffer, bbox_inches=box, **options)
     return buffer.getvalue()
 
 
-def bounding_box(figure: Figure) -> Bbox:
+def _bounding_box(figure: Figure) -> Bbox:
     """The part of the figure that its picture shows, in inches."""
     figure.draw_without_rendering()
     return figure.get_tightbbox().padded(PADDING)
 
 
-def points_of(figure: Figure) -> list[Point]:
-    """The points of all curves with a label, and the tops of all bars with one."""
-    box = bounding_box(figure)
+def _points_of(figure: Figure, box: Bbox) -> list[Point]:
     return [
         Point((x - box.x0) / box.width, (box.y1 - y) / box.height, text)
         for axis in figure.axes

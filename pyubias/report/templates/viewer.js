@@ -74,7 +74,7 @@
     frame = {
       places: places, kinds: kinds, edges: edges,
       bonds: bondsOf(places, kinds.map(function (kind) { return kind.radius; })),
-      size: ends.reduce(function (most, p) { return Math.max(most, Math.hypot(...p)); }, 0) + 1,
+      size: ends.reduce(function (most, p) { return Math.max(most, Math.hypot(...p)); }, 0) + 0.6,
     };
     about.textContent = chosen.about;
     legend.replaceChildren(...new Set(kinds.map(function (kind) { return kind.key; })));
