@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from pyubias.errors import UserError
 from pyubias.files import read_json, write_json
 
-__all__ = ["Change", "differences", "keep_settings"]
+__all__ = ["Change", "differences", "flat", "keep_settings"]
 
 Settings = dict[str, Any]
 
@@ -58,7 +58,7 @@ def keep_settings(
         write_json(path, settings)
         return []
     before = complete(read_json(path))
-    known = _flat(before)
+    known = flat(before)
     lines = []
     for change in differences(before, settings):
         if change.section in changeable:
@@ -80,16 +80,16 @@ def keep_settings(
 
 def differences(before: Settings, now: Settings) -> list[Change]:
     """The settings that differ, in the order of their keys."""
-    flat, flat_now = _flat(before), _flat(now)
-    keys = sorted(set(flat) | set(flat_now))
-    changes = [Change(key, flat.get(key), flat_now.get(key)) for key in keys]
+    earlier, later = flat(before), flat(now)
+    keys = sorted(set(earlier) | set(later))
+    changes = [Change(key, earlier.get(key), later.get(key)) for key in keys]
     return [change for change in changes if change.before != change.now]
 
 
-def _flat(value: Any, prefix: str = "") -> Settings:
+def flat(value: Any, prefix: str = "") -> Settings:
     """Nested sections as one dictionary with keys such as ``exploration.tau``."""
     if isinstance(value, dict):
         return {
-            k: v for name, item in value.items() for k, v in _flat(item, f"{prefix}{name}.").items()
+            k: v for name, item in value.items() for k, v in flat(item, f"{prefix}{name}.").items()
         }
     return {prefix.rstrip("."): value}

@@ -1,5 +1,6 @@
 """A walk: what one walker leaves behind, in memory and in a file."""
 
+import math
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ class Walk:
         steps: MD steps that were made.
         crossed: whether the threshold stopped the walker.
         failure: LAMMPS' message if it stopped with an error, else empty.
+        time_step: ps; nan if unknown, as in walks of earlier versions.
     """
 
     numbers: NDArray[np.int64]
@@ -38,6 +40,7 @@ class Walk:
     steps: int
     crossed: bool
     failure: str
+    time_step: float = math.nan
 
     def frames(self) -> list[Atoms]:
         """ASE structures; those that are not periodic have no cell."""
@@ -78,6 +81,7 @@ def _read(path: Path) -> Walk:
             steps=int(data["steps"]),
             crossed=bool(data["crossed"]),
             failure=str(data["failure"]),
+            time_step=float(data["time_step"]) if "time_step" in data else math.nan,
         )
 
 

@@ -1,9 +1,11 @@
 """One walker: a run of a LAMMPS script that also runs by hand."""
 
 import contextlib
+import math
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +88,7 @@ def run_walker(
         "crossing": "crossing.dump",
         **script_variables(config, walker),
     }
-    failure, steps, abandoned, units = "", 0, False, ""
+    failure, steps, abandoned, units, time_step = "", 0, False, "", math.nan
     try:
         with (
             contextlib.chdir(folder),
@@ -97,6 +99,7 @@ def run_walker(
             finally:
                 steps = int(instance.extract_global("ntimestep") or 0)
                 units = instance.extract_global("units")
+                time_step = float(instance.extract_global("dt"))
     except LammpsError as error:
         failure, abandoned = str(error), isinstance(error, OneRankError)
     if units == "real":
@@ -107,6 +110,7 @@ def run_walker(
     if not (is_root or abandoned):
         return _walk(structure, Trajectory.empty(len(structure)), steps, False, "")
     walk = read_walk(structure, folder, steps, failure, config.guard)
+    walk = replace(walk, time_step=time_step)
     if abandoned:
         raise AbandonedWalk(walk)
     return walk

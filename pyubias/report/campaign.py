@@ -2,93 +2,52 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from ase import Atoms
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from pyubias.analysis.autocorrelation import autocorrelation_of_walks
-from pyubias.analysis.collective_variables import (
-    collective_variables,
-    frames_within_steps,
-    quadtree_coverage,
-)
-from pyubias.analysis.residuals import residuals_of, summarise
-from pyubias.analysis.volume import is_periodic, rmse_by_volume, volumes
-from pyubias.campaign.arms import Arm, arms_of
-from pyubias.campaign.kept_settings import differences
-from pyubias.campaign.label_store import LabelStore
+from pyubias.analysis.volume import is_periodic, volumes
+from pyubias.campaign.arms import arms_of
+from pyubias.campaign.given_labels import is_given
 from pyubias.campaign.record import Record
 from pyubias.config.schema import CampaignConfig
 from pyubias.console import duration, print_table
-from pyubias.files import read_json, write_with
-from pyubias.lammps.walk import Walk
-from pyubias.model.prediction import Model, Prediction
+from pyubias.files import write_with
 from pyubias.report import figures
+from pyubias.report.arm_result import ArmResult, Walks, collect, common_time_step
+from pyubias.report.errors import error_sections, with_validation_errors
 from pyubias.report.html import render
-from pyubias.training.labels import ENERGY, FORCES, STRESS
-from pyubias.training.reading import read_frames
+from pyubias.report.overview import (
+    changes_of,
+    facts,
+    failed_labels,
+    failed_walkers,
+    settings_rows,
+)
+from pyubias.report.pictures import png
+from pyubias.report.structures import structures_to_show
 
-__all__ = ["ArmResult", "collect", "write_report"]
+__all__ = ["Section", "write_report"]
 
 Array = NDArray[np.float64]
-Walks = Sequence[Sequence[Walk]]  # for each iteration and walker
 
 
 @dataclass(frozen=True)
-class ArmResult:
-    """The contents of the folder of one arm.
+class Section:
+    """A picture of the report.
 
     Attributes:
-        arm: name, settings and folder.
-        records: one for each iteration.
-        walks: for each iteration and walker.
-        points: for each iteration and walker, collective variables (frames, variables).
+        heading: above it.
+        figure: the picture.
+        caption: a sentence below it.
     """
 
-    arm: Arm
-    records: list[Record]
-    walks: list[list[Walk]]
-    points: list[list[Array]]
-
-    @property
-    def steps(self) -> int:
-        """MD steps of all walkers."""
-        return sum(walk.steps for iteration in self.walks for walk in iteration)
-
-    def visited(self, steps: int | None = None) -> Array:
-        """Collective variables of all frames, or of those within the first `steps` MD steps."""
-        n = len(self.arm.config.evaluation.collective_variables)
-        masks = frames_within_steps(
-            [[(w.steps, w.timesteps) for w in iteration] for iteration in self.walks],
-            self.steps if steps is None else steps,
-        )
-        chosen = [
-            points[mask]
-            for iteration, allowed in zip(self.points, masks, strict=True)
-            for points, mask in zip(iteration, allowed, strict=True)
-        ]
-        return np.concatenate(chosen) if chosen else np.zeros((0, n))
-
-    def coverage(self, steps: int | None = None) -> float:
-        """Coverage of the collective variables by `visited`."""
-        bounds = [v.bounds for v in self.arm.config.evaluation.collective_variables]
-        return quadtree_coverage(self.visited(steps), bounds)
-
-
-def collect(arm: Arm) -> ArmResult:
-    """Read what an arm has left so far."""
-    variables = arm.config.evaluation.collective_variables
-    walks = list(arm.folder.walks())
-    points = [
-        [collective_variables(walk.frames(), variables) for walk in iteration]
-        for iteration in walks
-    ]
-    return ArmResult(arm, arm.folder.records(), walks, points)
+    heading: str
+    figure: Figure
+    caption: str
 
 
 def write_report(config: CampaignConfig, folder: Path) -> None:
@@ -98,14 +57,20 @@ def write_report(config: CampaignConfig, folder: Path) -> None:
     results = [result for result in map(collect, arms) if result.records]
     if not results:
         return  # no iteration is complete
-    summary = summary_rows(results)
+    results = [with_validation_errors(result) for result in results]
+    summary = _turned(summary_rows(results))
     print_table(config.name, summary)
     map_of_visits = _map_of_visits(config, results)
     if map_of_visits is not None:
-        write_with(main.map_of_visits, lambda p: p.write_bytes(figures.png(map_of_visits)))
+        write_with(main.map_of_visits, lambda p: p.write_bytes(png(map_of_visits)))
     text = _page(config, results, summary, map_of_visits)
-    write_with(main.report, lambda p: p.write_text(text))
+    write_with(main.report, lambda p: p.write_text(text, encoding="utf-8"))
     print(f"report: {main.report}\nmodel:  {main.model}")
+
+
+def _turned(rows: list[list[str]]) -> list[list[str]]:
+    """Columns as rows: arms are few, and what is said of each does not fit beside each other."""
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def summary_rows(results: Sequence[ArmResult]) -> list[list[str]]:
@@ -121,16 +86,30 @@ def summary_rows(results: Sequence[ArmResult]) -> list[list[str]]:
             f"{r.records[-1].n_labels / (r.records[-1].molecules or 1):.1f}"
         )
     columns["MD steps"] = lambda r: f"{r.steps:,}"
+    if all(_simulated(r) for r in results):
+        columns["simulated ps"] = lambda r: f"{_simulated(r):,.1f}"
     if results[0].arm.config.evaluation.collective_variables:
         columns["coverage"] = lambda r: f"{r.coverage():.3f}"
         columns[f"coverage at {shared_steps:,} steps"] = lambda r: f"{r.coverage(shared_steps):.3f}"
-    columns["E RMSE meV/atom"] = lambda r: _milli(r.records[-1].energy_rmse, 2)
-    columns["F RMSE meV/Å"] = lambda r: _milli(r.records[-1].forces_rmse, 1)
+    # without a test set these are errors on the validation labels
+    on = "" if results[0].arm.config.evaluation.test is not None else ", validation"
+    if any(r.records[-1].energy_rmse is not None for r in results):
+        columns[f"E RMSE meV/atom{on}"] = lambda r: _milli(r.records[-1].energy_rmse, 2)
+    if any(r.records[-1].forces_rmse is not None for r in results):
+        columns[f"F RMSE meV/Å{on}"] = lambda r: _milli(r.records[-1].forces_rmse, 1)
     if any(r.records[-1].stress_rmse is not None for r in results):
-        columns["stress RMSE meV/Å³"] = lambda r: _milli(r.records[-1].stress_rmse, 3)
-    columns["next-batch calibration"] = _mean_calibration
+        columns[f"stress RMSE meV/Å³{on}"] = lambda r: _milli(r.records[-1].stress_rmse, 3)
+    if any(record.conformal_coverage is not None for r in results for record in r.records):
+        columns["next-batch calibration"] = _mean_calibration
     columns["time"] = lambda r: duration(r.records[-1].wall_s)
     return [[*columns], *([cell(r) for cell in columns.values()] for r in results)]
+
+
+def _simulated(result: ArmResult) -> float:
+    """Simulated time of all walkers in ps; 0 if it is unknown or nothing."""
+    walks = [w for walkers in result.walks for w in walkers if w.steps > 0]
+    time = float(sum(w.steps * w.time_step for w in walks))
+    return 0.0 if np.isnan(time) else time
 
 
 def _mean_calibration(result: ArmResult) -> str:
@@ -148,25 +127,102 @@ def _page(
     summary: list[list[str]],
     map_of_visits: Figure | None,
 ) -> str:
-    records = {r.arm.name: r.records for r in results}
-    alpha = config.uncertainty.alpha
-    exploration = [] if map_of_visits is None else [("What the walkers visited", map_of_visits)]
-    exploration += cell_figures({r.arm.name: r.walks for r in results})
+    time_step = common_time_step(w for r in results for walkers in r.walks for w in walkers)
+    selected = [(r.arm.name, f) for r in results for f in r.labels if not is_given(f)]
     return render(
         "report/templates/campaign.html",
         title=config.name,
         folder=results[0].arm.folder.path,
         summary=summary,
-        exploration=exploration,
-        learning=figures.learning_figure(records),
-        test=_test(config, results[0]),
-        alpha=alpha,
-        calibration=figures.calibration_figure(records, alpha),
-        time=figures.time_figure(records),
-        changes=_changes(results),
-        failed_labels=_failed_labels(results),
-        failed_walkers=_failed_walkers(results),
+        links=_links(results),
+        facts=facts(results),
+        exploration=_exploration(config, results, map_of_visits, time_step),
+        learning=_learning(results),
+        structures=structures_to_show(selected, time_step),
+        errors=error_sections(results[0]),
+        alpha=config.uncertainty.alpha,
+        calibration=figures.calibration_figure(_records(results), config.uncertainty.alpha),
+        time=figures.time_figure(_records(results)),
+        settings=settings_rows(results),
+        changes=changes_of(results),
+        failed_labels=failed_labels(results),
+        failed_walkers=failed_walkers(results),
     )
+
+
+def _records(results: Sequence[ArmResult]) -> dict[str, list[Record]]:
+    return {result.arm.name: result.records for result in results}
+
+
+def _links(results: Sequence[ArmResult]) -> list[tuple[str, str]]:
+    """Names and paths, relative to the report, of the files that a reader may want."""
+    main = results[0].arm.folder
+    wanted = [
+        (main.model, "newest model"),
+        (main.labels, "labels, as a database of ASE"),
+        (main.log, "log"),
+        (main.settings, "all settings"),
+    ]
+    for result in results[1:]:
+        wanted += [
+            (result.arm.folder.model, f"model of the {result.arm.name} arm"),
+            (result.arm.folder.labels, "its labels"),
+        ]
+    there = [(path, name) for path, name in wanted if path.is_file()]
+    return [(name, path.relative_to(main.path).as_posix()) for path, name in there]
+
+
+def _exploration(
+    config: CampaignConfig,
+    results: Sequence[ArmResult],
+    map_of_visits: Figure | None,
+    time_step: float | None,
+) -> list[Section]:
+    walks = {r.arm.name: r.walks for r in results}
+    found = []
+    if map_of_visits is not None:
+        found.append(
+            Section("What the walkers visited", map_of_visits, _caption_of_visits(config, results))
+        )
+    if any(walkers for of_arm in walks.values() for walkers in of_arm):
+        found.append(
+            Section(
+                "How long the walkers ran",
+                figures.length_figure(walks, time_step),
+                "Each dot is a walker: it ran to its last step, was stopped because the "
+                "uncertainty of an atom crossed the threshold, or failed.",
+            )
+        )
+    return found + cell_figures(walks, time_step)
+
+
+def _caption_of_visits(config: CampaignConfig, results: Sequence[ArmResult]) -> str:
+    """A sentence about the map or the histogram of collective variables."""
+    variables = config.evaluation.collective_variables
+    if len(variables) > 1:
+        what = "The color counts the frames of all walkers at these values"
+    else:
+        what = "The bars count the frames of all walkers at these values"
+    caption = f"{what}; coverage is the visited part of the range, as the mean over five grids."
+    sizes = {len(w.numbers) for r in results for walkers in r.walks for w in walkers}
+    if len(sizes) > 1 and any(variable.volume for variable in variables):
+        caption += (
+            f" The volume is that of the cell, of {min(sizes)} to {max(sizes)} atoms; volumes per "
+            "atom are below."
+        )
+    return caption
+
+
+def _learning(results: Sequence[ArmResult]) -> Section | None:
+    figure = figures.learning_figure(_records(results))
+    if figure is None:
+        return None
+    if results[0].arm.config.evaluation.test is not None:
+        on = "on the test set"
+    else:
+        on = "on the same validation labels for all, on which none was trained"
+    caption = f"Each point is the model of an iteration; errors are those {on}."
+    return Section("Learning", figure, caption)
 
 
 def _map_of_visits(config: CampaignConfig, results: Sequence[ArmResult]) -> Figure | None:
@@ -180,80 +236,40 @@ def _map_of_visits(config: CampaignConfig, results: Sequence[ArmResult]) -> Figu
     )
 
 
-def _test(config: CampaignConfig, result: ArmResult) -> dict[str, Any] | None:
-    """The main arm's final model on the test set; None without a test set."""
-    if config.evaluation.test is None:
-        return None
-    frames, source = read_frames(config.evaluation.test)
-    predictions = Model(result.arm.folder.model).predict(frames)
-    residuals = residuals_of(frames, predictions)
-    forces = [a.arrays[FORCES][~np.isnan(a.arrays[FORCES])] for a in frames if FORCES in a.arrays]
-    true = {
-        "energy": np.array([a.info[ENERGY] / len(a) for a in frames]),
-        "forces": np.concatenate(forces) if forces else np.zeros(0),
-    }
-    predicted = {name: true[name] + getattr(residuals, name) for name in true}
-    summary = summarise(residuals)
-    return {
-        "arm": result.arm.name,
-        "source": source,
-        "parity": figures.parity_figure(true, predicted),
-        "total_coverage": summary["total_coverage"],
-        "atomic_coverage": summary["atomic_coverage"],
-        "uncertainty": figures.uncertainty_figure(residuals),
-        "over_volume": errors_over_volume(frames, predictions),
-    }
-
-
-def _changes(results: Sequence[ArmResult]) -> list[str]:
-    """A line for each setting in which an iteration differs from the one before it."""
-    lines = []
-    for result in results:
-        folders = [f for f in result.arm.folder.iterations() if f.settings.is_file()]
-        for before, folder in pairwise(folders):
-            for change in differences(read_json(before.settings), read_json(folder.settings)):
-                lines.append(
-                    f"{result.arm.name}, from iteration {int(folder.path.name)} on: {change.key} = "
-                    f"{change.now!r}, it was {change.before!r}"
-                )
-    return lines
-
-
-def _failed_labels(results: Sequence[ArmResult]) -> list[str]:
-    return [
-        f"{r.arm.name} {frame.key}: {frame.reason}"
-        for r in results
-        for frame in LabelStore(r.arm.folder.labels).frames()
-        if frame.failed
-    ]
-
-
-def _failed_walkers(results: Sequence[ArmResult]) -> list[str]:
-    return [
-        f"{r.arm.name}, iteration {k}, walker {w}: {walk.failure}"
-        for r in results
-        for k, walkers in enumerate(r.walks)
-        for w, walk in enumerate(walkers)
-        if walk.failure
-    ]
-
-
-def cell_figures(walks: Mapping[str, Walks]) -> list[tuple[str, Figure]]:
-    """Volumes of the walkers and their autocorrelation, with titles; none without periodic cells.
+def cell_figures(walks: Mapping[str, Walks], time_step: float | None = None) -> list[Section]:
+    """Volumes of the walkers and their autocorrelation; none without periodic cells.
 
     Args:
         walks: of each arm.
+        time_step: of all of them, ps; None if it differs or is unknown.
     """
     flat = {arm: [w for walkers in of_arm for w in walkers] for arm, of_arm in walks.items()}
     periodic = [arm for arm in walks if is_periodic(flat[arm])]
     if not periodic:
         return []
     histories = {arm: _volume_histories(walks[arm]) for arm in periodic}
+    found = []
+    if any(len(set(values.round(6))) > 1 for of_arm in histories.values() for _, values in of_arm):
+        found.append(
+            Section(
+                "Volumes of the walkers",
+                figures.volume_figure(histories),
+                "Each line is the volume of a walker's cell, divided by its number of atoms.",
+            )
+        )
     curves = {arm: autocorrelation_of_walks(flat[arm]) for arm in periodic}
-    return [
-        ("Volumes of the walkers", figures.volume_figure(histories)),
-        ("How long walkers remember", figures.autocorrelation_figure(curves)),
-    ]
+    known = [q for q in next(iter(curves.values())) if any(len(c[q].lags) for c in curves.values())]
+    shown = {arm: {q: of_arm[q] for q in known} for arm, of_arm in curves.items()}
+    if known:
+        found.append(
+            Section(
+                "How long walkers remember",
+                figures.autocorrelation_figure(shown, time_step),
+                "The autocorrelation is 1 as long as a walker is where it was and 0 when it has "
+                "forgotten it; bands are one standard deviation over the walkers.",
+            )
+        )
+    return found
 
 
 def _volume_histories(walks: Walks) -> list[tuple[Array, Array]]:
@@ -265,32 +281,3 @@ def _volume_histories(walks: Walks) -> list[tuple[Array, Array]]:
         for w in walkers
         if len(w.cells)
     ]
-
-
-def errors_over_volume(frames: Sequence[Atoms], predictions: Sequence[Prediction]) -> Figure | None:
-    """Errors on the test set over volume; None unless periodic cells differ in volume."""
-    periodic = [(a, p) for a, p in zip(frames, predictions, strict=True) if a.pbc.all()]
-    if len({round(a.get_volume() / len(a), 6) for a, _ in periodic}) < 2:
-        return None
-    residuals: dict[str, list[tuple[Atoms, Array]]] = {
-        "energy RMSE (meV/atom)": [
-            (a, 1e3 * np.array([(p.energy - a.info[ENERGY]) / len(a)])) for a, p in periodic
-        ],
-        "forces RMSE (meV/Å)": [
-            (a, _known(1e3 * (p.forces - a.arrays[FORCES])))
-            for a, p in periodic
-            if FORCES in a.arrays
-        ],
-        "stress RMSE (meV/Å³)": [
-            (a, _known(1e3 * (p.stress - a.info[STRESS])))
-            for a, p in periodic
-            if STRESS in a.info and p.stress is not None
-        ],
-    }
-    curves = {label: rmse_by_volume(pairs) for label, pairs in residuals.items() if pairs}
-    return figures.error_by_volume_figure(curves)
-
-
-def _known(residuals: Array) -> Array:
-    """Residuals of the components that have a label."""
-    return residuals[~np.isnan(residuals)]

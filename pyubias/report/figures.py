@@ -1,24 +1,32 @@
 """The pictures of reports, as matplotlib figures of numbers that come in as arguments."""
 
-import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from pyubias.analysis.autocorrelation import Autocorrelation
 from pyubias.analysis.residuals import Residuals
 from pyubias.campaign.record import Record
 from pyubias.config.schema import CollectiveVariable
+from pyubias.lammps.walk import Walk
 
 __all__ = [
+    "arm_color",
     "autocorrelation_figure",
+    "axis_label",
     "calibration_figure",
     "error_by_volume_figure",
     "learning_figure",
+    "length_figure",
     "parity_figure",
-    "png",
     "time_figure",
     "uncertainty_figure",
     "visited_figure",
@@ -27,19 +35,41 @@ __all__ = [
 
 Array = NDArray[np.float64]
 Records = Sequence[Record]
+Walks = Sequence[Sequence[Walk]]  # for each iteration and walker
+PAGE = 9.4  # inch, the width of a page
+INK = "#57606a"  # of axes
+MODEL = "#2a7f78"  # of what is about one model
 COLORS = {"biased": "#c44e52", "unbiased": "#4c72b0", "metadynamics": "#55a868"}
+STAGE_COLORS = ("#937860", "#8172b3", "#8c8c8c", "#64b5cd", "#ccb974")
 STAGES = ("label", "train", "evaluate", "explore", "select")
 
 
-def png(figure: Figure, dpi: int = 110) -> bytes:
-    """The figure as a PNG file."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight")
-    return buffer.getvalue()
-
-
-def _color(arm: str, k: int = 0) -> str:
+def arm_color(arm: str, k: int = 0) -> str:
+    """The color of an arm, in all pictures."""
     return COLORS.get(arm, f"C{k + 2}")
+
+
+def _panels(n: int, height: float = 3.0, **options: Any) -> tuple[Figure, list[Axes]]:
+    """A figure with n axes: one row of three at most, else rows of two."""
+    columns = n if n <= 3 else 2
+    rows = -(-n // columns)
+    figure = Figure(figsize=(PAGE if n > 1 else 0.6 * PAGE, rows * height))
+    axes = figure.subplots(rows, columns, squeeze=False, **options).ravel()
+    for axis in axes[n:]:
+        axis.set_visible(False)
+    for axis in axes[:n]:
+        _calm(axis)
+    return figure, list(axes[:n])
+
+
+def _calm(axis: Axes) -> None:
+    """A quiet frame and a light grid, behind what is drawn."""
+    axis.spines[["top", "right"]].set_visible(False)
+    for side in ("left", "bottom"):
+        axis.spines[side].set_color(INK)
+    axis.tick_params(which="both", colors=INK, labelsize=9)
+    axis.grid(color="#e8eaed", lw=0.8)
+    axis.set_axisbelow(True)
 
 
 def visited_figure(
@@ -48,8 +78,8 @@ def visited_figure(
     variables: Sequence[CollectiveVariable],
 ) -> Figure:
     """A map of two collective variables for each arm, or a histogram of one."""
-    figure = Figure(figsize=(4.4 * len(visited), 4.2))
-    axes = figure.subplots(1, len(visited), squeeze=False, sharex=True, sharey=True)[0]
+    figure, axes = _panels(len(visited), 4.0, sharex=True, sharey=True)
+    largest, drawn = 1.0, []
     for axis, (arm, points) in zip(axes, visited.items(), strict=True):
         first = variables[0]
         if len(variables) >= 2:
@@ -58,83 +88,166 @@ def visited_figure(
                 points[:, 0], points[:, 1], bins=64, range=[first.bounds, second.bounds]
             )
             shown = np.ma.masked_equal(counts.T, 0)
-            axis.pcolormesh(x, y, np.ma.log10(shown), cmap="viridis", rasterized=True)
-            axis.set_ylabel(_axis_label(second))
+            drawn.append(axis.pcolormesh(x, y, shown, cmap="viridis", rasterized=True))
+            largest = max(largest, counts.max())
+            axis.set_ylabel(axis_label(second))
             axis.set_ylim(*second.bounds)
         else:
-            axis.hist(points[:, 0], bins=64, range=first.bounds, color=_color(arm))
+            axis.hist(points[:, 0], bins=64, range=first.bounds, color=arm_color(arm))
             axis.set_ylabel("frames")
         axis.set_xlim(*first.bounds)
-        axis.set_xlabel(_axis_label(first))
+        axis.set_xlabel(axis_label(first))
         axis.set_title(f"{arm}: coverage {coverage[arm]:.3f}")
+    if drawn:
+        # one scale for all arms, from one frame on
+        norm = LogNorm(1.0, max(largest, 10.0))
+        figure.set_layout_engine("constrained")
+        for cells in drawn:
+            cells.set_norm(norm)
+        figure.colorbar(drawn[0], ax=axes, label="frames", pad=0.02)
     return figure
 
 
-def _axis_label(variable: CollectiveVariable) -> str:
+def axis_label(variable: CollectiveVariable) -> str:
+    """The name of a variable, with its unit."""
     unit = "°" if variable.dihedral else "Å" if variable.distance else "Å³"
     symbol = {"phi": "φ", "psi": "ψ"}.get(variable.name, variable.name)
     return f"{symbol} ({unit})"
 
 
-def learning_figure(records: Mapping[str, Records]) -> Figure:
-    """Coverage and errors on the test set against the number of labels."""
+def learning_figure(records: Mapping[str, Records]) -> Figure | None:
+    """Coverage and errors against the number of labels; None if none was measured."""
     panels = [
-        ("coverage", 1.0, "coverage of the collective variables"),
+        ("coverage", 1.0, "coverage of the variables"),
         ("energy_rmse", 1e3, "energy RMSE (meV/atom)"),
         ("forces_rmse", 1e3, "forces RMSE (meV/Å)"),
+        ("stress_rmse", 1e3, "stress RMSE (meV/Å³)"),
     ]
-    if any(r.stress_rmse is not None for rows in records.values() for r in rows):
-        panels.append(("stress_rmse", 1e3, "stress RMSE (meV/Å³)"))
-    figure = Figure(figsize=(4.4 * len(panels), 3.8))
-    for axis, (key, factor, label) in zip(figure.subplots(1, len(panels)), panels, strict=True):
+    everything = [record for rows in records.values() for record in rows]
+    panels = [p for p in panels if any(getattr(r, p[0]) is not None for r in everything)]
+    if not panels:
+        return None
+    figure, axes = _panels(len(panels))
+    for axis, (key, factor, label) in zip(axes, panels, strict=True):
         for k, (arm, rows) in enumerate(records.items()):
             values = [(r.n_labels, getattr(r, key)) for r in rows]
             points = [(n, factor * value) for n, value in values if value is not None]
             if points:
-                axis.plot(*zip(*points, strict=True), "o-", ms=3, color=_color(arm, k), label=arm)
+                x, y = zip(*points, strict=True)
+                axis.plot(x, y, "o-", ms=4, color=arm_color(arm, k), label=arm)
         axis.set_xlabel("labels")
         axis.set_ylabel(label)
-        if key != "coverage":
+        if key == "coverage":
+            axis.set_ylim(bottom=0.0)
+        else:
             axis.set_yscale("log")
-        if axis.lines:
-            axis.legend(frameon=False)
+            # the errors of a campaign may lie within one power of ten
+            for set_formatter in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
+                set_formatter(LogFormatter(minor_thresholds=(2, 0.6)))
+    axes[-1].legend(frameon=False)
     figure.tight_layout()
     return figure
 
 
+def length_figure(walks: Mapping[str, Walks], time_step: float | None) -> Figure:
+    """How long each walker ran, and how it ended.
+
+    Args:
+        walks: of each arm.
+        time_step: of all walkers, ps; None if it differs or is unknown.
+    """
+    ends: dict[str, dict[str, Any]] = {
+        "ended by itself": {"marker": "o", "mfc": "white"},
+        "stopped by the threshold": {"marker": "o"},
+        "failed": {"marker": "x", "color": "k"},
+    }
+    figure, axes = _panels(len(walks), 3.0, sharey=True)
+    drawn = {_end(w) for of_arm in walks.values() for walkers in of_arm for w in walkers}
+    for k, (axis, (arm, of_arm)) in enumerate(zip(axes, walks.items(), strict=True)):
+        points: dict[str, list[tuple[float, float]]] = {end: [] for end in ends}
+        for iteration, walkers in enumerate(of_arm):
+            for w, walk in enumerate(walkers):
+                # side by side, in the order of the walkers
+                place = iteration + 0.6 * ((w + 0.5) / len(walkers) - 0.5)
+                points[_end(walk)].append((place, walk.steps * (time_step or 1.0)))
+        for end, style in ends.items():
+            if points[end]:
+                x, y = np.array(points[end]).T
+                axis.plot(x, y, **({"color": arm_color(arm, k)} | style), ls="", ms=5, label=end)
+        axis.fmt_xdata = lambda x: f"{x:.0f}"
+        axis.set_ylim(bottom=0.0)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.set_title(arm)
+        axis.set_xlabel("iteration")
+        axis.set_ylabel("length of a walk (ps)" if time_step else "length of a walk (MD steps)")
+    # arms differ in color, ends do not
+    styles = {end: {"color": INK} | style for end, style in ends.items() if end in drawn}
+    keys = {end: Line2D([], [], ls="", ms=5, **style) for end, style in styles.items()}
+    _legend_below(figure, axes, keys)
+    return figure
+
+
+def _end(walk: Walk) -> str:
+    if walk.failure:
+        return "failed"
+    return "stopped by the threshold" if walk.crossed else "ended by itself"
+
+
+def _legend_below(
+    figure: Figure, axes: Sequence[Axes], keys: Mapping[str, Artist] | None = None
+) -> None:
+    """One legend for all axes, below them; its keys are what they have unless others are given."""
+    figure.tight_layout()
+    found = keys or {
+        label: handle
+        for axis in axes
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        found.values(),
+        found.keys(),
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0.02),
+        ncols=5,
+        frameon=False,
+    )
+
+
 def parity_figure(true: Mapping[str, Array], predicted: Mapping[str, Array]) -> Figure:
     """Predicted against true: energies relative to their mean, and force components."""
-    figure = Figure(figsize=(8.6, 4.0))
-    units = {"energy": "energy − mean (meV/atom)", "forces": "force component (eV/Å)"}
-    for axis, (name, label) in zip(figure.subplots(1, 2), units.items(), strict=True):
+    every = {"energy": "energy − mean (meV/atom)", "forces": "force component (eV/Å)"}
+    units = {name: label for name, label in every.items() if len(true[name])}
+    figure, axes = _panels(len(units), 3.8)
+    for axis, (name, label) in zip(axes, units.items(), strict=True):
         x, y = true[name], predicted[name]
-        if name == "energy" and len(x):
+        if name == "energy":
             x, y = 1e3 * (x - x.mean()), 1e3 * (y - x.mean())
-        axis.plot(x, y, ".", ms=2, alpha=0.4, color="#55a868", rasterized=True)
-        if len(x):
-            ends = [min(x.min(), y.min()), max(x.max(), y.max())]
-            axis.plot(ends, ends, "k-", lw=0.7)
+        axis.plot(x, y, ".", ms=_dot(x), alpha=0.4, color=MODEL, mew=0, rasterized=True)
+        ends = [min(x.min(), y.min()), max(x.max(), y.max())]
+        axis.plot(ends, ends, "k-", lw=0.7)
         axis.set_xlabel(f"reference {label}")
         axis.set_ylabel("model")
     figure.tight_layout()
     return figure
 
 
+def _dot(values: Array) -> float:
+    """Size of a dot in points: a few are to be seen, and many not to be a blot."""
+    return float(np.clip(30.0 / max(len(values), 1) ** 0.25, 3.0, 8.0))
+
+
 def uncertainty_figure(residuals: Residuals) -> Figure:
     """True errors over calibrated uncertainties; errors below the line are covered."""
-    figure = Figure(figsize=(8.6, 4.0))
-    panels = (
+    panels = [
         ("energy", "total_uncertainty", 1e3, "energy error (meV/atom)", "u (meV/atom)"),
         ("atomic", "atomic_uncertainty", 1e3, "force error of an atom (meV/Å)", "u_i (meV/Å)"),
-    )
-    for axis, (error, uncertainty, factor, y_label, x_label) in zip(
-        figure.subplots(1, 2), panels, strict=True
-    ):
+    ]
+    panels = [p for p in panels if len(getattr(residuals, p[1]))]
+    figure, axes = _panels(len(panels), 3.8)
+    for axis, (error, uncertainty, factor, y_label, x_label) in zip(axes, panels, strict=True):
         x = factor * getattr(residuals, uncertainty)
         y = np.maximum(factor * np.abs(getattr(residuals, error)), 1e-3)
-        if not len(x):
-            continue
-        axis.loglog(x, y, ".", ms=2, alpha=0.35, color="#8172b2", rasterized=True)
+        axis.loglog(x, y, ".", ms=_dot(x), alpha=0.4, color=MODEL, mew=0, rasterized=True)
         ends = np.array([x.min(), x.max()])
         axis.loglog(ends, ends, "k-", lw=0.8)
         axis.set_title(f"{np.mean(y <= x):.1%} below the conformal line")
@@ -144,39 +257,45 @@ def uncertainty_figure(residuals: Residuals) -> Figure:
     return figure
 
 
-def calibration_figure(records: Mapping[str, Records], alpha: float) -> Figure:
-    """Fraction of atoms of the next labelled batch whose error the atomic uncertainty covers."""
-    figure = Figure(figsize=(6.0, 3.6))
-    axis = figure.subplots()
+def calibration_figure(records: Mapping[str, Records], alpha: float) -> Figure | None:
+    """Fraction of atoms of the next labelled batch whose error the atomic uncertainty covers.
+
+    None if no batch was labelled after a training.
+    """
+    figure, (axis,) = _panels(1)
     for k, (arm, rows) in enumerate(records.items()):
         points = [
             (r.iteration, r.conformal_coverage) for r in rows if r.conformal_coverage is not None
         ]
         if points:
-            axis.plot(*zip(*points, strict=True), "o-", ms=3, color=_color(arm, k), label=arm)
+            x, y = zip(*points, strict=True)
+            axis.plot(x, y, "o-", ms=4, color=arm_color(arm, k), label=arm)
+    if not axis.lines:
+        return None
     axis.axhline(1 - alpha, color="k", lw=0.8)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_ylim(0, 1.02)
     axis.set_xlabel("iteration")
     axis.set_ylabel("covered atoms of the next batch")
-    if len(axis.lines) > 1:
-        axis.legend(frameon=False)
+    axis.legend(frameon=False)
     return figure
 
 
 def time_figure(records: Mapping[str, Records]) -> Figure:
     """Time of each stage, stacked over the iterations."""
-    figure = Figure(figsize=(4.4 * len(records), 3.4))
-    axes = figure.subplots(1, len(records), squeeze=False, sharey=True)[0]
+    figure, axes = _panels(len(records), sharey=True)
     for axis, (arm, rows) in zip(axes, records.items(), strict=True):
         below = np.zeros(len(rows))
-        for k, stage in enumerate(STAGES):
+        x = [r.iteration for r in rows]
+        for stage, color in zip(STAGES, STAGE_COLORS, strict=True):
             height = np.array([r.seconds.get(stage, 0.0) for r in rows])
-            axis.bar([r.iteration for r in rows], height, bottom=below, color=f"C{k}", label=stage)
+            axis.bar(x, height, bottom=below, color=color, label=stage)
             below += height
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set_title(arm)
         axis.set_xlabel("iteration")
         axis.set_ylabel("seconds")
-    axes[-1].legend(frameon=False, fontsize=8)
+    _legend_below(figure, axes)
     return figure
 
 
@@ -186,12 +305,11 @@ def volume_figure(volumes: Mapping[str, Sequence[tuple[Array, Array]]]) -> Figur
     Args:
         volumes: for each arm and walk, the time in iterations and the volume in Å³ per atom.
     """
-    figure = Figure(figsize=(11, 3.8))
-    course, histogram = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
+    figure, (course, histogram) = _panels(2, 3.4, sharey=True, width_ratios=(3, 1))
     for k, (arm, walks) in enumerate(volumes.items()):
-        color = _color(arm, k)
+        color = arm_color(arm, k)
         for times, values in walks:
-            course.plot(times, values, "-", lw=0.5, alpha=0.7, color=color)
+            course.plot(times, values, "-", lw=0.6, alpha=0.7, color=color, rasterized=True)
         everything = np.concatenate([v for _, v in walks]) if walks else np.zeros(0)
         histogram.hist(
             everything, bins=60, orientation="horizontal", histtype="step", color=color, label=arm
@@ -205,40 +323,38 @@ def volume_figure(volumes: Mapping[str, Sequence[tuple[Array, Array]]]) -> Figur
 
 
 def autocorrelation_figure(
-    curves: Mapping[str, Mapping[str, Autocorrelation]],
+    curves: Mapping[str, Mapping[str, Autocorrelation]], time_step: float | None = None
 ) -> Figure:
     """Autocorrelation functions, with bands of one standard deviation.
 
     Args:
         curves: for each arm and quantity.
+        time_step: of all walks, ps; None if it differs or is unknown.
     """
     quantities = list(next(iter(curves.values())))
-    figure = Figure(figsize=(4.6 * len(quantities), 3.6))
-    axes = figure.subplots(1, len(quantities), squeeze=False)[0]
+    figure, axes = _panels(len(quantities), 3.4)
     for axis, quantity in zip(axes, quantities, strict=True):
         for k, (arm, of_arm) in enumerate(curves.items()):
             lags, mean, deviation = of_arm[quantity]
-            color = _color(arm, k)
+            lags = lags * (time_step or 1.0)
+            color = arm_color(arm, k)
             axis.plot(lags, mean, color=color, label=arm)
             axis.fill_between(
                 lags, mean - deviation, mean + deviation, color=color, alpha=0.2, lw=0
             )
         axis.axhline(0.0, color="k", lw=0.6)
         axis.set_title(quantity)
-        axis.set_xlabel("lag (MD steps)")
+        axis.set_xlabel("lag (ps)" if time_step else "lag (MD steps)")
         axis.set_ylabel("autocorrelation")
-    figure.tight_layout()
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0.0), frameon=False)
+    _legend_below(figure, axes)
     return figure
 
 
 def error_by_volume_figure(errors: Mapping[str, tuple[Array, Array]]) -> Figure:
-    """Errors on the test set over the volume per atom (Å³); the keys are their labels."""
-    figure = Figure(figsize=(4.4 * len(errors), 3.4))
-    axes = figure.subplots(1, len(errors), squeeze=False)[0]
+    """Errors of a model over the volume per atom (Å³); the keys are their labels."""
+    figure, axes = _panels(len(errors))
     for axis, (label, (centres, rmse)) in zip(axes, errors.items(), strict=True):
-        axis.plot(centres, rmse, "o-", ms=4, color="#55a868")
+        axis.plot(centres, rmse, "o-", ms=4, color=MODEL, label="newest model")
         axis.set_ylim(bottom=0.0)
         axis.set_xlabel("volume per atom (Å³)")
         axis.set_ylabel(label)

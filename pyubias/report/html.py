@@ -1,9 +1,11 @@
-"""HTML pages that hold everything in one file: words, tables, and pictures as data.
+"""HTML pages that hold everything in one file: words, tables, pictures and scripts.
 
-The templates lie beside the modules that fill them; all extend ``report/templates/page.html``.
+The templates lie beside the modules that fill them; all extend ``report/templates/page.html``,
+whose security policy lets browsers load nothing from elsewhere.
 """
 
 import base64
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 import pyubias
-from pyubias.report.figures import png
+from pyubias.report.pictures import svg_with_points
 
 __all__ = ["render"]
 
@@ -41,6 +43,16 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _picture(figure: Figure) -> Markup:
-    data = base64.b64encode(png(figure)).decode()
-    return Markup(f"<img src='data:image/png;base64,{data}'>")
+def _picture(figure: Figure, words: str = "") -> Markup:
+    """The figure as an image, with the points that ``page.js`` shows under the mouse.
+
+    Args:
+        words: what a reader gets who does not see it.
+    """
+    file, found = svg_with_points(figure)
+    data = base64.b64encode(file).decode()
+    points = [[round(p.x, 4), round(p.y, 4), p.text] for p in found]
+    return Markup(
+        '<div class="picture" data-points="{}"><img src="data:image/svg+xml;base64,{}" alt="{}">'
+        "</div>"
+    ).format(json.dumps(points, ensure_ascii=False), data, words)
