@@ -45,7 +45,9 @@ class TrainingConfig(Section):
     )
     batch_size: Count = Field(4, description="structures of one optimiser step")
     energy_weight: NonNegative = Field(
-        1.0, description="weight of Σ ΔE² in the loss at the start of the training, eV⁻²"
+        1.0,
+        description="weight of Σ ΔE² in the loss at the start of the training, eV⁻²; of structures "
+        "of N > 20 atoms (20/N)² times this",
     )
     energy_ramp: Positive = Field(
         30.0,

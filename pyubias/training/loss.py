@@ -1,11 +1,13 @@
 """The loss of a batch of structures, and its gradient with respect to the parameters.
 
-Equation (9) of pyubias/README.md, a sum over S structures with ΔW = V Δσ::
+Equation (9) of pyubias/README.md, a sum over S structures of N atoms each, with ΔW = V Δσ::
 
-    L = (1/S) Σ (w_E ΔE² + w_F |ΔF|² + w_σ |ΔW|²)
+    L = (1/S) Σ (w_E min(1, 20/N)² ΔE² + w_F |ΔF|² + w_σ |ΔW|²)
 
 The weights are `energy_weight`, `forces_weight` and `stress_weight` of `TrainingConfig`. Labels of
-nan do not count. The loss is that of Zaverkin et al., npj Comput. Mater. 10, 83 (2024), Methods.
+nan do not count. For up to 20 atoms the loss is that of Zaverkin et al., npj Comput. Mater. 10, 83
+(2024), Methods. In larger structures, errors of energies are errors per atom: their squares would
+otherwise outweigh those of the forces.
 
 There are two ways to its gradient. `batch_loss` is a tensor for autograd, on any device.
 `loss_gradient` uses the compiled descriptor, which has first derivatives only, and equation (10),
@@ -29,6 +31,9 @@ from pyubias.training.batches import Batch
 from pyubias.training.network_derivatives import NetworkDerivatives
 
 __all__ = ["batch_loss", "loss_gradient", "predict"]
+
+# atoms of a structure from which on its energy counts per atom
+LARGE = 20.0
 
 
 def predict(
@@ -69,7 +74,8 @@ def batch_loss(
     """
     with_stress = _has_stress(batch, config)
     energies, forces, strain_gradients = predict(potential, batch, True, with_stress)
-    loss = config.energy_weight * (energies - batch.energies).square().sum()
+    errors = energies - batch.energies
+    loss = (energy_weights(batch, config) * errors.square()).sum()
     loss = loss + config.forces_weight * _known_errors(forces, batch.forces).square().sum()
     if strain_gradients is not None:
         error = _known_errors(strain_gradients, batch.strain_gradients)
@@ -103,7 +109,7 @@ def loss_gradient(
 
         # α of every atom, λ of every edge
         factor = 2.0 / (n_structures or len(batch.energies))
-        errors = factor * config.energy_weight * (energies - batch.energies)
+        errors = factor * energy_weights(batch, config) * (energies - batch.energies)
         alpha = errors.to(dtype)[graph.structure][:, None]
         tangents = factor * _edge_tangents(batch, edge_gradient, config)
 
@@ -119,6 +125,12 @@ def loss_gradient(
             "shift": zeros.index_add(0, graph.types, by_type[1]),
             **{f"network.{name}": g for name, g in gradients.items()},
         }
+
+
+def energy_weights(batch: Batch, config: TrainingConfig) -> Tensor:
+    """The weight of ΔE² of each structure, (S,) f64."""
+    n_atoms = batch.graph.atoms_per_structure.to(torch.float64)
+    return config.energy_weight * (LARGE / n_atoms).clamp(max=1.0).square()
 
 
 def _has_stress(batch: Batch, config: TrainingConfig) -> bool:

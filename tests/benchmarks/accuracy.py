@@ -4,10 +4,10 @@ python tests/benchmarks/accuracy.py TRAIN TEST [--mace ENV] [--sevennet ENV] [--
     [--minutes 2.5] [--epochs mace=60 sevennet=6] [--models default mace] [--json FILE]
 
 Each row is one `pyubias train`, on one core, and its time is the CPU time of that command.
-`default` is our potential as it is shipped, `finished` the same with the steps of the last training
-of a campaign (`training.final_factor`). The packages train as many epochs as fit in --minutes,
-which do not include the start of the package and `wrap`. Two short trainings on a few frames tell
-how many those are, unless --epochs does.
+`default` is our potential as it is shipped, with one cycle of training, `finished` the same with as
+many as the last training of a campaign takes (`finish`). The packages train as many epochs as fit
+in --minutes, which do not include the start of the package and `wrap`. Two short trainings on a few
+frames tell how many those are, unless --epochs does.
 """
 
 import argparse
@@ -31,10 +31,10 @@ from common import (
     show,
 )
 
-from pyubias import Model, TrainingConfig, read_frames
+from pyubias import Model, read_frames
 from pyubias.analysis.residuals import evaluate
 
-OURS = {"default": "pyubias, default", "finished": "pyubias, more steps"}
+OURS = {"default": "pyubias, one cycle", "finished": "pyubias, finished"}
 PACKAGES: dict[str, dict[str, Any]] = {
     "mace": {"kind": "mace"},
     "sevennet": {"kind": "sevennet", "foundation": "7net-0"},
@@ -56,12 +56,10 @@ def settings_of(name: str, epochs: int | None, environment: Path | None) -> dict
     """The file that `pyubias train --config` gets; our potential has epochs of its own."""
     if name not in OURS:
         return {"trainer": {**PACKAGES[name], "python": str(environment), "epochs": epochs}}
+    settings: dict[str, Any] = {} if name == "finished" else {"finish": None}
     if epochs is not None:
-        return {"training": {"epochs": epochs, "max_steps": MANY}}
-    shipped = TrainingConfig()
-    factor = shipped.final_factor if name == "finished" else 1.0
-    keys = ("epochs", "max_steps")
-    return {"training": {key: round(factor * getattr(shipped, key)) for key in keys}}
+        settings["training"] = {"epochs": epochs, "max_steps": MANY}
+    return settings
 
 
 def cpu_seconds() -> float:

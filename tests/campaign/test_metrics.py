@@ -9,6 +9,7 @@ from pyubias.campaign.metrics import Metrics
 from pyubias.campaign.record import Record
 from pyubias.campaign.run_folder import RunFolder
 from pyubias.config.loading import load_campaign
+from pyubias.config.potential import FinishConfig
 from pyubias.files import write_json
 
 
@@ -34,15 +35,20 @@ def test_the_time_of_a_record_is_that_of_all_iterations(metrics: Metrics) -> Non
 def test_the_rest_takes_as_long_as_the_last_iteration_for_each_batch_and_a_longer_training(
     metrics: Metrics,
 ) -> None:
-    def left(n_labels: int, **changes: object) -> float:
+    def left(n_labels: int, last: bool = False) -> float:
         records = [Record(0, 5, seconds={"train": 99.0})]
         seconds = {"train": 3.0, "explore": 3.5, "evaluate": 0.5}
-        records.append(Record(1, n_labels, seconds=seconds, **changes))
+        records.append(Record(1, n_labels, seconds=seconds, last=last))
         return metrics.seconds_left(records)
 
-    last = 3.0 * metrics.config.training.final_factor + 0.5
-    assert metrics.config.training.final_factor > 1.0
+    metrics.config = metrics.config.model_copy(update={"finish": FinishConfig(cycles=3)})
+    last = 3.0 + 0.5 + 7 * 3.0
     # after the batch that was just labelled, 18 - n - 4 labels are left, in batches of 4
     wanted = [14.0 + last, 14.0 + last, 7.0 + last, last]
     assert [left(n) for n in (6, 9, 10, 14)] == pytest.approx(wanted)
-    assert left(6, last=True) == 0.0
+    assert left(18, last=True) == 7 * 3.0
+    short = FinishConfig(cycles=3, minutes=0.1)
+    metrics.config = metrics.config.model_copy(update={"finish": short})
+    assert left(18, last=True) == 6.0
+    metrics.config = metrics.config.model_copy(update={"finish": None})
+    assert left(18, last=True) == 0.0

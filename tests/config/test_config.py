@@ -64,7 +64,7 @@ def changed(*keys: str, value: Any) -> dict[str, Any]:
         ),
         (
             changed("qqq", value=1),
-            "unknown key 'qqq'; known keys: control, elements, evaluation, exploration, model",
+            "unknown key 'qqq'; known keys: control, elements, evaluation, exploration, finish, ",
         ),
         # a misspelt key is the cause, the missing one only follows from it
         (

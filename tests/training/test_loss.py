@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from structures import copper, energy_only, predictions, without_stress
 
 from pyubias.config.potential import TrainingConfig
@@ -39,6 +40,20 @@ def test_loss_is_that_of_the_paper_per_structure():
     batch = collate([make_sample(a, 4.0, ["Cu"]) for a in frames])
     found = batch_loss(potential, batch, TrainingConfig()).item()
     assert found == pytest.approx(literal_loss(potential, frames) / 4, rel=1e-10)
+
+
+def test_energies_of_structures_of_more_than_20_atoms_count_per_atom():
+    def weight(n: int) -> float:
+        atoms = Atoms("Cu" * n, positions=4.5 * np.arange(n)[:, None] * [[1, 0, 0]])
+        atoms.info["REF_energy"] = 7.0
+        potential = copper_potential(fused=False)
+        alone = TrainingConfig(energy_weight=3.0, forces_weight=0.0)
+        batch = collate([make_sample(atoms, 4.0, ["Cu"])])
+        error = predictions(potential, atoms)[0] - 7.0
+        return batch_loss(potential, batch, alone).item() / error**2
+
+    assert [weight(n) for n in (1, 2, 20)] == pytest.approx([3.0, 3.0, 3.0])
+    assert [weight(n) for n in (40, 60)] == pytest.approx([3.0 / 4, 3.0 / 9])
 
 
 def test_predictions_of_a_batch_are_those_of_its_structures():
