@@ -5,9 +5,10 @@ python tests/benchmarks/accuracy.py TRAIN TEST [--mace ENV] [--sevennet ENV] [--
 
 Each row is one `pyubias train`, on one core, and its time is the CPU time of that command.
 `default` is our potential as it is shipped, with one cycle of training, `finished` the same with as
-many as the last training of a campaign takes (`finish`). The packages train as many epochs as fit
-in --minutes, which do not include the start of the package and `wrap`. Two short trainings on a few
-frames tell how many those are, unless --epochs does.
+many as the last training of a campaign takes (`finish`) within --minutes; `before` is one cycle
+with the loss of Zaverkin et al., in which energies of large structures weigh more. The packages
+train as many epochs as fit in --minutes, which do not include the start of the package and `wrap`.
+Two short trainings on a few frames tell how many those are, unless --epochs does.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import ase.io
+import numpy as np
 import yaml
 from ase import Atoms
 from common import (
@@ -34,7 +36,11 @@ from common import (
 from pyubias import Model, read_frames
 from pyubias.analysis.residuals import evaluate
 
-OURS = {"default": "pyubias, one cycle", "finished": "pyubias, finished"}
+OURS = {
+    "before": "pyubias, one cycle, ΔE² in the loss",
+    "default": "pyubias, one cycle",
+    "finished": "pyubias, finished",
+}
 PACKAGES: dict[str, dict[str, Any]] = {
     "mace": {"kind": "mace"},
     "sevennet": {"kind": "sevennet", "foundation": "7net-0"},
@@ -49,17 +55,20 @@ TITLES = OURS | {
     "nequip": "NequIP",
 }
 ERRORS = {"energy_rmse": "E, meV/atom", "forces_rmse": "F, meV/Å", "stress_rmse": "σ, meV/Å³"}
+COVERAGES = {"total_coverage": "coverage, E", "atomic_coverage": "coverage, F"}
 MANY = 10**6  # steps, more than any training here has
 
 
-def settings_of(name: str, epochs: int | None, environment: Path | None) -> dict[str, Any]:
+def settings_of(
+    name: str, epochs: int | None, environment: Path | None, minutes: float, n_atoms: float
+) -> dict[str, Any]:
     """The file that `pyubias train --config` gets; our potential has epochs of its own."""
     if name not in OURS:
         return {"trainer": {**PACKAGES[name], "python": str(environment), "epochs": epochs}}
-    settings: dict[str, Any] = {} if name == "finished" else {"finish": None}
-    if epochs is not None:
-        settings["training"] = {"epochs": epochs, "max_steps": MANY}
-    return settings
+    training = {} if epochs is None else {"epochs": epochs, "max_steps": MANY}
+    if name == "before":  # undoes the (20/N)² of the loss
+        training["energy_weight"] = max(1.0, n_atoms / 20.0) ** 2
+    return {"training": training, "finish": {"minutes": minutes} if name == "finished" else None}
 
 
 def cpu_seconds() -> float:
@@ -99,7 +108,7 @@ def epochs_within(
         trained(
             name,
             folder / f"{name}-few.extxyz",
-            settings_of(name, epochs, environment),
+            settings_of(name, epochs, environment, minutes, 1.0),
             folder / f"{name}-{epochs}",
         )[1]
         for epochs in TRIALS[name]
@@ -122,10 +131,12 @@ def measure(
         folder = Path(scratch)
         if epochs is None and name in PACKAGES:
             epochs = epochs_within(options.minutes, name, frames, environment, folder)
-        settings = settings_of(name, epochs, environment)
+        n_atoms = float(np.mean([len(atoms) for atoms in frames]))
+        settings = settings_of(name, epochs, environment, options.minutes, n_atoms)
         model, seconds = trained(name, data, settings, folder / "whole")
         errors = evaluate(Model(model), test)
     found = {k: None if errors[k] is None else 1e3 * float(errors[k]) for k in ERRORS}
+    found |= {k: errors[k] for k in COVERAGES}
     return {"model": name, "epochs": epochs, "minutes": seconds / 60.0} | found
 
 
@@ -171,10 +182,11 @@ def main() -> None:
             str(record["epochs"] or "as shipped"),
             f"{record['minutes']:.1f}",
             *("-" if v is None else f"{v:.1f}" for v in values),
+            *("-" if record[key] is None else f"{record[key]:.2f}" for key in COVERAGES),
         ]
 
     title = f"{len(frames)} labels of {options.train.name}, RMSE on {len(test)} of "
-    columns = ["model", "epochs", "training, min", *ERRORS.values()]
+    columns = ["model", "epochs", "training, min", *ERRORS.values(), *COVERAGES.values()]
     show(title + options.test.name, columns, [cells(record) for record in records])
     save(options.json, records)
 
