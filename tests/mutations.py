@@ -290,8 +290,8 @@ MUTATIONS = [
     Mutation(
         "batches come in the order of the frames",
         "training/optimise.py",
-        "regular[generator.permutation(len(regular))]",
-        "regular",
+        "self.regular[self.generator.permutation(len(self.regular))]",
+        "self.regular",
         TRAINING,
     ),
     # start and splits
@@ -445,9 +445,86 @@ MUTATIONS = [
     Mutation(
         "the last training is as short as the others",
         "campaign/train_stage.py",
-        "round(training.final_factor * training.max_steps)",
-        "training.max_steps",
-        SETTINGS,
+        "finish=self.finish,",
+        "finish=None,",
+        "campaign/test_finish.py -k another_finish",
+    ),
+    Mutation(
+        "a raised budget keeps the last training of fewer labels",
+        "campaign/loop.py",
+        'made_of = {"labels": [frame.key for frame in frames]}',
+        'made_of = {"labels": []}',
+        "campaign/test_finish.py -k raised_budget",
+    ),
+    Mutation(
+        "another finish keeps the last training",
+        "campaign/loop.py",
+        "made_of |= {name: settings[name] for name in OF_TRAINING}",
+        "made_of |= {}",
+        "campaign/test_finish.py -k another_finish",
+    ),
+    Mutation(
+        "a cycle is as long as the one before",
+        "training/optimise.py",
+        "self.length *= 2",
+        "self.length *= 1",
+        TRAINING,
+    ),
+    Mutation(
+        "cycles go on whether they pay or not",
+        "training/optimise.py",
+        "if not score < (1.0 - finish.gain) * before:",
+        "if False:",
+        TRAINING,
+    ),
+    Mutation(
+        "finish.minutes is ignored",
+        "training/optimise.py",
+        "late = seconds + per_epoch * self.length > 60.0 * finish.minutes",
+        "late = False",
+        TRAINING,
+    ),
+    Mutation(
+        "energies of large structures weigh as much as those of small ones",
+        "training/loss.py",
+        "(LARGE / n_atoms).clamp(max=1.0).square()",
+        "torch.ones_like(n_atoms)",
+        "training/test_loss.py",
+    ),
+    Mutation(
+        "earlier batches do not calibrate",
+        "training/calibrate.py",
+        "join([earlier, _scores(exact, samples)])",
+        "_scores(exact, samples)",
+        "campaign/test_next_batch.py",
+    ),
+    Mutation(
+        "scores are of calibrated uncertainties",
+        "campaign/next_batch.py",
+        "total * scores_of(found.energy, found.total_uncertainty)",
+        "scores_of(found.energy, found.total_uncertainty)",
+        "campaign/test_next_batch.py",
+    ),
+    Mutation(
+        "a model is calibrated by its own next batch",
+        "campaign/next_batch.py",
+        "enumerate(folder.iterations()[:iteration])",
+        "enumerate(folder.iterations())",
+        "campaign/test_next_batch.py",
+    ),
+    Mutation(
+        "all batches calibrate, also the oldest",
+        "training/scores.py",
+        "if sum(len(scores.total) for scores in chosen) >= 2.0 / alpha:",
+        "if False:",
+        "training/test_scores.py",
+    ),
+    Mutation(
+        "later batches are held out for calibration as well",
+        "campaign/select_stage.py",
+        "0.0,  # a batch calibrates before it is trained on",
+        "training.calibration,",
+        "campaign/test_next_batch.py",
     ),
     Mutation(
         "models are always exported in float32",
@@ -473,7 +550,7 @@ MUTATIONS = [
     # records
     Mutation(
         "coverage of the next batch is that of frames the model knows",
-        "campaign/metrics.py",
+        "campaign/next_batch.py",
         "if f.iteration == iteration + 1 and not f.failed]",
         "if f.iteration <= iteration and not f.failed]",
         SETTINGS,
@@ -509,8 +586,8 @@ MUTATIONS = [
     Mutation(
         "no time is left",
         "campaign/metrics.py",
-        "return left * complete[-1]",
-        "return 0.0 * complete[-1]",
+        "return left * sum(newest.seconds.values()) + last",
+        "return last",
         "campaign/test_metrics.py",
     ),
     # the dry run
@@ -582,21 +659,21 @@ MUTATIONS = [
     Mutation(
         "max_steps is ignored",
         "training/optimise.py",
-        "min(config.epochs, max(1, config.max_steps // n_batches))",
+        "min(config.epochs, max(1, config.max_steps // self.n_batches))",
         "config.epochs",
         TRAINING,
     ),
     Mutation(
         "the last parameters are kept, not the best",
         "training/optimise.py",
-        "potential.load_state_dict(best.state)",
+        "potential.load_state_dict(fitting.best.state)",
         "pass",
         TRAIN,
     ),
     Mutation(
         "patience is ignored",
         "training/optimise.py",
-        "is_last or bool(config.patience and epoch - best.epoch >= config.patience)",
+        "is_last or now - found >= (self.config.patience or math.inf)",
         "is_last",
         TRAINING,
     ),
@@ -617,8 +694,8 @@ MUTATIONS = [
     Mutation(
         "calibration frames are trained on",
         "training/train.py",
-        'history = fit(member, samples["train"], ',
-        'history = fit(member, samples["train"] + samples["calibration"], ',
+        'member, samples["train"], samples["validation"], training',
+        'member, samples["train"] + samples["calibration"], samples["validation"], training',
         TRAINING,
     ),
     Mutation(
@@ -659,8 +736,8 @@ MUTATIONS = [
     Mutation(
         "alpha is ignored",
         "training/train.py",
-        'calibrate(potential, samples["calibration"], uncertainty.alpha)',
-        'calibrate(potential, samples["calibration"], 0.05)',
+        'calibrate(potential, samples["calibration"], uncertainty.alpha, earlier)',
+        'calibrate(potential, samples["calibration"], 0.05, earlier)',
         f"{TRAINING} {SETTINGS}",
     ),
     Mutation(
