@@ -70,16 +70,17 @@ def look_at(page: Path, script: str, width: int = 1000) -> Any:
         [
             *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"),
             *(f"--user-data-dir={page.parent / 'browser'}", f"--window-size={width},1400"),
-            *("--hide-scrollbars", "--virtual-time-budget=20000", "--dump-dom", copy.as_uri()),
+            *("--hide-scrollbars", "--virtual-time-budget=600000", "--dump-dom", copy.as_uri()),
         ],
         capture_output=True,
         text=True,
         timeout=300,
         check=True,
     )
-    answer = re.search(r'<pre id="answer">(.*?)</pre>', run.stdout, re.DOTALL)
-    assert answer is not None, run.stderr[-2000:]
-    result = json.loads(html.unescape(answer[1]))
     lines = [line for line in run.stderr.splitlines() if "CONSOLE" in line]
-    assert result["problems"] + lines == []
+    answer = re.search(r'<pre id="answer">(.*?)</pre>', run.stdout, re.DOTALL)
+    assert answer is not None, f"the page gave no answer: {lines}"
+    result = json.loads(html.unescape(answer[1]))
+    problems = result["problems"] + lines
+    assert not problems, problems
     return result["found"]

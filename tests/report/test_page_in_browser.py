@@ -20,7 +20,7 @@ EVIL = "<img src=x onerror=\"problems.push('ran')\"></script>"
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report of a campaign with a control arm, one of whose labels fails with an evil reason."""
+    """The report of a campaign with a control arm; a label fails with an evil reason."""
     folder = tmp_path_factory.mktemp("page")
     changes = {"stop": {"labels": 14}, "control": {"exploration": {"tau": 0.0}}}
     config = load_campaign(tiny(folder, changes))
@@ -59,10 +59,12 @@ def test_the_structure_turns_zooms_and_changes(page: Path) -> None:
     found = look_at(
         page,
         """
-        const canvas = document.querySelector("canvas"), pen = canvas.getContext("2d");
+        const canvas = document.querySelector("canvas");
         const choice = document.querySelector("select"), about = document.querySelector(".about");
         const inked = function () { // pixels of atoms and bonds, as a part of all
-          const pixels = pen.getImageData(0, 0, canvas.width, canvas.height).data;
+          const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
+          copy.drawImage(canvas, 0, 0);
+          const pixels = copy.getImageData(0, 0, canvas.width, canvas.height).data;
           let n = 0;
           for (let k = 3; k < pixels.length; k += 4) if (pixels[k]) n++;
           return n / (pixels.length / 4);
@@ -87,9 +89,11 @@ def test_the_structure_turns_zooms_and_changes(page: Path) -> None:
         document.querySelector(".back").click();
         document.querySelector(".back").click();
         await keep();
-        return { states: states, legend: document.querySelector(".legend").textContent,
-                 last: choice.options.length - 1, groups: [...document.querySelectorAll("optgroup")].map(
-                   function (g) { return g.label; }) };""",
+        return {
+          states: states, last: choice.options.length - 1,
+          legend: document.querySelector(".legend").textContent,
+          groups: [...document.querySelectorAll("optgroup")].map(function (g) { return g.label; }),
+        };""",
     )
     pictures, inked, chosen, about = zip(*found["states"], strict=True)
     assert 0.005 < inked[0] < 0.5
