@@ -293,7 +293,8 @@ def test_a_walk_of_an_earlier_version_has_an_unknown_time_step(tmp_path: Path) -
 
 def test_a_walk_has_the_time_step_of_its_script(tmp_path: Path) -> None:
     save_toy(tmp_path / "toy.pt", LennardJones())
-    (tmp_path / "walk.in").write_text(SCRIPT.replace("run ", "timestep 0.00025\nrun "))
+    script = SCRIPT.replace("tri 0 0", "iso 0 0").replace("run ", "timestep 0.00025\nrun ")
+    (tmp_path / "walk.in").write_text(script)
     settings = config(input=tmp_path / "walk.in", steps=5)
     atoms = Atoms("Ar2", [[0, 0, 0], [0, 0, 4]], cell=[20.0] * 3, pbc=True)
     walk = run_walker(settings, 0, tmp_path / "toy.pt", ["Ar", "Ne"], atoms, 1, tmp_path)
