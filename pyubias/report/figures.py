@@ -40,7 +40,10 @@ Walks = Sequence[Sequence[Walk]]  # for each iteration and walker
 PAGE = 9.4  # inch, the width of a page
 INK = "#57606a"  # of axes
 MODEL = "#2a7f78"  # of what is about one model
-COLORS = {"biased": "#c44e52", "unbiased": "#4c72b0", "metadynamics": "#55a868"}
+COLORS = {
+    **{"biased": "#c44e52", "unbiased": "#4c72b0", "metadynamics": "#55a868"},
+    "control": "#dd8452",  # the second arm of the same bias
+}
 STAGE_COLORS = ("#937860", "#8172b3", "#8c8c8c", "#64b5cd", "#ccb974")
 STAGES = ("label", "train", "evaluate", "explore", "select")
 
@@ -139,7 +142,7 @@ def learning_figure(records: Mapping[str, Records]) -> Figure | None:
         axis.set_xlabel("labels")
         axis.set_ylabel(label)
         if key == "coverage":
-            axis.set_ylim(bottom=0.0)
+            _from_zero([axis])
         else:
             axis.set_yscale("log")
             _plain_numbers(axis.yaxis)
@@ -153,6 +156,13 @@ def _plain_numbers(axis: Axis) -> None:
     """Label a logarithmic axis, which may lie within one power of ten, without powers."""
     for set_formatter in (axis.set_major_formatter, axis.set_minor_formatter):
         set_formatter(LogFormatter(minor_thresholds=(2, 0.6)))
+
+
+def _from_zero(axes: Sequence[Axes]) -> None:
+    """Let axes begin at 0 and end above everything that is drawn in any of them."""
+    largest = max((axis.dataLim.y1 for axis in axes), default=0.0)
+    for axis in axes:
+        axis.set_ylim(0.0, 1.08 * largest if largest > 0.0 else 1.0)
 
 
 def _iterations(axis: Axes, n: int) -> None:
@@ -188,10 +198,10 @@ def length_figure(walks: Mapping[str, Walks], time_step: float | None) -> Figure
                 x, y = np.array(points[end]).T
                 axis.plot(x, y, **({"color": arm_color(arm, k)} | style), ls="", ms=5, label=end)
         axis.fmt_xdata = lambda x: f"{x:.0f}"
-        axis.set_ylim(bottom=0.0)
         _iterations(axis, len(of_arm))
         axis.set_title(arm)
         axis.set_ylabel("length of a walk (ps)" if time_step else "length of a walk (MD steps)")
+    _from_zero(axes)
     # arms differ in color, ends do not
     styles = {end: {"color": INK} | style for end, style in ends.items() if end in drawn}
     keys = {end: Line2D([], [], ls="", ms=5, **style) for end, style in styles.items()}

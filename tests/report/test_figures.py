@@ -197,6 +197,13 @@ def test_lengths_of_walks_stand_over_their_iteration_and_tell_how_they_ended():
         assert axis.get_ylabel() == f"length of a walk ({unit})"
 
 
+def test_the_longest_walk_of_any_arm_is_inside_all_axes():
+    walks = {"biased": [[walk(10)]], "control": [[walk(500)]], "unbiased": [[walk(0)]]}
+    figure = figures.length_figure(walks, None)
+    assert {axis.get_ylim() for axis in figure.axes} == {(0.0, 540.0)}
+    assert len({axis.lines[0].get_color() for axis in figure.axes}) == 3
+
+
 def test_what_was_not_measured_has_no_panel():
     unknown = [Record(iteration=0, n_labels=10), Record(iteration=1, n_labels=14)]
     assert figures.learning_figure({"biased": unknown}) is None

@@ -65,6 +65,14 @@ def test_the_potential_is_named(tmp_path: Path, trainer, sentence: str) -> None:
     assert dict(facts([result(tmp_path, **changes)]))["Potential"] == sentence
 
 
+def test_what_differs_between_the_arms_is_told_of_each(tmp_path: Path) -> None:
+    arms = [result(tmp_path), result(tmp_path, "control", trainer={"kind": "mace"})]
+    told = dict(facts(arms))
+    assert told["Potential, biased"].startswith("Gaussian-moment")
+    assert told["Potential, control"] == "MACE, from scratch"
+    assert {"Reference", "Walkers", "Seed"} < set(told)
+
+
 def test_a_campaign_that_goes_on_says_how_far_it_is(tmp_path: Path) -> None:
     running = result(tmp_path, stop={"labels": 80})
     assert dict(facts([running]))["State"] == "not complete: 24 of 80 labels after 2 iterations"
