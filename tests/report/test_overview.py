@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ase import Atoms
 from ase.build import molecule
-from walks import breathing, settings, walk_of
+from walks import VARIABLE, breathing, settings, walk_of
 
 from pyubias.campaign.arms import Arm
 from pyubias.campaign.label_store import LabelledFrame
@@ -16,6 +16,7 @@ from pyubias.campaign.record import Record
 from pyubias.campaign.run_folder import RunFolder
 from pyubias.config.schema import CampaignConfig
 from pyubias.report.arm_result import ArmResult, common_time_step
+from pyubias.report.campaign import _caption_of_visits
 from pyubias.report.overview import facts, failed_walkers, settings_rows
 
 
@@ -131,3 +132,15 @@ def test_a_time_step_is_told_only_if_all_walks_have_it() -> None:
     assert common_time_step([half, walk]) is None
     assert common_time_step([walk, walk]) is None
     assert common_time_step([]) is None
+
+
+def test_volumes_of_cells_of_several_sizes_are_told(tmp_path: Path) -> None:
+    variables = {"collective_variables": [VARIABLE]}
+    crystal = breathing(2)
+    one = replace(result(tmp_path, evaluation=variables), walks=[[walk_of(crystal)]])
+    config = one.arm.config
+    assert "atoms" not in _caption_of_visits(config, [one])
+    doubled = [atoms.repeat((2, 1, 1)) for atoms in crystal]
+    both = replace(one, walks=[[walk_of(crystal), walk_of(doubled)]])
+    text = _caption_of_visits(config, [both])
+    assert "that of the cell, of 4 to 8 atoms; volumes per atom are below." in text
