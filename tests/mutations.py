@@ -72,6 +72,11 @@ FIGURES = "report/test_figures.py"
 REPORT = "report/test_report.py"
 COMPARE = "report/test_compare.py"
 CELLS = "report/test_cell_figures.py"
+ERRORS = "report/test_errors.py"
+OVERVIEW = "report/test_overview.py"
+PICTURES = "report/test_pictures.py"
+STRUCTURES = "report/test_structures.py"
+PAGE = "report/test_page_in_browser.py"
 
 MUTATIONS = [
     # walkers and what they leave
@@ -827,14 +832,14 @@ MUTATIONS = [
     ),
     Mutation(
         "report: the parity is of true values",
-        "report/campaign.py",
+        "report/errors.py",
         "{name: true[name] + getattr(residuals, name) for name in true}",
         "dict(true)",
         REPORT,
     ),
     Mutation(
         "report: coverage at equal steps is that of all steps",
-        "report/campaign.py",
+        "report/arm_result.py",
         "self.steps if steps is None else steps,",
         "self.steps,",
         REPORT,
@@ -855,10 +860,87 @@ MUTATIONS = [
     ),
     Mutation(
         "report: errors over volume in eV",
-        "report/campaign.py",
+        "report/errors.py",
         "1e3 * (p.forces - a.arrays[FORCES])",
         "1.0 * (p.forces - a.arrays[FORCES])",
         CELLS,
+    ),
+    Mutation(
+        "report: lags in steps where they say ps",
+        "report/figures.py",
+        "lags = lags * (time_step or 1.0)",
+        "lags = lags * 1.0",
+        FIGURES,
+    ),
+    Mutation(
+        "report: all walks ended by themselves",
+        "report/figures.py",
+        'return "stopped by the threshold" if walk.crossed else "ended by itself"',
+        'return "ended by itself"',
+        FIGURES,
+    ),
+    Mutation(
+        "report: validation errors are those on training labels",
+        "report/errors.py",
+        'f.split == "validation" and not f.failed',
+        'f.split == "train" and not f.failed',
+        ERRORS,
+    ),
+    Mutation(
+        "report: settings at their defaults are shown",
+        "report/overview.py",
+        'mode="json", exclude_defaults=True, exclude',
+        'mode="json", exclude',
+        OVERVIEW,
+    ),
+    Mutation(
+        "report: points beside their curves",
+        "report/pictures.py",
+        "(box.y1 - y) / box.height",
+        "(y - box.y0) / box.height",
+        PICTURES,
+    ),
+    Mutation(
+        "report: structures are not moved into their cells",
+        "report/structures.py",
+        "return positions - (cells * atoms.pbc) @ atoms.cell.array",
+        "return positions",
+        STRUCTURES,
+    ),
+    Mutation(
+        "report: text of users is not escaped",
+        "report/html.py",
+        "autoescape=True",
+        "autoescape=False",
+        PAGE,
+    ),
+    Mutation(
+        "report: the view cannot be turned",
+        "report/templates/viewer.js",
+        "rotate(0.01 * event.movementX, 0.01 * event.movementY);",
+        "",
+        PAGE,
+    ),
+    Mutation(
+        "report: the view turns against the mouse",
+        "report/templates/viewer.js",
+        "[cx * a[k] + sx * c[k], b[k], cx * c[k] - sx * a[k]]",
+        "[cx * a[k] - sx * c[k], b[k], cx * c[k] + sx * a[k]]",
+        PAGE,
+    ),
+    Mutation(
+        "report: a page is wider than a window",
+        "report/templates/page.css",
+        "img { max-width: 100%;",
+        "img { min-width: 1100px;",
+        PAGE,
+    ),
+    Mutation(
+        "report: the mouse finds no point",
+        "report/templates/page.js",
+        "best = 24;",
+        "best = 0;",
+        PAGE,
     ),
     Mutation(
         "compare: the spread is not that of a sample",

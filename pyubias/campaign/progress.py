@@ -1,15 +1,15 @@
 """What a running campaign shows: lines in a log, and a live table where there is a terminal."""
 
+import contextlib
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich import box
-from rich.console import Console, JustifyMethod
+from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
@@ -77,7 +77,7 @@ class Progress:
             write_json(self.folder.status, self.status)
 
 
-@contextmanager
+@contextlib.contextmanager
 def live_table(folders: Sequence[RunFolder], wanted: bool) -> Iterator[None]:
     """Show the status of all arms, refreshed while the block runs."""
     if not wanted:
@@ -105,30 +105,34 @@ def wants_live_table() -> bool:
 
 
 def _table(folders: Sequence[RunFolder]) -> Table:
-    """One line for each arm; fits a terminal of 80 columns."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    columns = ("arm", "stage", "labels", "steps", "coverage", "E", "F", "left")
-    for column in columns:
-        justify: JustifyMethod = "left" if column in ("arm", "stage") else "right"
-        table.add_column(column, justify=justify, no_wrap=True)
+    """One column for each arm, which fits 80 characters; a row without a value is left out."""
+    found = []
     for folder in folders:
-        try:
-            status = read_json(folder.status)
-        except (OSError, UserError):
-            continue
-        done = f" {status['done']}/{status['total']}" if status.get("total") else ""
-        table.add_row(
-            status["arm"],
-            f"{status.get('iteration', '')} {status['stage']}{done}".strip(),
-            f"{status.get('labels', 0)}/{status.get('label_budget', 0)}",
-            f"{status.get('md_steps', 0) / 1000:,.0f}k",
-            _number(status.get("coverage"), "{:.3f}"),
-            _number(status.get("energy_rmse"), "{:.1f}", 1e3),
-            _number(status.get("forces_rmse"), "{:.1f}", 1e3),
-            duration(status.get("seconds_left")),
-        )
-    table.caption = "E in meV/atom and F in meV/Å on the test set"
+        with contextlib.suppress(OSError, UserError):
+            found.append(read_json(folder.status))
+    rows: dict[str, Callable[[dict[str, Any]], str]] = {
+        "iteration": lambda s: str(s.get("iteration", "")),
+        "stage": _stage,
+        "labels": lambda s: f"{s.get('labels', 0)} of {s.get('label_budget', 0)}",
+        "MD steps": lambda s: f"{s.get('md_steps', 0):,}",
+        "coverage": lambda s: _number(s.get("coverage"), "{:.3f}"),
+        "E on the test set": lambda s: _number(s.get("energy_rmse"), "{:.1f} meV/atom", 1e3),
+        "F on the test set": lambda s: _number(s.get("forces_rmse"), "{:.1f} meV/Å", 1e3),
+        "time left": lambda s: duration(s.get("seconds_left") or None),
+    }
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in ("arm", *(status["arm"] for status in found)):
+        table.add_column(column, no_wrap=True)
+    for name, cell in rows.items():
+        cells = [cell(status) for status in found]
+        if any(cells):
+            table.add_row(name, *cells)
     return table
+
+
+def _stage(status: dict[str, Any]) -> str:
+    done = f" {status['done']}/{status['total']}" if status.get("total") else ""
+    return f"{status['stage']}{done}"
 
 
 def _number(value: float | None, form: str, factor: float = 1.0) -> str:

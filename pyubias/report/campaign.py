@@ -27,7 +27,7 @@ from pyubias.report.overview import (
     failed_walkers,
     settings_rows,
 )
-from pyubias.report.pictures import png
+from pyubias.report.pictures import number, png
 from pyubias.report.structures import structures_to_show
 
 __all__ = ["Section", "write_report"]
@@ -87,7 +87,7 @@ def summary_rows(results: Sequence[ArmResult]) -> list[list[str]]:
         )
     columns["MD steps"] = lambda r: f"{r.steps:,}"
     if all(_simulated(r) for r in results):
-        columns["simulated ps"] = lambda r: f"{_simulated(r):,.1f}"
+        columns["simulated ps"] = lambda r: number(_simulated(r))
     if results[0].arm.config.evaluation.collective_variables:
         columns["coverage"] = lambda r: f"{r.coverage():.3f}"
         columns[f"coverage at {shared_steps:,} steps"] = lambda r: f"{r.coverage(shared_steps):.3f}"

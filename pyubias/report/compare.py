@@ -23,6 +23,7 @@ from pyubias.config.schema import CampaignConfig
 from pyubias.console import print_table
 from pyubias.errors import UserError
 from pyubias.report import figures
+from pyubias.report.arm_result import common_time_step
 
 __all__ = ["compare_runs"]
 
@@ -60,11 +61,13 @@ class Run:
     Attributes:
         records: one for each number of labels.
         autocorrelation: of its walkers if their cells are periodic, else empty.
+        time_step: of all its walkers, ps; None if it differs or is unknown.
         crossings: of the walks that began below the threshold.
     """
 
     records: list[Record]
     autocorrelation: dict[str, Autocorrelation]
+    time_step: float | None
     crossings: list[Crossing]
 
     @property
@@ -112,7 +115,9 @@ def compare_runs(
     pictures = {picture: _learning_figure(groups, entries)}
     curves = _autocorrelations(groups)
     if curves:
-        figure = figures.autocorrelation_figure(curves)
+        time_steps = {run.time_step for arm in curves for run in groups[arm]}
+        time_step = time_steps.pop() if len(time_steps) == 1 else None
+        figure = figures.autocorrelation_figure(curves, time_step)
         pictures[picture.with_stem(picture.stem + "-memory")] = figure
     for path, figure in pictures.items():
         figure.savefig(path, dpi=120, bbox_inches="tight")
@@ -169,6 +174,7 @@ def _read(folder: RunFolder, config: CampaignConfig, above: Threshold | None) ->
         # a batch without one good label leaves two records with as many labels
         records=list({record.n_labels: record for record in records}.values()),
         autocorrelation=autocorrelation_of_walks(walks) if periodic else {},
+        time_step=common_time_step(walks),
         crossings=[] if above is None else _crossings(folder, config, records, above),
     )
 

@@ -61,12 +61,12 @@ def _validation_labels(result: ArmResult) -> Unseen | None:
     if not labels:
         return None
     frames = _evenly(labels, MAX_FRAMES)
-    n = f"{len(frames)} of {len(labels)}" if len(frames) < len(labels) else f"{len(labels)}"
+    n = f"{len(frames)} of {len(labels)}" if len(frames) < len(labels) else f"all {len(labels)}"
     why = "There is no test set" if test is None else f"The test set {test} is not there any more"
     return Unseen(
         frames,
         "validation labels",
-        f"{why}: the {n} labels of the validation split stand in. No model was trained on them, "
+        f"{why}: labels of the validation split stand in, {n}. No model was trained on them, "
         "but each training chose its best epoch by those of its time, so that errors may be "
         "somewhat larger elsewhere.",
     )

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -39,7 +40,10 @@ Walks = Sequence[Sequence[Walk]]  # for each iteration and walker
 PAGE = 9.4  # inch, the width of a page
 INK = "#57606a"  # of axes
 MODEL = "#2a7f78"  # of what is about one model
-COLORS = {"biased": "#c44e52", "unbiased": "#4c72b0", "metadynamics": "#55a868"}
+COLORS = {
+    **{"biased": "#c44e52", "unbiased": "#4c72b0", "metadynamics": "#55a868"},
+    "control": "#dd8452",  # the second arm of the same bias
+}
 STAGE_COLORS = ("#937860", "#8172b3", "#8c8c8c", "#64b5cd", "#ccb974")
 STAGES = ("label", "train", "evaluate", "explore", "select")
 
@@ -138,15 +142,34 @@ def learning_figure(records: Mapping[str, Records]) -> Figure | None:
         axis.set_xlabel("labels")
         axis.set_ylabel(label)
         if key == "coverage":
-            axis.set_ylim(bottom=0.0)
+            _from_zero([axis])
         else:
             axis.set_yscale("log")
-            # the errors of a campaign may lie within one power of ten
-            for set_formatter in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
-                set_formatter(LogFormatter(minor_thresholds=(2, 0.6)))
+            _plain_numbers(axis.yaxis)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[-1].legend(frameon=False)
     figure.tight_layout()
     return figure
+
+
+def _plain_numbers(axis: Axis) -> None:
+    """Label a logarithmic axis, which may lie within one power of ten, without powers."""
+    for set_formatter in (axis.set_major_formatter, axis.set_minor_formatter):
+        set_formatter(LogFormatter(minor_thresholds=(2, 0.6)))
+
+
+def _from_zero(axes: Sequence[Axes]) -> None:
+    """Let axes begin at 0 and end above everything that is drawn in any of them."""
+    largest = max((axis.dataLim.y1 for axis in axes), default=0.0)
+    for axis in axes:
+        axis.set_ylim(0.0, 1.08 * largest if largest > 0.0 else 1.0)
+
+
+def _iterations(axis: Axes, n: int) -> None:
+    """An x axis of n iterations."""
+    axis.set_xlim(-0.6, max(n, 1) - 0.4)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.set_xlabel("iteration")
 
 
 def length_figure(walks: Mapping[str, Walks], time_step: float | None) -> Figure:
@@ -175,11 +198,10 @@ def length_figure(walks: Mapping[str, Walks], time_step: float | None) -> Figure
                 x, y = np.array(points[end]).T
                 axis.plot(x, y, **({"color": arm_color(arm, k)} | style), ls="", ms=5, label=end)
         axis.fmt_xdata = lambda x: f"{x:.0f}"
-        axis.set_ylim(bottom=0.0)
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _iterations(axis, len(of_arm))
         axis.set_title(arm)
-        axis.set_xlabel("iteration")
         axis.set_ylabel("length of a walk (ps)" if time_step else "length of a walk (MD steps)")
+    _from_zero(axes)
     # arms differ in color, ends do not
     styles = {end: {"color": INK} | style for end, style in ends.items() if end in drawn}
     keys = {end: Line2D([], [], ls="", ms=5, **style) for end, style in styles.items()}
@@ -233,7 +255,7 @@ def parity_figure(true: Mapping[str, Array], predicted: Mapping[str, Array]) -> 
 
 def _dot(values: Array) -> float:
     """Size of a dot in points: a few are to be seen, and many not to be a blot."""
-    return float(np.clip(30.0 / max(len(values), 1) ** 0.25, 3.0, 8.0))
+    return float(np.clip(40.0 / max(len(values), 1) ** 0.25, 3.0, 12.0))
 
 
 def uncertainty_figure(residuals: Residuals) -> Figure:
@@ -250,6 +272,8 @@ def uncertainty_figure(residuals: Residuals) -> Figure:
         axis.loglog(x, y, ".", ms=_dot(x), alpha=0.4, color=MODEL, mew=0, rasterized=True)
         ends = np.array([x.min(), x.max()])
         axis.loglog(ends, ends, "k-", lw=0.8)
+        for ticks in (axis.xaxis, axis.yaxis):
+            _plain_numbers(ticks)
         axis.set_title(f"{np.mean(y <= x):.1%} below the conformal line")
         axis.set_xlabel(f"calibrated {x_label}")
         axis.set_ylabel(y_label)
@@ -273,9 +297,8 @@ def calibration_figure(records: Mapping[str, Records], alpha: float) -> Figure |
     if not axis.lines:
         return None
     axis.axhline(1 - alpha, color="k", lw=0.8)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _iterations(axis, max(map(len, records.values())))
     axis.set_ylim(0, 1.02)
-    axis.set_xlabel("iteration")
     axis.set_ylabel("covered atoms of the next batch")
     axis.legend(frameon=False)
     return figure
@@ -291,9 +314,8 @@ def time_figure(records: Mapping[str, Records]) -> Figure:
             height = np.array([r.seconds.get(stage, 0.0) for r in rows])
             axis.bar(x, height, bottom=below, color=color, label=stage)
             below += height
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _iterations(axis, len(rows))
         axis.set_title(arm)
-        axis.set_xlabel("iteration")
         axis.set_ylabel("seconds")
     _legend_below(figure, axes)
     return figure
@@ -317,8 +339,7 @@ def volume_figure(volumes: Mapping[str, Sequence[tuple[Array, Array]]]) -> Figur
     course.set_xlabel("iteration")
     course.set_ylabel("volume per atom (Å³)")
     histogram.set_xlabel("frames")
-    histogram.legend(frameon=False)
-    figure.tight_layout()
+    _legend_below(figure, [histogram])
     return figure
 
 

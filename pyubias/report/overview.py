@@ -3,7 +3,7 @@
 import json
 import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -26,17 +26,26 @@ PROGRAMS = {"vasp": "VASP", "espresso": "Quantum ESPRESSO", "orca": "ORCA", "cp2
 def facts(results: Sequence[ArmResult]) -> list[tuple[str, str]]:
     """Names and sentences: the state, structures, reference, potential, walkers, seed, versions."""
     main = results[0]
-    config = main.arm.config
     found = [
         ("State", _state(main)),
         ("Structures", _structures(main)),
-        ("Reference", _reference(config)),
-        ("Potential", _potential(config)),
-        *((f"Walkers, {r.arm.name}", _walkers(r.arm.config)) for r in results),
-        ("Seed", str(config.seed)),
+        *_of_arms("Reference", _reference, results),
+        *_of_arms("Potential", _potential, results),
+        *_of_arms("Walkers", _walkers, results),
+        *_of_arms("Seed", lambda config: str(config.seed), results),
         ("Versions", _versions(main.arm.folder)),
     ]
     return [(name, text) for name, text in found if text]
+
+
+def _of_arms(
+    name: str, sentence: Callable[[CampaignConfig], str], results: Sequence[ArmResult]
+) -> list[tuple[str, str]]:
+    """One sentence for all arms, or one for each if they differ."""
+    sentences = {result.arm.name: sentence(result.arm.config) for result in results}
+    if len(set(sentences.values())) == 1:
+        return [(name, sentences[results[0].arm.name])]
+    return [(f"{name}, {arm}", text) for arm, text in sentences.items()]
 
 
 def _state(result: ArmResult) -> str:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
-__all__ = ["Point", "png", "svg_with_points"]
+__all__ = ["Point", "number", "png", "svg_with_points"]
 
 PADDING = 0.06  # inch, around the tight bounding box
 # more points than these are a cloud, of which nobody asks for one

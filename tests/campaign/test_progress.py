@@ -59,9 +59,39 @@ def test_the_table_shows_what_the_arms_do_and_leaves_out_what_is_unknown(tmp_pat
     console.print(_table([RunFolder(folder) for folder in folders]))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert text.count("explore") == 2
-    for part in ("unbiased", "3/8", "24/80", "78.9", "1 h 02 min"):
+    for part in ("unbiased", "3/8", "24 of 80", "78.9", "1 h 02 min"):
         assert part in text
     assert text.count("0.123") == 1
+    assert "E on the test set" not in text, "nobody measured it"
+
+
+def test_the_table_fits_80_columns_however_large_the_numbers(tmp_path: Path) -> None:
+    status = {
+        **{"arm": "metadynamics", "iteration": 123, "stage": "explore", "done": 99, "total": 128},
+        **{"labels": 10000, "label_budget": 12000, "md_steps": 123456789000, "coverage": 0.1},
+        **{"energy_rmse": 1.2345, "forces_rmse": 12.345, "seconds_left": 359999.0},
+    }
+    folders = [RunFolder(tmp_path), RunFolder(tmp_path / "control")]
+    for folder in folders:
+        folder.path.mkdir(exist_ok=True)
+        folder.status.write_text(json.dumps(status))
+    console = Console(file=io.StringIO(), width=80)
+    console.print(_table(folders))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    for part in ("explore 99/128", "10000 of 12000", "123,456,789,000"):
+        assert text.count(part) == 2
+    for part in ("1234.5 meV/atom", "12345.0 meV/Å", "99 h 59 min"):
+        assert text.count(part) == 2
+
+
+def test_no_time_is_left_where_it_is_unknown(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.status.write_text(json.dumps({"arm": "biased", "stage": "train", "seconds_left": 0.0}))
+    console = Console(file=io.StringIO(), width=80)
+    console.print(_table([folder]))
+    assert "left" not in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_a_live_table_ends_with_its_block_also_after_an_error(

@@ -270,6 +270,7 @@ def made_up(frames: int) -> Walk:
         steps=frames,
         crossed=frames > 2,
         failure="" if frames else "Lost atoms: original 2 current 1",
+        time_step=0.0005,
     )
 
 
@@ -281,6 +282,23 @@ def test_a_walk_comes_back_as_it_was_saved(tmp_path: Path, frames: int) -> None:
     for name, value in vars(saved).items():
         np.testing.assert_array_equal(getattr(loaded, name), value, err_msg=name)
     assert [str(a.symbols) for a in loaded.frames()] == ["HO"] * frames
+
+
+def test_a_walk_of_an_earlier_version_has_an_unknown_time_step(tmp_path: Path) -> None:
+    fields = vars(made_up(3))
+    del fields["time_step"]
+    np.savez_compressed(tmp_path / "00.npz", **fields)
+    assert np.isnan(load_walk(tmp_path / "00.npz").time_step)
+
+
+def test_a_walk_has_the_time_step_of_its_script(tmp_path: Path) -> None:
+    save_toy(tmp_path / "toy.pt", LennardJones())
+    script = SCRIPT.replace("tri 0 0", "iso 0 0").replace("run ", "timestep 0.00025\nrun ")
+    (tmp_path / "walk.in").write_text(script)
+    settings = config(input=tmp_path / "walk.in", steps=5)
+    atoms = Atoms("Ar2", [[0, 0, 0], [0, 0, 4]], cell=[20.0] * 3, pbc=True)
+    walk = run_walker(settings, 0, tmp_path / "toy.pt", ["Ar", "Ne"], atoms, 1, tmp_path)
+    assert (walk.failure, walk.time_step) == ("", 0.00025)
 
 
 def test_walks_come_in_the_order_of_the_walkers_and_only_when_complete(tmp_path: Path) -> None:

@@ -3,24 +3,38 @@ from structures import copper, molecule
 from walks import breathing, walk_of
 
 from pyubias.model.prediction import Prediction
-from pyubias.report.campaign import cell_figures, errors_over_volume
+from pyubias.report.campaign import cell_figures
+from pyubias.report.errors import errors_over_volume
+
+
+def shaken(n):
+    frames = breathing(n)
+    for k, atoms in enumerate(frames):
+        atoms.rattle(0.1, seed=k)
+    return frames
 
 
 def test_periodic_walkers_have_volumes_and_a_memory_of_them():
-    walks = {"biased": [[walk_of(breathing(9)), walk_of(breathing(5))], []], "unbiased": []}
+    walks = {"biased": [[walk_of(shaken(9)), walk_of(shaken(5))], []], "unbiased": []}
     sections = cell_figures(walks)
-    assert [title for title, _ in sections] == [
+    assert [section.heading for section in sections] == [
         "Volumes of the walkers",
         "How long walkers remember",
     ]
-    course, _ = sections[0][1].axes
+    course, _ = sections[0].figure.axes
     assert len(course.lines) == 2
     np.testing.assert_allclose(
         course.lines[0].get_ydata(), [a.get_volume() / 4 for a in breathing(9)]
     )
-    volume, positions = sections[1][1].axes
+    volume, positions = sections[1].figure.axes
     assert volume.get_title() == "volume"
     assert positions.get_title() == "positions in the mean cell"
+
+
+def test_crystals_that_stand_still_or_wrote_one_frame_have_no_empty_panel():
+    still = [breathing(1)[0]] * 6
+    assert cell_figures({"biased": [[walk_of(breathing(1))]]}) == []
+    assert [section.heading for section in cell_figures({"biased": [[walk_of(still)]]})] == []
 
 
 def test_molecules_have_neither():

@@ -1,12 +1,16 @@
 """Pictures show the numbers that they are made of: laws of the values in their axes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from walks import breathing, walk_of
 
 from pyubias.analysis.autocorrelation import Autocorrelation
 from pyubias.analysis.residuals import Residuals
 from pyubias.campaign.record import Record
 from pyubias.config.schema import CollectiveVariable
+from pyubias.lammps.walk import Walk
 from pyubias.report import figures
 
 law = pytest.mark.law
@@ -106,15 +110,31 @@ def test_a_map_counts_the_frames_of_each_cell_between_the_bounds_of_its_variable
         CollectiveVariable(name="gap", distance=[1, 2], range=(0.0, 64.0)),
     ]
     visited = np.array([[-180.0, 0.5]] * 10 + [[179.0, 31.5]] + [[0.0, 99.0]])
-    (axis,) = figures.visited_figure({"biased": visited}, {"biased": 0.123}, variables).axes
+    axis, bar = figures.visited_figure({"biased": visited}, {"biased": 0.123}, variables).axes
     cells = axis.collections[0].get_array().reshape(64, 64)
-    assert float(cells[0, 0]) == pytest.approx(1.0)  # log10 of ten frames
-    assert float(cells[31, 63]) == 0.0  # rows are the second variable
+    assert float(cells[0, 0]) == 10.0
+    assert float(cells[31, 63]) == 1.0  # rows are the second variable
     assert int((~np.ma.getmaskarray(cells)).sum()) == 2
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("φ (°)", "gap (Å)")
     assert axis.get_xlim() == (-180.0, 180.0)
     assert axis.get_ylim() == (0.0, 64.0)
     assert axis.get_title() == "biased: coverage 0.123"
+    assert (bar.get_ylabel(), bar.get_yscale()) == ("frames", "log")
+    assert bar.get_ylim() == pytest.approx((1.0, 10.0))
+
+
+def test_the_maps_of_all_arms_have_the_colors_of_one_bar():
+    variables = [
+        CollectiveVariable(name=name, dihedral=[1, 2, 3, 4], range=(0.0, 64.0)) for name in "ab"
+    ]
+    visited = {
+        "biased": np.full((30, 2), 0.5),
+        "unbiased": np.full((70, 2), 0.5),
+    }
+    *axes, bar = figures.visited_figure(visited, dict.fromkeys(visited, 0.1), variables).axes
+    limits = {(c.norm.vmin, c.norm.vmax) for axis in axes for c in axis.collections}
+    assert limits == {(1.0, 70.0)}
+    assert bar.get_ylim() == pytest.approx((1.0, 70.0))
 
 
 def test_one_variable_is_a_histogram_of_its_frames():
@@ -143,6 +163,63 @@ def test_autocorrelations_have_their_lags_and_bands_of_one_standard_deviation():
     at_ten = band[band[:, 0] == 10.0][:, 1]
     assert (at_ten.min(), at_ten.max()) == pytest.approx((0.3, 0.5))
     assert axis.get_title() == "volume"
+    assert axis.get_xlabel() == "lag (MD steps)"
+
+
+def test_lags_are_in_ps_where_the_time_step_is_known():
+    curve = Autocorrelation(np.array([0.0, 10.0]), np.array([1.0, 0.4]), np.array([0.0, 0.1]))
+    (axis,) = figures.autocorrelation_figure({"biased": {"volume": curve}}, 0.0005).axes
+    assert points(axis.lines[0]) == [(0.0, 1.0), (0.005, 0.4)]
+    band = axis.collections[0].get_paths()[0].vertices
+    assert set(band[:, 0]) == {0.0, 0.005}
+    assert axis.get_xlabel() == "lag (ps)"
+
+
+def walk(steps: int, crossed: bool = False, failure: str = "") -> Walk:
+    return replace(walk_of(breathing(2)), steps=steps, crossed=crossed, failure=failure)
+
+
+def test_lengths_of_walks_stand_over_their_iteration_and_tell_how_they_ended():
+    walks = {"biased": [[walk(300), walk(40, True)], [walk(10, failure="lost"), walk(200, True)]]}
+    for time_step, unit in ((0.002, "ps"), (None, "MD steps")):
+        (axis,) = figures.length_figure(walks, time_step).axes
+        found = {line.get_label(): points(line) for line in axis.lines}
+        wanted = {
+            "ended by itself": [(0, 300)],
+            "stopped by the threshold": [(0, 40), (1, 200)],
+            "failed": [(1, 10)],
+        }
+        assert found.keys() == wanted.keys()
+        for end, places in wanted.items():
+            assert [round(x) for x, _ in found[end]] == [x for x, _ in places]
+            lengths = [(time_step or 1.0) * y for _, y in places]
+            assert [y for _, y in found[end]] == pytest.approx(lengths)
+        assert axis.get_ylabel() == f"length of a walk ({unit})"
+
+
+def test_the_longest_walk_of_any_arm_is_inside_all_axes():
+    walks = {"biased": [[walk(10)]], "control": [[walk(500)]], "unbiased": [[walk(0)]]}
+    figure = figures.length_figure(walks, None)
+    assert {axis.get_ylim() for axis in figure.axes} == {(0.0, 540.0)}
+    assert len({axis.lines[0].get_color() for axis in figure.axes}) == 3
+
+
+def test_what_was_not_measured_has_no_panel():
+    unknown = [Record(iteration=0, n_labels=10), Record(iteration=1, n_labels=14)]
+    assert figures.learning_figure({"biased": unknown}) is None
+    assert figures.calibration_figure({"biased": unknown}, 0.05) is None
+    without_forces = [replace(r, forces_rmse=None, coverage=None) for r in RECORDS]
+    energy, stress = figures.learning_figure({"biased": without_forces}).axes
+    assert energy.get_ylabel().startswith("energy")
+    assert stress.get_ylabel().startswith("stress")
+    nothing = np.zeros(0)
+    (energy,) = figures.parity_figure(
+        {"energy": np.ones(2), "forces": nothing}, {"energy": np.ones(2), "forces": nothing}
+    ).axes
+    assert "energy" in energy.get_xlabel()
+    of_energies = Residuals(np.ones(2), np.ones(2), nothing, nothing, nothing, nothing)
+    (energy,) = figures.uncertainty_figure(of_energies).axes
+    assert energy.get_ylabel() == "energy error (meV/atom)"
 
 
 def test_errors_by_volume_are_curves_over_the_centres():

@@ -1,8 +1,11 @@
 """The report is one file that needs no other, and its numbers are those of the walkers."""
 
 import base64
+import html
 import re
+import shutil
 from html.parser import HTMLParser
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -10,29 +13,37 @@ import ase.io
 import numpy as np
 import pytest
 from ase.build import molecule
-from campaigns import tiny
+from campaigns import WALKER, tiny
 from outcomes import bias_factors, labels, log_of
 
 from pyubias.analysis.collective_variables import collective_variables, quadtree_coverage
+from pyubias.analysis.residuals import evaluate
 from pyubias.campaign.arms import arms_of
 from pyubias.campaign.loop import run_campaign
 from pyubias.config.loading import load_campaign
 from pyubias.config.schema import CampaignConfig
 from pyubias.lammps.walk import load_walks
 from pyubias.model.prediction import Model
-from pyubias.report import campaign
-from pyubias.report.campaign import collect, write_report
+from pyubias.report import campaign, figures
+from pyubias.report.arm_result import collect
+from pyubias.report.campaign import write_report
 from pyubias.training.reading import read_frames
 
-LINKS = ["model.pt", "log.txt", "config.json"]
+LINKS = [
+    *("model.pt", "labels.db", "log.txt", "config.json"),
+    *("control/model.pt", "control/labels.db"),
+]
 SECTIONS = [
-    "What the walkers visited",
     "Learning",
-    "Parity on the test set",
+    "What the walkers visited",
+    "How long the walkers ran",
+    "Labelled structures",
+    "Model against reference",
     "Predicted uncertainty against true error",
     "Calibration checked on fresh labels",
     "Time per stage",
     "Failed labels",
+    "Settings",
 ]
 
 
@@ -44,6 +55,7 @@ class Page(HTMLParser):
         self.tags: list[str] = []
         self.sources: list[str] = []
         self.headings: list[str] = []
+        self.captions: list[str] = []
         self.cells: list[str] = []
         self.feed(text)
 
@@ -56,6 +68,8 @@ class Page(HTMLParser):
             return
         if self.tags[-1:] == ["h2"]:
             self.headings.append(data)
+        if self.tags[-1:] == ["figcaption"]:
+            self.captions.append(data.strip())
         if self.tags[-1:] in (["td"], ["th"]):
             self.cells.append(data)
 
@@ -91,9 +105,9 @@ def test_parity_and_uncertainty_are_those_of_the_final_model_on_the_test_set(
 ) -> None:
     drawn: dict[str, tuple[Any, ...]] = {}
     for name in ("parity_figure", "uncertainty_figure"):
-        original = getattr(campaign.figures, name)
+        original = getattr(figures, name)
         monkeypatch.setattr(
-            campaign.figures,
+            figures,
             name,
             lambda *numbers, name=name, original=original: (
                 drawn.update({name: numbers}) or original(*numbers)
@@ -140,14 +154,15 @@ def test_the_report_is_one_file_that_loads_nothing(
 ) -> None:
     text = (finished[1] / "report.html").read_text()
     page = Page(text)
-    assert not {"script", "link", "iframe", "object"} & set(page.tags)
-    assert not re.search(r"https?://|@import|url\(", text)
+    assert not {"link", "iframe", "object"} & set(page.tags)
+    assert not re.search(r"https?://|@import|url\(|<script[^>]*src", text)
+    assert "default-src 'none'" in text  # a browser would refuse the rest
     pictures = [source for source in page.sources if source not in LINKS]
     assert len(pictures) >= 6
     for source in pictures:
         head, _, data = source.partition(",")
-        assert head == "data:image/png;base64"
-        assert base64.b64decode(data, validate=True).startswith(b"\x89PNG")
+        assert head == "data:image/svg+xml;base64"
+        assert b"<svg" in base64.b64decode(data, validate=True)[:1000]
 
 
 def test_the_report_leads_to_the_model_the_log_and_the_labels(
@@ -168,6 +183,9 @@ def test_the_report_has_its_sections_and_names_both_arms(
     failed = sum(result.records[-1].n_failed_labels for result in results(finished))
     assert failed > 0
     assert page.headings == SECTIONS
+    pictures = page.tags.count("img") + page.tags.count("canvas")
+    assert page.tags.count("figure") == len(page.captions) == pictures
+    assert all(caption.endswith(".") for caption in page.captions)
     assert {"biased", "unbiased"} <= set(page.cells)
 
 
@@ -218,9 +236,12 @@ def test_failed_labels_are_listed_with_their_reasons(
     finished: tuple[CampaignConfig, Path],
 ) -> None:
     text = (finished[1] / "report.html").read_text()
+    listed = [line for line in text.split("<li>") if "is above the limit of 8</li>" in line]
     folders = (finished[1], finished[1] / "control")
     n_failed = sum(frame.failed for folder in folders for frame in labels(folder))
-    assert text.count("is above the limit of 8</li>") == n_failed > 0
+    assert len(listed) == n_failed > 0
+    failed = [frame.key for frame in labels(folders[1]) if frame.failed]
+    assert [key for key in failed if not any(f"unbiased {key}: " in line for line in listed)] == []
 
 
 def test_a_report_needs_no_test_set_and_no_collective_variables(
@@ -235,9 +256,22 @@ def test_a_report_needs_no_test_set_and_no_collective_variables(
     folder = run_campaign(config, tmp_path)
     write_report(config, folder)
     page = Page((folder / "report.html").read_text())
-    assert page.headings == ["Learning", "Calibration checked on fresh labels", "Time per stage"]
-    assert "–" in page.cells
+    wanted = {
+        "Parity": 0,
+        "What the walkers visited": 0,
+        "Learning": 1,
+        "Model against reference": 1,
+    }
+    assert {name: page.headings.count(name) for name in wanted} == wanted
+    assert "–" not in page.cells
     assert not any("coverage" in cell for cell in page.cells)
+    cells = dict(zip(page.cells[::2], page.cells[1::2], strict=False))
+    unseen = [f.atoms for f in labels(folder) if f.split == "validation" and not f.failed]
+    errors = evaluate(Model(folder / "model.pt"), unseen)
+    assert cells["E RMSE meV/atom, validation"] == f"{1e3 * errors['energy_rmse']:.2f}"
+    assert cells["F RMSE meV/Å, validation"] == f"{1e3 * errors['forces_rmse']:.1f}"
+    text = (folder / "report.html").read_text()
+    assert "There is no test set: labels of the validation split stand in" in text
     assert f"report: {folder / 'report.html'}" in capsys.readouterr().out
 
 
@@ -257,6 +291,80 @@ def test_molecules_are_counted_where_there_is_more_than_one(
     folder = run_campaign(config, tmp_path)
     write_report(config, folder)
     cells = Page((folder / "report.html").read_text()).cells
-    assert cells[:4] == ["arm", "labels", "molecules", "labels per molecule"]
+    assert cells[::2][:4] == ["arm", "labels", "molecules", "labels per molecule"]
     assert {"9", "2", "4.5"} <= set(cells)
     assert "labels per molecule" in capsys.readouterr().out
+
+
+def test_the_report_tells_what_the_campaign_was(finished: tuple[CampaignConfig, Path]) -> None:
+    config, folder = finished
+    text = html.unescape((folder / "report.html").read_text())
+    facts = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", text))
+    n = len(results(finished)[0].records)
+    assert facts["State"] == f"complete, after {n} iterations"
+    assert facts["Structures"] == "C H N O, 22 atoms"
+    assert facts["Reference"] == f"LAMMPS, {config.reference.input}"
+    assert facts["Potential"] == "Gaussian-moment neural network, cutoff 4 Å"
+    assert facts["Walkers, biased"].startswith("2 in each iteration, up to 20 steps, biased")
+    assert "without bias" in facts["Walkers, unbiased"]
+    assert facts["Seed"] == "3"
+    versions = {name: metadata.version(name) for name in ("pyubias", "torch")}
+    for name, version in versions.items():
+        assert f"{name} {version}" in facts["Versions"]
+    log = next(folder.glob("iterations/*/walkers/*/log.lammps")).read_text()
+    assert facts["Versions"].endswith(f"LAMMPS {log[8 : log.index(')')]}")
+
+
+def test_settings_are_those_that_are_not_at_their_defaults_and_what_the_control_differs_in(
+    finished: tuple[CampaignConfig, Path],
+) -> None:
+    _, folder = finished
+    text = html.unescape((folder / "report.html").read_text())
+    table = text[text.index('<table class="settings">') :]
+    rows = re.findall(r"<td>(.*?)</td><td>(.*?)</td><td>(.*?)</td>", table)
+    shown = {key: (main, control) for key, main, control in rows}
+    assert shown["exploration.tau"] == ("0.25", "0.0")
+    assert shown["exploration.variables.temperature"] == ("null", "20.0")
+    assert shown["training.epochs"] == ("6", "")
+    assert shown["elements"] == ("[C, H, N, O]", "")
+    assert shown["evaluation.collective_variables"][0].startswith("[{name: phi, dihedral: [5, 7,")
+    assert not {"training.batch_size", "exploration.threshold", "name"} & set(shown)
+
+
+def test_the_table_on_the_terminal_fits_80_columns(
+    finished: tuple[CampaignConfig, Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_report(*finished)
+    lines = capsys.readouterr().out.splitlines()
+    table = [line for line in lines if line[:1] in "┏┃┡│└"]
+    assert len(table) > 9
+    assert max(map(len, table)) <= 80
+    assert not any("…" in line for line in table)
+
+
+def test_times_of_walks_are_in_ps(finished: tuple[CampaignConfig, Path]) -> None:
+    main, control = results(finished)
+    walks = [w for r in (main, control) for walkers in r.walks for w in walkers]
+    script = WALKER.read_text()
+    wanted = float(re.search(r"^timestep\s+(\S+)", script, re.MULTILINE)[1])
+    assert {w.time_step for w in walks} == {wanted}
+    header, *rows = campaign.summary_rows([main, control])
+    for row, result in zip(rows, (main, control), strict=True):
+        cells = dict(zip(header, row, strict=True))
+        assert cells["simulated ps"] == f"{result.steps * wanted:.4g}"
+    text = (finished[1] / "report.html").read_text()
+    assert "length of a walk (ps)" in html.unescape(text)
+
+
+def test_a_test_set_that_is_gone_leaves_a_report_that_says_so(
+    finished: tuple[CampaignConfig, Path], tmp_path: Path
+) -> None:
+    config, folder = finished
+    shutil.copytree(folder, tmp_path / "run")
+    gone = config.evaluation.model_copy(update={"test": tmp_path / "gone.extxyz"})
+    config = config.model_copy(update={"evaluation": gone, "control": None})
+    write_report(config, tmp_path / "run")
+    text = (tmp_path / "run" / "report.html").read_text()
+    assert f"The test set {tmp_path}/gone.extxyz is not there any more" in text
+    assert "Model against reference" in text
