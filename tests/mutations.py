@@ -509,8 +509,8 @@ MUTATIONS = [
     Mutation(
         "no time is left",
         "campaign/metrics.py",
-        "return left * complete[-1]",
-        "return 0.0 * complete[-1]",
+        "return left * sum(seconds.values())",
+        "return 0.0 * sum(seconds.values())",
         "campaign/test_metrics.py",
     ),
     # the dry run
