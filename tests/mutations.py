@@ -957,6 +957,27 @@ MUTATIONS = [
         COMPARE,
     ),
     Mutation(
+        "compare: a seed counts twice",
+        "report/compare.py",
+        "if (key, config.seed) in seeds:",
+        "if False:",
+        COMPARE,
+    ),
+    Mutation(
+        "the last training takes no time",
+        "campaign/metrics.py",
+        "+ last + seconds.get",
+        "+ seconds.get",
+        "campaign/test_metrics.py",
+    ),
+    Mutation(
+        "evaluate: errors of an element are those of all atoms",
+        "analysis/residuals.py",
+        "known & (symbols == symbol)",
+        "known",
+        "analysis/test_residuals.py",
+    ),
+    Mutation(
         "compare: the picture shows no spread",
         "report/compare.py",
         'e[key]["spread"] or 0.0 for e in known',

@@ -61,7 +61,8 @@ class PackageTrainer(ExternalTrainer):
     )
     config: Path | None = Field(
         None,
-        description="template of the package's own input; null is that of pyubias",
+        description="template of the package's own input; null is that of pyubias, in which a "
+        "foundation model gets a tenth of the learning rate of a model from scratch, or less",
     )
     epochs: Count = Field(100, description="passes over the training set")
 

@@ -1,5 +1,6 @@
 """Other packages train what they are told, on the labels that are meant, and fail in one line."""
 
+import re
 import sys
 import time
 from pathlib import Path
@@ -23,6 +24,7 @@ from pyubias.config.yaml_settings import ConfigError
 from pyubias.errors import UserError
 from pyubias.model.archive import load
 from pyubias.model.prediction import Model
+from pyubias.trainers import packages
 from pyubias.trainers.external import Job, train_elsewhere
 from pyubias.trainers.packages import write_input
 from pyubias.training.labels import ENERGY, FORCES, STRESS
@@ -189,6 +191,23 @@ def test_a_package_gets_its_input_and_runs_in_its_environment(
     assert "threads 2, launcher none" in (tmp_path / "trainer/0/log.txt").read_text()
     with pytest.raises(UserError, match=r"has no sevenn: trainer\.python must name"):
         run(tmp_path / "other", {**trainer, "kind": "sevennet"})
+
+
+@pytest.mark.parametrize("kind", ["mace", "sevennet", "nequip"])
+def test_fine_tuning_takes_smaller_steps_than_training_from_scratch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(packages, "_shape_of_foundation", lambda trainer: {})
+    values = dict.fromkeys(("train", "validation", "head", "seed", "device"), "x")
+    values |= {"elements": ["Cu"], "cutoff": 5.0, "epochs": 10, "stress": True}
+    rates = []
+    for foundation in (None, "some.ckpt"):
+        trainer = PackageTrainer(kind=kind, foundation=foundation)
+        write_input(trainer, values | {"foundation": foundation}, tmp_path / "input.yaml")
+        text = (tmp_path / "input.yaml").read_text()
+        rates += [float(rate) for rate in re.findall(r"\blr: (\S+)", text)]
+    assert len(rates) == 2
+    assert rates[1] <= 0.1 * rates[0]
 
 
 @law("trainer.mace.config")
