@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 
+from pyubias.analysis.collective_variables import check_variable, collective_variables
 from pyubias.campaign.given_labels import Given, read_given
 from pyubias.campaign.run_folder import RunFolder
 from pyubias.campaign.structures import elements_of, perturbed, read_candidates, read_start
 from pyubias.campaign.to_label import check_inputs
-from pyubias.config.schema import CampaignConfig, CollectiveVariable, FilesReference
+from pyubias.config.schema import CampaignConfig, FilesReference
 from pyubias.errors import UserError
 from pyubias.jobs.pool import check_resources
 from pyubias.lammps.sanity import first_unphysical
@@ -55,9 +56,11 @@ def read_inputs(config: CampaignConfig, folder: RunFolder | None = None) -> Inpu
     sources = (("start.structures", start), ("start.candidates", candidates))
     for key, structures in sources:
         _check_structures(key, structures, config)
-        for variable in config.evaluation.collective_variables:
-            _check_variable(variable, key, structures)
     given = read_given(config, folder)
+    # walkers start from given structures only where there are no others, never from single atoms
+    first = [] if start else [atoms for atoms in given.frames if len(atoms) > 1]
+    for key, structures in (*sources, ("start.labels", first)):
+        _check_variables(key, structures, config)
     if isinstance(config.reference, FilesReference):
         check_inputs(config.reference, start + candidates + given.frames)
     elements = elements_of(config, start + candidates + given.frames)
@@ -84,16 +87,13 @@ def _check_structures(key: str, structures: Sequence[Atoms], config: CampaignCon
             )
 
 
-def _check_variable(variable: CollectiveVariable, key: str, structures: Sequence[Atoms]) -> None:
-    where = f"'evaluation.collective_variables': '{variable.name}'"
-    for k, atoms in enumerate(structures):
-        if max(variable.atoms, default=0) > len(atoms):
-            raise UserError(
-                f"{where} has atom {max(variable.atoms)}, and structure {k} of {key} has "
-                f"{len(atoms)} atoms"
-            )
-        if variable.volume and not atoms.pbc.all():
-            raise UserError(f"{where} is a volume, and structure {k} of {key} is not periodic")
+def _check_variables(key: str, structures: Sequence[Atoms], config: CampaignConfig) -> None:
+    """Refuse structures from which walkers may start, and which lack what a variable is about."""
+    variables = config.evaluation.collective_variables
+    for variable in variables:
+        for k, atoms in enumerate(structures):
+            check_variable(variable, atoms, f"structure {k} of {key}")
+    collective_variables(structures, variables)  # functions of the user may fail
 
 
 def _check_copies(start: Sequence[Atoms], config: CampaignConfig, alone: bool) -> None:

@@ -131,6 +131,7 @@ def _run_arm(
     iteration = 0
     with contextlib.closing(Steps(arm.config, inputs, arm.folder, ranks, progress)) as steps:
         campaign = _Campaign(arm, ranks, progress, steps)
+        ranks.on_root(campaign.metrics.renew)
         while campaign.iterate(iteration):
             iteration += 1
             if hours is not None and time.monotonic() - start > 3600 * hours:
@@ -231,6 +232,8 @@ class _Campaign:
         write_json(self.folder.iteration(iteration).record, record.to_json())
         left = self.metrics.seconds_left(records)
         self._show(record, left)
+        for remark in self.metrics.remarks(iteration):
+            self.progress.log(f"iteration {iteration}: {remark}")
 
     def _show(self, record: Record, seconds_left: float) -> None:
         self.progress.update(

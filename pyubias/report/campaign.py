@@ -1,7 +1,7 @@
 """The report of a finished (or running) campaign: a table, and one HTML file with pictures."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from pyubias.analysis.collective_variables import (
     collective_variables,
     frames_within_steps,
     quadtree_coverage,
+    remarks_on_range,
 )
 from pyubias.analysis.residuals import residuals_of, summarise
 from pyubias.analysis.volume import is_periodic, rmse_by_volume, volumes
@@ -30,6 +31,7 @@ from pyubias.lammps.walk import Walk
 from pyubias.model.prediction import Model, Prediction
 from pyubias.report import figures
 from pyubias.report.html import render
+from pyubias.report.variables import further_variables_figure
 from pyubias.training.labels import ENERGY, FORCES, STRESS
 from pyubias.training.reading import read_frames
 
@@ -79,6 +81,11 @@ class ArmResult:
         bounds = [v.bounds for v in self.arm.config.evaluation.collective_variables]
         return quadtree_coverage(self.visited(steps), bounds)
 
+    def coverage_until(self, iteration: int) -> float:
+        """Coverage by all frames of the iterations up to this one, which counts."""
+        points = self.points[: iteration + 1]
+        return replace(self, walks=self.walks[: iteration + 1], points=points).coverage()
+
 
 def collect(arm: Arm) -> ArmResult:
     """Read what an arm has left so far."""
@@ -88,7 +95,13 @@ def collect(arm: Arm) -> ArmResult:
         [collective_variables(walk.frames(), variables) for walk in iteration]
         for iteration in walks
     ]
-    return ArmResult(arm, arm.folder.records(), walks, points)
+    result = ArmResult(arm, arm.folder.records(), walks, points)
+    # the variables may be other ones than those of the records
+    records = [
+        replace(record, coverage=result.coverage_until(record.iteration) if variables else None)
+        for record in result.records
+    ]
+    return replace(result, records=records)
 
 
 def write_report(config: CampaignConfig, folder: Path) -> None:
@@ -100,6 +113,8 @@ def write_report(config: CampaignConfig, folder: Path) -> None:
         return  # no iteration is complete
     summary = summary_rows(results)
     print_table(config.name, summary)
+    for remark in out_of_range(results):
+        print(remark)
     map_of_visits = _map_of_visits(config, results)
     if map_of_visits is not None:
         write_with(main.map_of_visits, lambda p: p.write_bytes(figures.png(map_of_visits)))
@@ -133,6 +148,15 @@ def summary_rows(results: Sequence[ArmResult]) -> list[list[str]]:
     return [[*columns], *([cell(r) for cell in columns.values()] for r in results)]
 
 
+def out_of_range(results: Sequence[ArmResult]) -> list[str]:
+    """A sentence for each arm and variable with frames outside of the variable's range."""
+    return [
+        f"{r.arm.name}: {remark}"
+        for r in results
+        for remark in remarks_on_range(r.visited(), r.arm.config.evaluation.collective_variables)
+    ]
+
+
 def _mean_calibration(result: ArmResult) -> str:
     values = [r.conformal_coverage for r in result.records if r.conformal_coverage is not None]
     return f"{np.mean(values):.3f}" if values else "–"
@@ -151,6 +175,10 @@ def _page(
     records = {r.arm.name: r.records for r in results}
     alpha = config.uncertainty.alpha
     exploration = [] if map_of_visits is None else [("What the walkers visited", map_of_visits)]
+    further = further_variables_figure(
+        {r.arm.name: r.visited() for r in results}, config.evaluation.collective_variables
+    )
+    exploration += [] if further is None else [("Further collective variables", further)]
     exploration += cell_figures({r.arm.name: r.walks for r in results})
     return render(
         "report/templates/campaign.html",
@@ -158,6 +186,7 @@ def _page(
         folder=results[0].arm.folder.path,
         summary=summary,
         exploration=exploration,
+        out_of_range=out_of_range(results),
         learning=figures.learning_figure(records),
         test=_test(config, results[0]),
         alpha=alpha,

@@ -71,9 +71,7 @@ def visited_figure(
 
 
 def _axis_label(variable: CollectiveVariable) -> str:
-    unit = "°" if variable.dihedral else "Å" if variable.distance else "Å³"
-    symbol = {"phi": "φ", "psi": "ψ"}.get(variable.name, variable.name)
-    return f"{symbol} ({unit})"
+    return variable.label
 
 
 def learning_figure(records: Mapping[str, Records]) -> Figure:

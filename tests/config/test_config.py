@@ -127,7 +127,7 @@ def test_an_unknown_key_names_the_nearest_known_one(
         ),
         (
             changed("evaluation", "collective_variables", value=[PHI | {"volume": True}]),
-            r"'evaluation\.collective_variables\.0': give exactly one of dihedral, distance",
+            r"'evaluation\.collective_variables\.0': give exactly one of angle, ",
         ),
         (
             changed("evaluation", "collective_variables", value=[{"name": "V", "volume": True}]),
