@@ -1,9 +1,9 @@
 """Collective variables: the coordinates of the space whose coverage is reported."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pyubias.config.values import DrawnName, Positive, Range
 from pyubias.config.yaml_settings import Section
@@ -38,16 +38,17 @@ Triple = Annotated[list[Atom], Field(min_length=3, max_length=3), AfterValidator
 Quadruple = Annotated[list[Atom], Field(min_length=4, max_length=4), AfterValidator(_differ)]
 
 
-def _is_element(symbol: str) -> str:
+def _is_group(value: Any) -> Any:
     from ase.data import chemical_symbols  # takes a moment, and not every command needs it
 
-    if symbol not in chemical_symbols[1:]:
-        raise ValueError("wanted a chemical symbol, or a list of atoms")
-    return symbol
+    numbers = isinstance(value, list) and len(value) > 0 and all(type(k) is int for k in value)
+    if not numbers and value not in chemical_symbols[1:]:
+        raise ValueError("wanted a list of atoms, counted from 1, or a chemical symbol")
+    return _differ(value) if numbers else value
 
 
-Symbol = Annotated[str, AfterValidator(_is_element)]
-Atoms = Annotated[list[Atom], Field(min_length=1, max_length=10**5), AfterValidator(_differ)]
+# one check, because the message about a union would name its members
+Group = Annotated[list[Atom] | str, BeforeValidator(_is_group)]
 Exponent = Annotated[int, Field(strict=True, gt=0, le=100)]
 
 
@@ -58,11 +59,11 @@ class CoordinationNumber(Section):
     hundredth beyond 2.2 r0 with n = 6 and m = 12. It counts once, at its nearest image.
     """
 
-    atoms: Atoms | Symbol = Field(
+    atoms: Group = Field(
         description="atoms whose neighbors are counted, or a chemical symbol for all atoms of an "
         "element; of several atoms the mean is taken"
     )
-    neighbors: Atoms | Symbol = Field(description="atoms that are counted, or a chemical symbol")
+    neighbors: Group = Field(description="atoms that are counted, or a chemical symbol")
     r0: Positive = Field(description="distance at which a neighbor counts n/m, Å")
     n: Exponent = Field(6, description="exponent of the numerator, less than `m`")
     m: Exponent = Field(12, description="exponent of the denominator")
