@@ -92,4 +92,14 @@ def _flat(value: Any, prefix: str = "") -> Settings:
         return {
             k: v for name, item in value.items() for k, v in _flat(item, f"{prefix}{name}.").items()
         }
-    return {prefix.rstrip("."): value}
+    return {prefix.rstrip("."): _without_null(value)}
+
+
+def _without_null(value: Any) -> Any:
+    """A list of sections without keys that are null, which another version may not have."""
+    if not isinstance(value, list):
+        return value
+    sections = [item for item in value if isinstance(item, dict)]
+    if len(sections) < len(value):
+        return value
+    return [{key: x for key, x in item.items() if x is not None} for item in sections]
