@@ -31,17 +31,20 @@ class Seconds:
     step: float
 
 
-def seconds_of_campaign(config: CampaignConfig, parts: Seconds, n_ranks: int) -> float:
+def seconds_of_campaign(
+    config: CampaignConfig, parts: Seconds, n_ranks: int, n_labels: int = 0
+) -> float:
     """Seconds of one arm whose walkers all run to their end.
 
     Args:
         config: of the arm.
         parts: as measured on one rank.
         n_ranks: that share labels and walkers; the other stages run on one.
+        n_labels: that are there already.
     """
-    sizes = _labels_of_trainings(config)
+    sizes = _labels_of_trainings(config, n_labels)
     n_walks = (len(sizes) - 1) * config.exploration.walkers
-    labels = sizes[-1] * parts.label
+    labels = (sizes[-1] - n_labels) * parts.label
     walks = n_walks * (parts.setup + _mean_steps(config) * parts.step)
     samples = sum(_samples(config, n, last=False) for n in sizes[:-1])
     samples += _samples(config, sizes[-1], last=True)
@@ -59,10 +62,10 @@ def _samples(config: CampaignConfig, n: int, last: bool) -> float:
     return factor * n * (trainer.epochs if isinstance(trainer, PackageTrainer) else 0)
 
 
-def _labels_of_trainings(config: CampaignConfig) -> list[int]:
+def _labels_of_trainings(config: CampaignConfig, n_labels: int) -> list[int]:
     """The number of labels of each training of a campaign whose labels all succeed."""
-    budget = config.stop.labels
-    first = min(config.start.copies, budget)
+    budget = max(config.stop.labels, n_labels)
+    first = min(max(config.start.copies, n_labels), budget)
     return [*range(first, budget, config.selection.batch_size), budget]
 
 

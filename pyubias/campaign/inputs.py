@@ -1,12 +1,13 @@
 """The files that a campaign reads, checked against its settings before anything runs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ase import Atoms
 
 from pyubias.analysis.collective_variables import check_variable, collective_variables
+from pyubias.campaign.arms import Arm
 from pyubias.campaign.given_labels import Given, read_given
 from pyubias.campaign.run_folder import RunFolder
 from pyubias.campaign.structures import elements_of, perturbed, read_candidates, read_start
@@ -19,7 +20,7 @@ from pyubias.training.labels import FORCES
 from pyubias.training.reading import read_frames
 from pyubias.training.splits import split_frames
 
-__all__ = ["Inputs", "read_inputs"]
+__all__ = ["Inputs", "read_inputs", "with_given"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,15 @@ def read_inputs(config: CampaignConfig, folder: RunFolder | None = None) -> Inpu
     test = [] if path is None else read_frames(path)[0]
     _check_test(test, elements, config)
     return Inputs(start, candidates, elements, test, given)
+
+
+def with_given(arm: Arm, inputs: Inputs) -> Arm:
+    """The arm with a budget that the labels it was given do not use up."""
+    stop = arm.config.stop
+    if stop.given:
+        return arm
+    stop = stop.model_copy(update={"labels": stop.labels + len(inputs.given.frames)})
+    return replace(arm, config=arm.config.model_copy(update={"stop": stop}))
 
 
 def _check_structures(key: str, structures: Sequence[Atoms], config: CampaignConfig) -> None:

@@ -6,6 +6,7 @@
                                      walkers/00.npz  selection.traj  seconds.json  record.json
               metrics.json  model.pt  report.html  visited.png  log.txt  status.json
               jobs/                  of tasks that run in jobs of a cluster
+              dry_run.json           the label that a dry run made, with the time that it took
               control/               the same for the control arm
 
 A label enters the database the moment it exists. Every other stage is done if and only if its
@@ -136,6 +137,11 @@ class RunFolder:
     @property
     def labels(self) -> Path:
         return self.path / "labels.db"
+
+    @property
+    def tried_label(self) -> Path:
+        """The label that a dry run made, as JSON, until the campaign uses it."""
+        return self.path / "dry_run.json"
 
     @property
     def to_label(self) -> Path:

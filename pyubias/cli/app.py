@@ -49,7 +49,7 @@ def run(
     if dry_run:
         from pyubias.campaign.dry_run import try_stages
 
-        ranks.on_root(lambda: try_stages(config, ranks.size))
+        ranks.on_root(lambda: try_stages(config, ranks.size, runs))
         return
     # imported after the file is checked, because torch takes seconds to import
     from pyubias.campaign.loop import run_campaign

@@ -7,7 +7,7 @@ import pytest
 from campaigns import tiny
 
 from pyubias.campaign.cost import Seconds, seconds_of_campaign
-from pyubias.campaign.dry_run import _split_time
+from pyubias.campaign.dry_run_walks import _split_time
 from pyubias.config.loading import load_campaign
 
 NOTHING = dict.fromkeys(Seconds.__annotations__, 0.0)
