@@ -84,8 +84,15 @@ def try_walks(
     for k in range(max(min(longest, config.walkers), len(starts))):
         _, step, _ = walk(k, WARM_UP_STEPS, starts[k % len(starts)])
     n = TRIED_STEPS if step * TRIED_STEPS < LONGEST_TRY else WARM_UP_STEPS
+    begin, cpu_begin = time.perf_counter(), time.process_time()
     walks = [walk(0, n, starts[0]) for _ in range(REPETITIONS if n == TRIED_STEPS else 1)]
     setups, steps, made = zip(*walks, strict=True)
+    busy = 1.0 - (time.process_time() - cpu_begin) / (time.perf_counter() - begin)
+    if busy > 0.5:
+        print(
+            f"warning: the walkers waited for {busy:.0%} of their time, as on a machine that other "
+            "programs keep busy: a campaign may take less time than it seems here"
+        )
     if max(made) == 0:
         return Walked(min(setups), 0.0, f"0 of {n} steps", "not known: the script stops it")
     tried = f"{max(made)} of {n} steps" if max(made) < n else f"{n} steps"
