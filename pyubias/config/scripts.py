@@ -132,11 +132,8 @@ def _problem_of_dump(script: str) -> str:
     if found is None:
         # another variable, or another command, may pass the name on
         passed_on = r"\b(variable|dump|write_dump)\b.*(\$\{trajectory\}|\bv_trajectory\b)"
-        return (
-            ""
-            if re.search(passed_on, script)
-            else f"it dumps no frame to ${{trajectory}}: {advice}"
-        )
+        used = re.search(passed_on, script)
+        return "" if used else f"it dumps no frame to ${{trajectory}}: {advice}"
     group, style, file, columns = found.groups()
     if "$" not in group and group != "all":
         return f"its dump of the group '{group}' lacks atoms: {advice}"
