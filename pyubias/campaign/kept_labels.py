@@ -13,7 +13,7 @@ from pyubias.config.schema import Reference
 from pyubias.files import read_json, write_json
 from pyubias.training.labels import ENERGY, FORCES, STRESS, Label
 
-__all__ = ["KeptLabels", "keep_tried_label", "label_key", "read_tried_label"]
+__all__ = ["KeptLabels", "keep_tried_label", "read_tried_label"]
 
 
 class KeptLabels:
@@ -47,7 +47,7 @@ class KeptLabels:
         self.store.path.unlink(missing_ok=True)
 
     def _key(self, atoms: Atoms) -> str:
-        return label_key(atoms, self._reference)
+        return _key(atoms, _identity(self._reference))
 
 
 class TriedLabel(NamedTuple):
@@ -63,7 +63,7 @@ def keep_tried_label(
     """Write the label of a dry run for the campaign that follows."""
     stress = None if label.stress is None else label.stress.tolist()
     values = {"energy": label.energy, "forces": label.forces.tolist(), "stress": stress}
-    write_json(path, {"key": label_key(atoms, reference), "seconds": seconds, "label": values})
+    write_json(path, {"key": _tried_key(atoms, reference), "seconds": seconds, "label": values})
 
 
 def read_tried_label(path: Path, atoms: Atoms, reference: Reference) -> TriedLabel | None:
@@ -71,7 +71,7 @@ def read_tried_label(path: Path, atoms: Atoms, reference: Reference) -> TriedLab
     if not path.is_file():
         return None
     kept = read_json(path)
-    if kept["key"] != label_key(atoms, reference):
+    if kept["key"] != _tried_key(atoms, reference):
         return None
     values = kept["label"]
     stress = None if values["stress"] is None else np.array(values["stress"])
@@ -81,9 +81,9 @@ def read_tried_label(path: Path, atoms: Atoms, reference: Reference) -> TriedLab
     return TriedLabel(label, kept["seconds"])
 
 
-def label_key(atoms: Atoms, reference: Reference) -> str:
-    """A hash of what decides a label: the structure, and the reference with its files."""
-    digest = hashlib.sha256(_identity(reference))
+def _key(atoms: Atoms, method: bytes) -> str:
+    """A hash of a structure and of what decides its label."""
+    digest = hashlib.sha256(method)
     digest.update(atoms.pbc.tobytes())
     for values in (
         atoms.numbers,
@@ -97,18 +97,27 @@ def label_key(atoms: Atoms, reference: Reference) -> str:
 
 
 def _identity(reference: Reference) -> bytes:
-    """All settings but the limits, and the contents of the files that they name.
-
-    A file beside the script of the method belongs to it if the script names it.
-    """
+    """What decides the labels: all settings but the limits, and the contents of the file."""
     settings = reference.model_dump(mode="json", exclude={"max_force", "timeout", "retries"})
-    text = json.dumps(settings).encode()
-    script = getattr(reference, "input", None) or getattr(reference, "file", None)
-    if script is None:
-        return text
-    text += script.read_bytes()
-    beside = (path for path in sorted(script.parent.iterdir()) if path.name.encode() in text)
-    return text + b"".join(path.read_bytes() for path in beside if path.is_file())
+    file = _file_of(reference)
+    return json.dumps(settings).encode() + (b"" if file is None else file.read_bytes())
+
+
+def _file_of(reference: Reference) -> Path | None:
+    file: Path | None = getattr(reference, "input", None) or getattr(reference, "file", None)
+    return file
+
+
+def _tried_key(atoms: Atoms, reference: Reference) -> str:
+    """As `_key`, with the files beside that of the reference which it names.
+
+    People change such files after a dry run, as the data file of a force field. The key also
+    changes if the reference writes one of them, which costs one label only.
+    """
+    method, file = _identity(reference), _file_of(reference)
+    beside = [] if file is None else sorted(file.parent.iterdir())
+    named = (path for path in beside if path.name.encode() in method and path.is_file())
+    return _key(atoms, method + b"".join(path.read_bytes() for path in named))
 
 
 def _label_of(atoms: Atoms) -> Label:
