@@ -14,6 +14,7 @@ PACKAGE = Path(pyubias.__file__).parent
 ROOMS = [
     "errors",
     "files",
+    "import_path",
     "console",
     "interruption",
     "plugin",

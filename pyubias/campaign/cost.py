@@ -31,17 +31,20 @@ class Seconds:
     step: float
 
 
-def seconds_of_campaign(config: CampaignConfig, parts: Seconds, n_ranks: int) -> float:
+def seconds_of_campaign(
+    config: CampaignConfig, parts: Seconds, n_ranks: int, n_labels: int = 0
+) -> float:
     """Seconds of one arm whose walkers all run to their end, and whose last training does so.
 
     Args:
         config: of the arm.
         parts: as measured on one rank.
         n_ranks: that share labels and walkers; the other stages run on one.
+        n_labels: that are there already.
     """
-    sizes = _labels_of_trainings(config)
+    sizes = _labels_of_trainings(config, n_labels)
     n_walks = (len(sizes) - 1) * config.exploration.walkers
-    labels = sizes[-1] * parts.label
+    labels = (sizes[-1] - n_labels) * parts.label
     walks = n_walks * (parts.setup + _mean_steps(config) * parts.step)
     samples = sum(_samples(config, n) for n in sizes) + _samples_of_finish(config, sizes[-1])
     training = samples * parts.sample + sum(sizes) * parts.preparation
@@ -66,10 +69,10 @@ def _samples_of_finish(config: CampaignConfig, n: int) -> float:
     return (2**finish.cycles - 1 if builtin else finish.factor) * _samples(config, n)
 
 
-def _labels_of_trainings(config: CampaignConfig) -> list[int]:
+def _labels_of_trainings(config: CampaignConfig, n_labels: int) -> list[int]:
     """The number of labels of each training of a campaign whose labels all succeed."""
-    budget = config.stop.labels
-    first = min(config.start.copies, budget)
+    budget = max(config.stop.labels, n_labels)
+    first = min(max(config.start.copies, n_labels), budget)
     return [*range(first, budget, config.selection.batch_size), budget]
 
 

@@ -1,12 +1,11 @@
 """`pyubias run FILE --dry-run`: every stage once, on a small scale, and the cost of the whole."""
 
 import itertools
-import re
 import tempfile
 import time
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from ase import Atoms
 from rich.console import Console
@@ -15,14 +14,18 @@ from rich.table import Table
 from pyubias.analysis.residuals import evaluate
 from pyubias.campaign.arms import arms_of
 from pyubias.campaign.cost import Seconds, seconds_of_campaign
-from pyubias.campaign.inputs import Inputs, read_inputs
+from pyubias.campaign.dry_run_walks import Walked, timed, try_walks
+from pyubias.campaign.inputs import Inputs, read_inputs, with_given
+from pyubias.campaign.kept_labels import keep_tried_label, read_tried_label
+from pyubias.campaign.label_store import LabelStore
+from pyubias.campaign.run_folder import RunFolder
+from pyubias.campaign.run_state import describe_run
 from pyubias.campaign.structures import perturbed
-from pyubias.config.exploration import ExplorationConfig, GuardConfig
 from pyubias.config.schema import CampaignConfig, FilesReference
 from pyubias.config.trainer import BuiltinTrainer, CommandTrainer, PackageTrainer
 from pyubias.console import duration
 from pyubias.errors import UserError
-from pyubias.lammps.walker import run_walker
+from pyubias.files import copy_file, read_json
 from pyubias.model.prediction import Model
 from pyubias.reference.label import LabelError, label_frame
 from pyubias.reference.open import open_reference
@@ -37,29 +40,36 @@ __all__ = ["try_stages"]
 
 TRIED_FRAMES = 9
 TRIED_EPOCHS = 6
-TRIED_STEPS = 50
-REPETITIONS = 4  # of which the fastest counts: the machine may be busy for a moment
-Result = TypeVar("Result")
+
+
+class _Labelled(NamedTuple):
+    """Labelled frames, where they come from, and the seconds of one label."""
+
+    frames: list[Atoms]
+    source: str
+    seconds: float
 
 
 class _Trained(NamedTuple):
-    """Labelled frames, a barely trained model, and what they took."""
+    """Labelled frames, a barely trained model, and what its training took."""
 
+    labelled: _Labelled
     frames: list[Atoms]
     model: Path
-    label: float
     sample: float
     preparation: float
 
 
-def try_stages(config: CampaignConfig, n_ranks: int) -> None:
-    """Label, train, export and walk a little with the settings of a campaign; print the cost.
+def try_stages(config: CampaignConfig, n_ranks: int, runs: Path | None = None) -> None:
+    """Label one structure, train, export and walk a little; print what a campaign would cost.
 
-    Nothing is kept. Runs on one rank.
+    The label is kept in the run folder for the campaign. Nothing else is kept. If the run has
+    begun, it also prints what is there, and the cost is that of the rest. Runs on one rank.
 
     Args:
         config: from `load_campaign`.
         n_ranks: that the campaign will have, for the estimate.
+        runs: folder that the run folder is in; None looks at no run folder and keeps no label.
 
     Raises:
         UserError: whatever would stop the campaign.
@@ -67,27 +77,37 @@ def try_stages(config: CampaignConfig, n_ranks: int) -> None:
     table = Table(title=f"{config.name}: dry run")
     for column in ("stage", "tried", "one takes"):
         table.add_column(column)
-    arms = arms_of(config, Path())
-    inputs = [read_inputs(arm.config) for arm in arms]
+    arms = arms_of(config, Path() if runs is None else runs.resolve() / config.name)
+    inputs = [read_inputs(arm.config, None if runs is None else arm.folder) for arm in arms]
     remark = without_constraints(inputs[0].start + inputs[0].candidates)
     if remark is not None:
         print(f"warning: {remark}")
+    budgets = [with_given(arm, files) for arm, files in zip(arms, inputs, strict=True)]
+    for arm, given in zip(arms, budgets, strict=True) if runs is not None else ():
+        for line in describe_run(arm, given.config.stop.labels):
+            print(line)
     trained: _Trained | None = None
-    total = 0.0
+    costs = []
     with tempfile.TemporaryDirectory() as name:
-        for k, (arm, files) in enumerate(zip(arms, inputs, strict=True)):
+        for k, (arm, files) in enumerate(zip(budgets, inputs, strict=True)):
             if trained is None or _potential(arm.config) != _potential(arms[0].config):
                 folder = Path(name) / str(k)
                 folder.mkdir()
-                trained = _try_potential(arm.config, files, folder)
+                labelled = _try_label(arm.config, files, None if runs is None else arm.folder)
+                trained = _try_potential(arm.config, files, labelled, folder)
                 _add_rows(table, trained)
-            parts = _try_use(arm.config, files, trained)
-            step = f"{1e3 * parts.step:.3g} ms a step"
-            table.add_row(f"explore, {arm.name}", f"{TRIED_STEPS} steps", step)
-            total += seconds_of_campaign(arm.config, parts, n_ranks)
+            elif runs is not None:  # the arms label the same copies of start structures
+                _share_label(arms[0].folder, arm.folder)
+            parts, walked = _try_use(arm.config, files, trained)
+            table.add_row(f"explore, {arm.name}", walked.tried, walked.takes)
+            known = 0 if runs is None else len(_known_labels(arm.folder))
+            share = _ranks_of(k, len(arms), n_ranks)
+            costs.append(seconds_of_campaign(arm.config, parts, share, known))
     if inputs[0].test:
         table.add_row("evaluate", f"{len(inputs[0].test)} test structures", f"{parts.test:.3g} s")
     Console().print(table)
+    # arms that have ranks of their own run side by side
+    total = max(costs) if n_ranks >= len(arms) else sum(costs)
     print(
         f"all is in order; at most about {duration(total)} on {n_ranks} rank"
         f"{'s' if n_ranks > 1 else ''} if no walker crosses the threshold before its "
@@ -95,9 +115,16 @@ def try_stages(config: CampaignConfig, n_ranks: int) -> None:
     )
 
 
+def _ranks_of(arm: int, n_arms: int, n_ranks: int) -> int:
+    """How many ranks an arm has, as `run_campaign` shares them."""
+    if n_ranks < n_arms:
+        return n_ranks
+    return sum(rank * n_arms // n_ranks == arm for rank in range(n_ranks))
+
+
 def _add_rows(table: Table, trained: _Trained) -> None:
-    label = f"{1e3 * trained.label:.3g} ms a frame"
-    table.add_row("label", f"{len(trained.frames)} frames", label)
+    seconds, source = trained.labelled.seconds, trained.labelled.source
+    table.add_row("label", source, f"{1e3 * seconds:.3g} ms a frame" if seconds else "–")
     sample = f"{1e3 * trained.sample:.3g} ms a sample"
     table.add_row("train", f"{TRIED_EPOCHS} epochs", sample)
 
@@ -108,17 +135,17 @@ def _potential(config: CampaignConfig) -> dict[str, object]:
     return config.model_dump(exclude=others)
 
 
-def _timed(work: Callable[[], Result]) -> tuple[Result, float]:
-    begin = time.perf_counter()
-    result = work()
-    return result, time.perf_counter() - begin
-
-
-def _try_potential(config: CampaignConfig, inputs: Inputs, folder: Path) -> _Trained:
-    frames, label = _try_labels(config, inputs)
+def _try_potential(
+    config: CampaignConfig, inputs: Inputs, labelled: _Labelled, folder: Path
+) -> _Trained:
+    good = labelled.frames
+    frames = [good[k % len(good)].copy() for k in range(TRIED_FRAMES)]
     splits = ["train"] * (len(frames) - 2) + ["validation", "calibration"]
     if not isinstance(config.trainer, BuiltinTrainer):
-        return _try_trainer(config, config.trainer, frames, splits, inputs.elements, folder, label)
+        job = Job(
+            config.trainer, frames, splits, inputs.elements, config.training, config.uncertainty
+        )
+        return _try_trainer(job, config.trainer, labelled, folder)
     ends: list[float] = []
 
     def short(epochs: int) -> Trained:
@@ -134,45 +161,50 @@ def _try_potential(config: CampaignConfig, inputs: Inputs, folder: Path) -> _Tra
 
     short(1)  # so that what is loaded once does not count
     ends.clear()
-    trained, seconds = _timed(lambda: short(TRIED_EPOCHS))
+    trained, seconds = timed(lambda: short(TRIED_EPOCHS))
     export(trained, folder / "model.pt", config.exploration.dtype)
     epoch = min([b - a for a, b in itertools.pairwise(ends)] or [seconds])
     sample = epoch * config.uncertainty.n_members / trained.n_train
     preparation = max(seconds - epoch * len(ends), 0.0) / len(frames)
-    return _Trained(frames, folder / "model.pt", label, sample, preparation)
+    return _Trained(labelled, frames, folder / "model.pt", sample, preparation)
 
 
 def _try_trainer(
-    config: CampaignConfig,
-    trainer: PackageTrainer | CommandTrainer,
-    frames: list[Atoms],
-    splits: list[str],
-    elements: list[str],
-    folder: Path,
-    label: float,
+    job: Job, trainer: PackageTrainer | CommandTrainer, labelled: _Labelled, folder: Path
 ) -> _Trained:
     """Let another package train, and wrap its model; its start is no cost of an epoch."""
-    output = folder / "model.pt"
+    output, frames = folder / "model.pt", list(job.frames)
 
     def short(epochs: int) -> float:
         changed = trainer
         if isinstance(trainer, PackageTrainer):
             changed = trainer.model_copy(update={"epochs": epochs})
-        job = Job(changed, frames, splits, elements, config.training, config.uncertainty)
+        tried = replace(job, trainer=changed)
         place, foundation = folder / f"{epochs}", folder / "foundation.pt"
-        return _timed(lambda: train_elsewhere(job, place, foundation, output, print))[1]
+        return timed(lambda: train_elsewhere(tried, place, foundation, output, print))[1]
 
     if not isinstance(trainer, PackageTrainer):
-        return _Trained(frames, output, label, 0.0, short(1) / len(frames))
+        return _Trained(labelled, frames, output, 0.0, short(1) / len(frames))
     short(2)  # so that what is made once does not count
     one, several = short(1), short(TRIED_EPOCHS)
     each = max(several - one, 0.0) / (TRIED_EPOCHS - 1)
-    sample, preparation = each / splits.count("train"), max(one - each, 0.0) / len(frames)
-    return _Trained(frames, output, label, sample, preparation)
+    sample, preparation = each / job.splits.count("train"), max(one - each, 0.0) / len(frames)
+    return _Trained(labelled, frames, output, sample, preparation)
 
 
-def _try_labels(config: CampaignConfig, inputs: Inputs) -> tuple[list[Atoms], float]:
-    """Labelled frames, and the seconds of one label."""
+def _known_labels(folder: RunFolder) -> list[Atoms]:
+    """The labelled frames in the folder of an arm."""
+    if not folder.labels.is_file():
+        return []
+    return [frame.atoms for frame in LabelStore(folder.labels).frames() if not frame.failed]
+
+
+def _try_label(config: CampaignConfig, inputs: Inputs, folder: RunFolder | None) -> _Labelled:
+    """One label, unless there are labels: in the run, in files, or from an earlier dry run."""
+    known = [] if folder is None else _known_labels(folder)
+    if known:
+        tried = f"none, {len(known)} are there"
+        return _Labelled(known[:TRIED_FRAMES], tried, _seconds_of_labels(folder, len(known)))
     if isinstance(config.reference, FilesReference):
         known = [a.copy() for a in (inputs.given.frames or inputs.test) if FORCES in a.arrays]
         if not known:
@@ -180,89 +212,59 @@ def _try_labels(config: CampaignConfig, inputs: Inputs) -> tuple[list[Atoms], fl
                 "a dry run needs labels, and reference.kind: files makes none: give start.labels "
                 "or evaluation.test"
             )
-        return [known[k % len(known)].copy() for k in range(TRIED_FRAMES)], 0.0
-    first = perturbed(inputs.start, config) or inputs.start or inputs.given.frames
-    copies = first[: TRIED_FRAMES - 1]
-    # a candidate is labelled only when it is selected, which may be late in a campaign
-    tried = [*copies, *inputs.candidates[:1]]
-    good, problem = [], None
+        return _Labelled(known[:TRIED_FRAMES], "none, they come from files", 0.0)
+    first = perturbed(inputs.start, config, len(inputs.given.frames))
+    # the largest one, whose times are the longest
+    atoms = max(first or inputs.start or inputs.given.frames, key=len).copy()
+    tried_label = folder and read_tried_label(folder.tried_label, atoms, config.reference)
+    if tried_label:
+        tried_label.label.attach_to(atoms)
+        return _Labelled([atoms], "kept from a dry run", tried_label.seconds)
     with open_reference(config.reference) as reference:
-        begin = time.perf_counter()
-        for atoms in tried:
-            try:
-                label_frame(reference, atoms).attach_to(atoms)
-                good.append(atoms)
-            except LabelError as error:  # a campaign goes on without this frame
-                problem = error
-        seconds = (time.perf_counter() - begin) / len(tried)
-    if not good:
-        raise UserError(f"the reference labelled no structure: {problem}")
-    return [good[k % len(good)].copy() for k in range(TRIED_FRAMES)], seconds
+        try:
+            label, seconds = timed(lambda: label_frame(reference, atoms))
+        except LabelError as error:
+            raise UserError(
+                f"the reference labelled no structure: {error} (a campaign would go on with the "
+                "others; this was one of its first ones)"
+            ) from error
+    if folder is not None:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        keep_tried_label(folder.tried_label, atoms, config.reference, label, seconds)
+    label.attach_to(atoms)
+    return _Labelled([atoms], "1 frame", seconds)
 
 
-def _try_use(config: CampaignConfig, inputs: Inputs, trained: _Trained) -> Seconds:
+def _share_label(source: RunFolder, target: RunFolder) -> None:
+    if source.tried_label.is_file():
+        target.path.mkdir(exist_ok=True)
+        copy_file(source.tried_label, target.tried_label)
+
+
+def _seconds_of_labels(folder: RunFolder | None, n_labels: int) -> float:
+    """Mean time of the labels of a run, as its iterations recorded it; 0 without a record."""
+    files = [] if folder is None else [iteration.seconds for iteration in folder.iterations()]
+    times = [float(read_json(file).get("label", 0.0)) for file in files if file.is_file()]
+    return sum(times) / n_labels
+
+
+def _try_use(config: CampaignConfig, inputs: Inputs, trained: _Trained) -> tuple[Seconds, Walked]:
     """Let walkers, selection and evaluation use the potential."""
     model = Model(trained.model)
     model.mean_features(trained.frames)  # what is loaded once is no cost of a frame
-    _, features = _timed(lambda: model.mean_features(trained.frames))
+    _, features = timed(lambda: model.mean_features(trained.frames))
     tested = inputs.test[:TRIED_FRAMES]
-    _, test = _timed(lambda: evaluate(model, tested) if tested else None)
-    setup, step = _try_walks(config.exploration, inputs, trained)
-    return Seconds(
-        label=trained.label,
+    _, test = timed(lambda: evaluate(model, tested) if tested else None)
+    walked = try_walks(
+        config.exploration, [*trained.frames[:1], *inputs.start], inputs.elements, trained.model
+    )
+    parts = Seconds(
+        label=trained.labelled.seconds,
         sample=trained.sample,
         preparation=trained.preparation,
         features=features / len(trained.frames),
         test=test * len(inputs.test) / max(len(tested), 1),
-        setup=setup,
-        step=step,
+        setup=walked.setup,
+        step=walked.step,
     )
-
-
-def _try_walks(config: ExplorationConfig, inputs: Inputs, trained: _Trained) -> tuple[float, float]:
-    """Seconds of a walker before its first step, and per MD step.
-
-    A model that is barely trained may tear the structure apart. The threshold and the limits of
-    physical frames are therefore out of reach.
-    """
-    mine = {k: v for k, v in config.variables.items() if k not in ("steps", "every", "threshold")}
-    short = config.model_copy(
-        update={
-            "variables": mine,
-            "every": min(config.every, 10),
-            "threshold": 1e12,
-            "guard": GuardConfig.model_construct(distance=0.01, volume_ratio=1e12),
-        }
-    )
-
-    def walk(walker: int, steps: int) -> tuple[float, float]:
-        chosen = short.model_copy(update={"steps": steps})
-        atoms = trained.frames[walker % len(trained.frames)]
-        folder = trained.model.parent
-        for dump in folder.glob("*.dump"):
-            dump.unlink()
-        result, seconds = _timed(
-            lambda: run_walker(chosen, walker, trained.model, inputs.elements, atoms, 1, folder)
-        )
-        problem = result.failure or ("" if len(result.positions) else "it wrote no frame")
-        if problem:
-            raise UserError(f"walker script '{config.input}': {problem}")
-        return _split_time(folder / "log.lammps", seconds, steps)
-
-    # the values of lists, which walkers get in turn
-    longest = max((len(v) for v in mine.values() if isinstance(v, list)), default=1)
-    for k in range(min(longest, config.walkers)):
-        walk(k, 1)
-    setups, steps = zip(*(walk(0, TRIED_STEPS) for _ in range(REPETITIONS)), strict=True)
-    return min(setups), min(steps)
-
-
-def _split_time(log: Path, seconds: float, n_steps: int) -> tuple[float, float]:
-    """The time of a walk before its first step, and per step, from what LAMMPS wrote."""
-    text = log.read_text(errors="replace") if log.is_file() else ""
-    loops = re.findall(r"^Loop time of (\S+) on \d+ procs for (\d+) steps", text, re.MULTILINE)
-    n = sum(int(n) for _, n in loops)
-    if n == 0:  # the script writes its log elsewhere
-        return 0.0, seconds / n_steps
-    inside = sum(float(loop) for loop, _ in loops)
-    return max(seconds - inside, 0.0), inside / n
+    return parts, walked

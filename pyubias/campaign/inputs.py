@@ -1,16 +1,18 @@
 """The files that a campaign reads, checked against its settings before anything runs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ase import Atoms
 
+from pyubias.analysis.collective_variables import check_variable, collective_variables
+from pyubias.campaign.arms import Arm
 from pyubias.campaign.given_labels import Given, read_given
 from pyubias.campaign.run_folder import RunFolder
 from pyubias.campaign.structures import elements_of, perturbed, read_candidates, read_start
 from pyubias.campaign.to_label import check_inputs
-from pyubias.config.schema import CampaignConfig, CollectiveVariable, FilesReference
+from pyubias.config.schema import CampaignConfig, FilesReference
 from pyubias.errors import UserError
 from pyubias.jobs.pool import check_resources
 from pyubias.lammps.sanity import first_unphysical
@@ -18,7 +20,7 @@ from pyubias.training.labels import FORCES
 from pyubias.training.reading import read_frames
 from pyubias.training.splits import split_frames
 
-__all__ = ["Inputs", "read_inputs"]
+__all__ = ["Inputs", "read_inputs", "with_given"]
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,11 @@ def read_inputs(config: CampaignConfig, folder: RunFolder | None = None) -> Inpu
     sources = (("start.structures", start), ("start.candidates", candidates))
     for key, structures in sources:
         _check_structures(key, structures, config)
-        for variable in config.evaluation.collective_variables:
-            _check_variable(variable, key, structures)
     given = read_given(config, folder)
+    # walkers start from given structures only where there are no others, never from single atoms
+    first = [] if start else [atoms for atoms in given.frames if len(atoms) > 1]
+    for key, structures in (*sources, ("start.labels", first)):
+        _check_variables(key, structures, config)
     if isinstance(config.reference, FilesReference):
         check_inputs(config.reference, start + candidates + given.frames)
     elements = elements_of(config, start + candidates + given.frames)
@@ -69,6 +73,15 @@ def read_inputs(config: CampaignConfig, folder: RunFolder | None = None) -> Inpu
     test = [] if path is None else read_frames(path)[0]
     _check_test(test, elements, config)
     return Inputs(start, candidates, elements, test, given)
+
+
+def with_given(arm: Arm, inputs: Inputs) -> Arm:
+    """The arm with a budget that the labels it was given do not use up."""
+    stop = arm.config.stop
+    if stop.given:
+        return arm
+    stop = stop.model_copy(update={"labels": stop.labels + len(inputs.given.frames)})
+    return replace(arm, config=arm.config.model_copy(update={"stop": stop}))
 
 
 def _check_structures(key: str, structures: Sequence[Atoms], config: CampaignConfig) -> None:
@@ -84,16 +97,13 @@ def _check_structures(key: str, structures: Sequence[Atoms], config: CampaignCon
             )
 
 
-def _check_variable(variable: CollectiveVariable, key: str, structures: Sequence[Atoms]) -> None:
-    where = f"'evaluation.collective_variables': '{variable.name}'"
-    for k, atoms in enumerate(structures):
-        if max(variable.atoms, default=0) > len(atoms):
-            raise UserError(
-                f"{where} has atom {max(variable.atoms)}, and structure {k} of {key} has "
-                f"{len(atoms)} atoms"
-            )
-        if variable.volume and not atoms.pbc.all():
-            raise UserError(f"{where} is a volume, and structure {k} of {key} is not periodic")
+def _check_variables(key: str, structures: Sequence[Atoms], config: CampaignConfig) -> None:
+    """Refuse structures from which walkers may start, and which lack what a variable is about."""
+    variables = config.evaluation.collective_variables
+    for variable in variables:
+        for k, atoms in enumerate(structures):
+            check_variable(variable, atoms, f"structure {k} of {key}")
+    collective_variables(structures, variables)  # functions of the user may fail
 
 
 def _check_copies(start: Sequence[Atoms], config: CampaignConfig, alone: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from pyubias.errors import UserError
 from pyubias.files import read_json, write_json
 
-__all__ = ["Change", "differences", "flat", "keep_settings"]
+__all__ = ["Change", "changes_since", "differences", "flat", "keep_settings"]
 
 Settings = dict[str, Any]
 
@@ -54,8 +54,20 @@ def keep_settings(
         UserError: a setting differs that may not change.
     """
     settings = json.loads(json.dumps(settings))
+    lines = changes_since(path, settings, changeable, complete, way_out)
+    write_json(path, settings)
+    return lines
+
+
+def changes_since(
+    path: Path,
+    settings: Settings,
+    changeable: Mapping[str, str],
+    complete: Callable[[Settings], Settings] = dict,
+    way_out: str = "another name, or remove the folder",
+) -> list[str]:
+    """The lines of `keep_settings`, which leaves the file as it is; it raises the same."""
     if not path.is_file():
-        write_json(path, settings)
         return []
     before = complete(read_json(path))
     known = flat(before)
@@ -74,7 +86,6 @@ def keep_settings(
                 f"{path.parent} was made with {change.key} = {change.before!r}, now it is "
                 f"{change.now!r}; give it {way_out}"
             )
-    write_json(path, settings)
     return lines
 
 
@@ -92,4 +103,14 @@ def flat(value: Any, prefix: str = "") -> Settings:
         return {
             k: v for name, item in value.items() for k, v in flat(item, f"{prefix}{name}.").items()
         }
-    return {prefix.rstrip("."): value}
+    return {prefix.rstrip("."): _without_null(value)}
+
+
+def _without_null(value: Any) -> Any:
+    """A list of sections without keys that are null, which another version may not have."""
+    if not isinstance(value, list):
+        return value
+    sections = [item for item in value if isinstance(item, dict)]
+    if len(sections) < len(value):
+        return value
+    return [{key: x for key, x in item.items() if x is not None} for item in sections]

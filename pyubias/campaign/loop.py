@@ -9,19 +9,17 @@ import itertools
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pyubias.campaign.arms import Arm, arms_of
-from pyubias.campaign.inputs import Inputs, read_inputs
-from pyubias.campaign.kept_settings import keep_settings
+from pyubias.campaign.inputs import Inputs, read_inputs, with_given
 from pyubias.campaign.label_store import LabelledFrame
 from pyubias.campaign.lock import locked
 from pyubias.campaign.metrics import Metrics
 from pyubias.campaign.progress import Progress, live_table, wants_live_table
 from pyubias.campaign.record import Record, describe, describe_final
 from pyubias.campaign.run_folder import OF_TRAINING, IterationFolder
+from pyubias.campaign.run_state import changes_of_settings
 from pyubias.campaign.steps import Steps
 from pyubias.config.schema import CampaignConfig
 from pyubias.errors import UserError
@@ -57,7 +55,7 @@ def run_campaign(
     inputs = ranks.on_root(lambda: [read_inputs(arm.config, arm.folder) for arm in arms])
     with contextlib.ExitStack() as stack:
         changes = ranks.on_root(lambda: _prepare(arms, stack))
-        arms = [_with_given(arm, files) for arm, files in zip(arms, inputs, strict=True)]
+        arms = [with_given(arm, files) for arm, files in zip(arms, inputs, strict=True)]
         stack.enter_context(live_table([arm.folder for arm in arms], live))
         if ranks.size < len(arms):
             for arm, files, lines in zip(arms, inputs, changes, strict=True):
@@ -85,39 +83,13 @@ def _prepare(arms: list[Arm], stack: contextlib.ExitStack) -> list[list[str]]:
     main.remove_temporary_files()
     for arm in arms:
         arm.folder.path.mkdir(exist_ok=True)
-        if arm.folder.iterations() and not arm.folder.settings.is_file():
-            raise UserError(
-                f"'{arm.folder.settings}' is missing: without it nobody knows what the labels in "
-                "this folder were made with; bring it back, or remove the run folder"
-            )
+        lines = changes_of_settings(arm)
         arm.folder.restore_metrics()
-        settings, changeable = arm.config.model_dump(mode="json"), CampaignConfig.changeable()
-        way_out = (
-            f"another name, and start: {{labels: [{arm.folder.path}]}} for a new campaign from the "
-            "labels of this one; or remove the folder"
-        )
-        lines = keep_settings(arm.folder.settings, settings, changeable, _with_defaults, way_out)
+        write_json(arm.folder.settings, arm.config.model_dump(mode="json"))
         if any(line.startswith("trainer.") for line in lines):
             arm.folder.foundation.unlink(missing_ok=True)  # it may be another one now
         changes.append(lines)
     return changes
-
-
-def _with_given(arm: Arm, inputs: Inputs) -> Arm:
-    """The arm with a budget that the labels it was given do not use up."""
-    stop = arm.config.stop
-    if stop.given:
-        return arm
-    stop = stop.model_copy(update={"labels": stop.labels + len(inputs.given.frames)})
-    return replace(arm, config=arm.config.model_copy(update={"stop": stop}))
-
-
-def _with_defaults(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings of an earlier version with the defaults of the keys that it did not have."""
-    try:
-        return CampaignConfig.model_validate(settings).model_dump(mode="json")
-    except ValueError:  # a key that this version does not have: the comparison names it
-        return settings
 
 
 def _progress(arm: Arm, main: Arm, ranks: Ranks, echo: bool) -> Progress:
@@ -133,6 +105,7 @@ def _run_arm(
     start = time.monotonic()
     with contextlib.closing(Steps(arm.config, inputs, arm.folder, ranks, progress)) as steps:
         campaign = _Campaign(arm, ranks, progress, steps)
+        ranks.on_root(campaign.metrics.renew)
         for iteration in itertools.count():
             if not campaign.iterate(iteration):
                 break
@@ -270,6 +243,8 @@ class _Campaign:
         write_json(self.folder.iteration(iteration).record, record.to_json())
         left = self.metrics.seconds_left(records)
         self._show(record, left)
+        for remark in self.metrics.remarks(iteration):
+            self.progress.log(f"iteration {iteration}: {remark}")
 
     def _show(self, record: Record, seconds_left: float) -> None:
         self.progress.update(

@@ -6,7 +6,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pyubias.analysis.collective_variables import collective_variables, quadtree_coverage
+from pyubias.analysis.collective_variables import (
+    collective_variables,
+    quadtree_coverage,
+    remarks_on_range,
+)
 from pyubias.campaign.label_store import LabelledFrame
 from pyubias.campaign.next_batch import compare_with_next_batch, scores_before
 from pyubias.campaign.record import Record
@@ -38,11 +42,25 @@ class Metrics:
         return [self.folder.iteration(k).read_record() for k in range(iteration)]
 
     def earlier_again(self, iteration: int) -> list[Record]:
-        """The same with their coverage by the present collective variables, after `record`."""
+        """The same with their coverage by the present collective variables."""
+        self._visit_all(iteration)
         return [
             replace(record, coverage=self._coverage(k))
             for k, record in enumerate(self.earlier(iteration))
         ]
+
+    def renew(self) -> None:
+        """Bring the coverage in the metrics file up to date; collective variables may change."""
+        folders = self.folder.iterations()
+        complete = next((k for k, f in enumerate(folders) if not f.is_complete), len(folders))
+        records = self.earlier_again(complete)
+        if records and records != self.folder.records():
+            self.folder.write_records(records)
+
+    def remarks(self, iteration: int) -> list[str]:
+        """A sentence for each variable whose range some frames of an iteration are outside of."""
+        variables = self.config.evaluation.collective_variables
+        return remarks_on_range(self._visited[iteration], variables)
 
     def record(
         self, iteration: int, last: bool, seconds: dict[str, float], frames: Sequence[LabelledFrame]
@@ -63,9 +81,7 @@ class Metrics:
         n_split = sum(f.split == "calibration" for f in used if not f.failed)
         walks = folder.walks()
         self._visit(iteration, walks)
-        for k in range(iteration):
-            if k not in self._visited:
-                self._visit(k, self.folder.iteration(k).walks())
+        self._visit_all(iteration)
         before = self.earlier(iteration)
         return Record(
             iteration=iteration,
@@ -115,6 +131,12 @@ class Metrics:
         if not self.config.by_molecule:
             return None
         return len({f.molecule for f in frames if not f.failed})
+
+    def _visit_all(self, n: int) -> None:
+        """Visit the first n iterations, unless that was done."""
+        for k in range(n):
+            if k not in self._visited:
+                self._visit(k, self.folder.iteration(k).walks())
 
     def _visit(self, iteration: int, walks: Sequence[Walk]) -> None:
         variables = self.config.evaluation.collective_variables

@@ -9,6 +9,7 @@
                                      evaluation.json  seconds.json
               metrics.json  model.pt  report.html  visited.png  log.txt  status.json
               jobs/                  of tasks that run in jobs of a cluster
+              dry_run.json           the label that a dry run made, with the time that it took
               control/               the same for the control arm
 
 A label enters the database the moment it exists. Every other stage is done if and only if its
@@ -21,6 +22,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pyubias.campaign.record import Record
 from pyubias.config.schema import CampaignConfig
@@ -30,7 +32,7 @@ from pyubias.files import read_json, write_json
 from pyubias.jobs.claims import is_claimed
 from pyubias.lammps.walk import Walk, load_walks
 
-__all__ = ["OF_TRAINING", "IterationFolder", "RunFolder"]
+__all__ = ["OF_TRAINING", "IterationFolder", "RunFolder", "without_former_keys"]
 
 # sections that decide what a training makes of its labels
 OF_TRAINING = ("trainer", "model", "training", "uncertainty", "finish")
@@ -150,6 +152,11 @@ class RunFolder:
         return self.path / "labels.db"
 
     @property
+    def tried_label(self) -> Path:
+        """The label that a dry run made, as JSON, until the campaign uses it."""
+        return self.path / "dry_run.json"
+
+    @property
     def to_label(self) -> Path:
         """Frames that wait for a label from outside, if `reference.kind` is files."""
         return self.path / "to_label.extxyz"
@@ -261,7 +268,13 @@ class RunFolder:
         """
         if not self.settings.is_file():
             raise UserError(f"'{self.path}' is no run folder: it has no {self.settings.name}")
-        config: CampaignConfig = validate(
-            CampaignConfig, read_json(self.settings), str(self.settings)
-        )
+        settings = without_former_keys(read_json(self.settings))
+        config: CampaignConfig = validate(CampaignConfig, settings, str(self.settings))
         return config
+
+
+def without_former_keys(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a run of an earlier version without the keys that no longer exist."""
+    training = dict(settings.get("training", {}))
+    training.pop("final_factor", None)  # finish took its place
+    return settings | {"training": training}

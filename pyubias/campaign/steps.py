@@ -12,6 +12,7 @@ from ase import Atoms
 from pyubias.analysis.residuals import evaluate
 from pyubias.campaign.given_labels import keep_given
 from pyubias.campaign.inputs import Inputs
+from pyubias.campaign.kept_labels import read_tried_label
 from pyubias.campaign.label_store import LabelledFrame, LabelStore
 from pyubias.campaign.label_task import LabelTask
 from pyubias.campaign.next_batch import scores_before
@@ -178,13 +179,26 @@ class Steps:
         if label is None:
             self.progress.log_here(f"label {key} failed: {reason}")
 
+    def _use_tried_label(self, wanted: Sequence[tuple[str, Atoms]]) -> list[tuple[str, Atoms]]:
+        """Keep the label that a dry run made of one of these frames; the others remain."""
+        path, remaining = self.folder.tried_label, []
+        for key, atoms in wanted:
+            tried = read_tried_label(path, atoms, self.config.reference)
+            if tried is None:
+                remaining.append((key, atoms))
+                continue
+            self._keep(key, atoms, tried.label)
+            self.progress.log(f"label {key}: the dry run made it")
+        return remaining
+
     def _unlabelled(self, iteration: int) -> list[tuple[str, Atoms]]:
         """Keys and frames, in the order in which they were selected; late ones come first."""
         known = self.labels.keys()
         frames = self._late(iteration - 1)
         not_here = self.folder.iteration(iteration).late_keys()
         frames |= {k: a for k, a in self._batch(iteration).items() if k not in not_here}
-        return [(key, atoms) for key, atoms in frames.items() if key not in known]
+        wanted = [(key, atoms) for key, atoms in frames.items() if key not in known]
+        return self._use_tried_label(wanted) if iteration == 0 else wanted
 
     def _batch(self, iteration: int) -> dict[str, Atoms]:
         """The frames that were selected for an iteration, by their keys."""

@@ -49,7 +49,7 @@ def run(
     if dry_run:
         from pyubias.campaign.dry_run import try_stages
 
-        ranks.on_root(lambda: try_stages(config, ranks.size))
+        ranks.on_root(lambda: try_stages(config, ranks.size, runs))
         return
     # imported after the file is checked, because torch takes seconds to import
     from pyubias.campaign.loop import run_campaign
@@ -65,13 +65,22 @@ def run(
 
 
 @app.command()
-def report(folder: Annotated[Path, typer.Argument(metavar="RUN", help="folder of a run")]) -> None:
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="folder of a run")],
+    settings: Annotated[
+        Path | None,
+        typer.Option(help="file whose evaluation.collective_variables replace those of the run"),
+    ] = None,
+) -> None:
     """Make the report of a campaign again, also while it runs or after an interruption."""
     from pyubias.campaign.run_folder import RunFolder
+    from pyubias.config.loading import load_collective_variables
     from pyubias.report.campaign import write_report
 
     run_folder = RunFolder(folder.resolve())
     config = run_folder.read_config()
+    if settings is not None:
+        config = config.with_variables(load_collective_variables(settings))
     if not run_folder.records():
         raise UserError(f"'{folder}' has no complete iteration yet: run its campaign further")
     write_report(config, run_folder.path)

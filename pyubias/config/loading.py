@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import model_validator
 
+from pyubias.config.collective_variables import CollectiveVariable
 from pyubias.config.potential import (
     FinishConfig,
     ModelConfig,
@@ -14,7 +15,7 @@ from pyubias.config.potential import (
     UncertaintyConfig,
     check_trainer,
 )
-from pyubias.config.schema import CampaignConfig, Reference
+from pyubias.config.schema import CampaignConfig, EvaluationConfig, Reference
 from pyubias.config.scripts import check_reference_script, check_walker_script
 from pyubias.config.trainer import BuiltinTrainer, Trainer
 from pyubias.config.yaml_files import read_yaml
@@ -26,11 +27,22 @@ from pyubias.config.yaml_settings import (
     validate,
 )
 
-__all__ = ["TrainingFile", "control_arm", "load_campaign", "load_reference", "load_training"]
+__all__ = [
+    "TrainingFile",
+    "control_arm",
+    "load_campaign",
+    "load_collective_variables",
+    "load_reference",
+    "load_training",
+]
 
 
 class _ReferenceFile(Section):
     reference: Reference
+
+
+class _EvaluationFile(Section):
+    evaluation: EvaluationConfig = EvaluationConfig()
 
 
 class TrainingFile(Section):
@@ -105,6 +117,20 @@ def load_training(path: str | Path) -> TrainingFile:
     folder = Path(path).parent.resolve()
     absolute: TrainingFile = absolute_paths(file, folder)
     return absolute.model_copy(update={"trainer": absolute.trainer.located(folder)})
+
+
+def load_collective_variables(path: str | Path) -> list[CollectiveVariable]:
+    """The collective variables of a campaign file, or of a file with this section alone.
+
+    Raises:
+        ConfigError: it has none, or a key of its section `evaluation` is wrong.
+    """
+    path = Path(path)
+    fields = {k: v for k, v in read_yaml(path).items() if k == "evaluation"}
+    file = absolute_paths(validate(_EvaluationFile, fields, str(path)), path.parent.resolve())
+    if not file.evaluation.collective_variables:
+        raise ConfigError(f"{path}: key 'evaluation.collective_variables' is missing or empty")
+    return file.evaluation.collective_variables
 
 
 def load_reference(path: str | Path) -> Reference:

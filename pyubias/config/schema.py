@@ -1,6 +1,6 @@
 """What a user may write in a campaign file, with types, defaults and units.
 
-The larger sections have modules of their own: `potential`, `trainer` and `exploration`.
+The larger sections have modules of their own, such as `exploration` and `collective_variables`.
 """
 
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic.config import JsonDict
 
+from pyubias.config.collective_variables import CollectiveVariable
 from pyubias.config.exploration import ExplorationConfig
 from pyubias.config.potential import (
     FinishConfig,
@@ -22,16 +23,13 @@ from pyubias.config.trainer import BuiltinTrainer, Trainer
 from pyubias.config.values import (
     Arguments,
     Count,
-    DrawnName,
     Elements,
     NonNegative,
     Positive,
-    Range,
     RunName,
     Scalars,
     Seconds,
     Seed,
-    Steps,
 )
 from pyubias.config.yaml_settings import Section
 
@@ -39,6 +37,7 @@ __all__ = [
     "AseReference",
     "CampaignConfig",
     "CollectiveVariable",
+    "EvaluationConfig",
     "FilesReference",
     "LammpsReference",
     "Reference",
@@ -235,51 +234,6 @@ class StopConfig(Section):
     )
 
 
-class CollectiveVariable(Section):
-    """One coordinate of the space whose coverage is reported.
-
-    It has one of `dihedral`, `distance` and `volume`. Atoms are counted from 1.
-    """
-
-    name: DrawnName = Field(
-        description="its name in tables and pictures, without $, which begins a formula there"
-    )
-    dihedral: list[Steps] | None = Field(
-        None, min_length=4, max_length=4, description="the dihedral angle of four atoms"
-    )
-    distance: list[Steps] | None = Field(
-        None, min_length=2, max_length=2, description="the distance of two atoms"
-    )
-    volume: bool = Field(False, description="the volume of the cell")
-    range: Range | None = Field(
-        None, description="lowest and highest value, in degrees, Å or Å³; [-180, 180] of a dihedral"
-    )
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> "CollectiveVariable":
-        if (self.dihedral is not None) + (self.distance is not None) + self.volume != 1:
-            raise ValueError("give exactly one of dihedral, distance, volume")
-        if self.range is None and self.dihedral is None:
-            raise ValueError("give its range as [low, high]")
-        low, high = self.bounds
-        if self.dihedral is not None and (low < -180.0 or high > 180.0):
-            raise ValueError(f"angles lie within [-180, 180], got the range [{low:g}, {high:g}]")
-        if self.dihedral is None and high <= 0.0:
-            raise ValueError(f"no distance or volume lies in the range [{low:g}, {high:g}]")
-        if len(set(self.atoms)) < len(self.atoms):
-            raise ValueError(f"its atoms must differ, got {self.atoms}")
-        return self
-
-    @property
-    def atoms(self) -> list[int]:
-        """The atoms that it depends on, counted from 1; none of a volume."""
-        return self.dihedral or self.distance or []
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        return self.range or (-180.0, 180.0)
-
-
 class EvaluationConfig(Section):
     """What an iteration reports, beside its labels and times."""
 
@@ -375,6 +329,16 @@ class CampaignConfig(Section):
             if getattr(start, key) != StartConfig.model_fields[key].default:
                 raise ValueError(f"start.{key} is of the copies that start.count = 0 leaves out")
         return self
+
+    def with_variables(self, variables: list[CollectiveVariable]) -> "CampaignConfig":
+        """The campaign with other collective variables, in its control arm as well."""
+        evaluation = self.evaluation.model_copy(update={"collective_variables": variables})
+        control = self.control
+        if control is not None:
+            fields = [variable.model_dump() for variable in variables]
+            of_control = control.get("evaluation", {}) | {"collective_variables": fields}
+            control = control | {"evaluation": of_control}
+        return self.model_copy(update={"evaluation": evaluation, "control": control})
 
     @classmethod
     def changeable(cls) -> dict[str, str]:

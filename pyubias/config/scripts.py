@@ -1,6 +1,7 @@
 """LAMMPS scripts that settings name: what can be seen in their text before they run.
 
-A script that continues in another one, or that a program writes, is taken as it is.
+Scripts that it includes by `${here}` or by absolute paths belong to it. One that goes on elsewhere
+otherwise, or that a program writes, is taken as it is.
 """
 
 import re
@@ -12,6 +13,10 @@ from pyubias.config.schema import LammpsReference, Reference
 from pyubias.config.yaml_settings import ConfigError
 
 __all__ = ["check_reference_script", "check_walker_script"]
+
+MAX_DEPTH = 10  # of scripts that include each other
+# `-var` sets these styles; LAMMPS refuses to redefine a variable in any other
+SETTABLE = ("index", "loop", "world", "universe", "uloop", "file", "atomfile")
 
 
 def check_walker_script(exploration: ExplorationConfig, where: str) -> None:
@@ -29,8 +34,10 @@ def check_walker_script(exploration: ExplorationConfig, where: str) -> None:
     if _goes_elsewhere(script):
         return
     keys = {name: f"exploration.variables.{name}" for name in exploration.variables}
-    if exploration.tau_stress > 0.0:
-        keys["tau_stress"] = "exploration.tau_stress"
+    keys |= {name: f"what a walker gets as '{name}'" for name in ("model", "structure")}
+    for name in ("tau", "tau_stress"):
+        if getattr(exploration, name) > 0.0 and name not in exploration.variables:
+            keys[name] = f"exploration.{name} = {getattr(exploration, name):g}"
     _check_variables(keys, script, exploration.input, where)
     problem = "" if re.search(r"\b(run|minimize|rerun)\b", script) else "it has no run command"
     problem = problem or _problem_of_dump(script)
@@ -55,11 +62,19 @@ def check_reference_script(reference: Reference, where: str) -> None:
         _check_variables(keys, script, reference.input, where)
 
 
-def _commands(path: Path) -> str:
-    """The text of a script without comments, each command in one line."""
+def _commands(path: Path, depth: int = 0) -> str:
+    """The text of a script without comments, each command in one line, with what it includes."""
     # LAMMPS takes any bytes in comments and strings
     text = re.sub(r"&[ \t]*\r?\n", " ", path.read_text(encoding="utf-8", errors="replace"))
-    return "\n".join(map(_without_comment, text.splitlines()))
+    lines = []
+    for line in map(_without_comment, text.splitlines()):
+        found = re.fullmatch(r"\s*include\s+(\S+)\s*", line)
+        # as a walker finds it, which runs in a folder of its own
+        included = None if found is None else Path(found[1].replace("${here}", str(path.parent)))
+        if included and included.is_absolute() and included.is_file() and depth < MAX_DEPTH:
+            line = _commands(included, depth + 1)
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def _without_comment(line: str) -> str:
@@ -78,19 +93,29 @@ def _check_quit(script: str, where: str) -> None:
 
 
 def _goes_elsewhere(script: str) -> bool:
-    return re.search(r"\b(include|jump|python)\b", script) is not None
+    return re.search(r"\b(include|jump(?!\s+SELF\b)|python)\b", script) is not None
 
 
 def _check_variables(keys: dict[str, str], script: str, path: Path, where: str) -> None:
-    """LAMMPS takes any variable without a word."""
-    found = re.findall(r"\$\{(\w+)\}|\$(\w)|\bv_(\w+)|\bvariable\s+(\w+)", script)
-    known = {name for names in found for name in names}
+    """Refuse variables that the script does not use: LAMMPS takes any without a word.
+
+    A use is ``${name}``, ``$n`` or ``v_name``; a definition alone is none.
+    """
+    found = re.findall(r"\$\{(\w+)\}|\$(\w)|\bv_(\w+)", script)
+    used = {name for names in found for name in names}
+    defined = re.findall(r"\bvariable\s+(\w+)\s+(\w+)", script)
     for name, key in keys.items():
-        if name not in known:
-            declared = re.findall(r"^\s*variable\s+(\w+)\s+index\b", script, re.MULTILINE)
+        styles = [style for other, style in defined if other == name]
+        if name not in used:
+            settable = [other for other, style in defined if style in SETTABLE]
+            problem = "is defined but never used" if styles else "does not occur"
             raise ConfigError(
-                f"{where}: {key} does not occur in {path.name}, whose variables are "
-                f"{_listed(declared)}"
+                f"{where}: {key} {problem} in {path.name}, whose variables are {_listed(settable)}"
+            )
+        if styles and not set(styles) & {*SETTABLE, "delete"}:
+            raise ConfigError(
+                f"{where}: {key} cannot be set, because {path.name} defines `variable {name} "
+                f"{styles[0]}`: write `variable {name} index` and its default"
             )
 
 
@@ -105,7 +130,9 @@ def _problem_of_dump(script: str) -> str:
         r"\bdump\s+\S+\s+(\S+)\s+(\S+)\s+\S+\s+(\S*\$\{trajectory\}\S*)([^\n\"]*)", script
     )
     if found is None:
-        used = re.search(r"\$\{trajectory\}|\bv_trajectory\b", script)
+        # another variable, or another command, may pass the name on
+        passed_on = r"\b(variable|dump|write_dump)\b.*(\$\{trajectory\}|\bv_trajectory\b)"
+        used = re.search(passed_on, script)
         return "" if used else f"it dumps no frame to ${{trajectory}}: {advice}"
     group, style, file, columns = found.groups()
     if "$" not in group and group != "all":

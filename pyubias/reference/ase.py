@@ -1,10 +1,7 @@
 """References that are ASE calculators."""
 
-import pkgutil
 import sys
 from collections.abc import Callable
-from importlib.machinery import ModuleSpec, SourceFileLoader
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,6 +9,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
 
+from pyubias.import_path import load_object
 from pyubias.reference.label import LabelError, ReferenceMethodError
 from pyubias.training.labels import Label
 
@@ -52,14 +50,7 @@ def _described(found: object) -> str:
 
 def _import(config: "AseReference") -> object:
     try:
-        if config.file is None:
-            return pkgutil.resolve_name(config.calculator)
-        name = config.file.stem
-        # with a loader of its own, the file may have any suffix
-        loader = SourceFileLoader(name, str(config.file))
-        module = module_from_spec(cast(ModuleSpec, spec_from_file_location(name, loader=loader)))
-        loader.exec_module(module)
-        return getattr(module, config.calculator.rpartition(".")[2])
+        return load_object(config.calculator, config.file)
     except Exception as error:  # a file of one's own may hold any mistake
         where = "" if config.file is None else f" of '{config.file}'"
         raise ReferenceMethodError(

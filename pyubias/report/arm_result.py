@@ -1,7 +1,7 @@
 """What an arm of a campaign has left in its folder so far."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,11 @@ class ArmResult:
         bounds = [v.bounds for v in self.arm.config.evaluation.collective_variables]
         return quadtree_coverage(self.visited(steps), bounds)
 
+    def coverage_until(self, iteration: int) -> float:
+        """Coverage by all frames of the iterations up to this one, which counts."""
+        points = self.points[: iteration + 1]
+        return replace(self, walks=self.walks[: iteration + 1], points=points).coverage()
+
 
 def collect(arm: Arm) -> ArmResult:
     """Read what an arm has left so far."""
@@ -74,7 +79,13 @@ def collect(arm: Arm) -> ArmResult:
         for iteration in walks
     ]
     labels = LabelStore(arm.folder.labels).frames() if arm.folder.labels.is_file() else []
-    return ArmResult(arm, arm.folder.records(), walks, points, labels)
+    result = ArmResult(arm, arm.folder.records(), walks, points, labels)
+    # the variables may be other ones than those of the records
+    records = [
+        replace(record, coverage=result.coverage_until(record.iteration) if variables else None)
+        for record in result.records
+    ]
+    return replace(result, records=records)
 
 
 def common_time_step(walks: Iterable[Walk]) -> float | None:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from pyubias.analysis.autocorrelation import autocorrelation_of_walks
+from pyubias.analysis.collective_variables import remarks_on_range
 from pyubias.analysis.volume import is_periodic, volumes
 from pyubias.campaign.arms import arms_of
 from pyubias.campaign.given_labels import is_given
@@ -29,6 +30,7 @@ from pyubias.report.overview import (
 )
 from pyubias.report.pictures import number, png
 from pyubias.report.structures import structures_to_show
+from pyubias.report.variables import further_variables_figure
 
 __all__ = ["Section", "write_report"]
 
@@ -60,12 +62,23 @@ def write_report(config: CampaignConfig, folder: Path) -> None:
     results = [with_validation_errors(result) for result in results]
     summary = _turned(summary_rows(results))
     print_table(config.name, summary)
+    for remark in out_of_range(results):
+        print(remark)
     map_of_visits = _map_of_visits(config, results)
     if map_of_visits is not None:
         write_with(main.map_of_visits, lambda p: p.write_bytes(png(map_of_visits)))
     text = _page(config, results, summary, map_of_visits)
     write_with(main.report, lambda p: p.write_text(text, encoding="utf-8"))
     print(f"report: {main.report}\nmodel:  {main.model}")
+
+
+def out_of_range(results: Sequence[ArmResult]) -> list[str]:
+    """A sentence for each arm and variable with frames outside of the variable's range."""
+    return [
+        f"{r.arm.name}: {remark}"
+        for r in results
+        for remark in remarks_on_range(r.visited(), r.arm.config.evaluation.collective_variables)
+    ]
 
 
 def _turned(rows: list[list[str]]) -> list[list[str]]:
@@ -136,6 +149,7 @@ def _page(
         summary=summary,
         links=_links(results),
         facts=facts(results),
+        out_of_range=out_of_range(results),
         exploration=_exploration(config, results, map_of_visits, time_step),
         learning=_learning(results),
         structures=structures_to_show(selected, time_step),
@@ -183,6 +197,16 @@ def _exploration(
     if map_of_visits is not None:
         found.append(
             Section("What the walkers visited", map_of_visits, _caption_of_visits(config, results))
+        )
+    visited = {r.arm.name: r.visited() for r in results}
+    further = further_variables_figure(visited, config.evaluation.collective_variables)
+    if further is not None:
+        found.append(
+            Section(
+                "Further collective variables",
+                further,
+                "Each line counts the frames of all walkers of an arm at the values of a variable.",
+            )
         )
     if any(walkers for of_arm in walks.values() for walkers in of_arm):
         found.append(

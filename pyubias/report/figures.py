@@ -22,7 +22,6 @@ from pyubias.lammps.walk import Walk
 __all__ = [
     "arm_color",
     "autocorrelation_figure",
-    "axis_label",
     "calibration_figure",
     "error_by_volume_figure",
     "learning_figure",
@@ -94,13 +93,13 @@ def visited_figure(
             shown = np.ma.masked_equal(counts.T, 0)
             drawn.append(axis.pcolormesh(x, y, shown, cmap="viridis", rasterized=True))
             largest = max(largest, counts.max())
-            axis.set_ylabel(axis_label(second))
+            axis.set_ylabel(second.label)
             axis.set_ylim(*second.bounds)
         else:
             axis.hist(points[:, 0], bins=64, range=first.bounds, color=arm_color(arm))
             axis.set_ylabel("frames")
         axis.set_xlim(*first.bounds)
-        axis.set_xlabel(axis_label(first))
+        axis.set_xlabel(first.label)
         axis.set_title(f"{arm}: coverage {coverage[arm]:.3f}")
     if drawn:
         # one scale for all arms, from one frame on
@@ -110,13 +109,6 @@ def visited_figure(
             cells.set_norm(norm)
         figure.colorbar(drawn[0], ax=axes, label="frames", pad=0.02)
     return figure
-
-
-def axis_label(variable: CollectiveVariable) -> str:
-    """The name of a variable, with its unit."""
-    unit = "°" if variable.dihedral else "Å" if variable.distance else "Å³"
-    symbol = {"phi": "φ", "psi": "ψ"}.get(variable.name, variable.name)
-    return f"{symbol} ({unit})"
 
 
 def learning_figure(records: Mapping[str, Records]) -> Figure | None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pyubias.campaign.kept_settings import keep_settings
+from pyubias.campaign.kept_settings import differences, keep_settings
 from pyubias.errors import UserError
 from pyubias.files import read_json
 
@@ -36,3 +36,10 @@ def test_settings_that_an_earlier_version_did_not_have_are_completed(tmp_path: P
         keep_settings(path, {"seed": 1, "extra": 8}, {}, complete)
     keep_settings(path, {"seed": 1, "extra": 7}, {}, complete)
     assert read_json(path) == {"seed": 1, "extra": 7}
+
+
+def test_a_null_of_a_section_in_a_list_is_what_an_earlier_version_did_not_have() -> None:
+    before = {"variables": [{"name": "phi", "atoms": [1, 2]}]}
+    assert differences(before, {"variables": [{"name": "phi", "atoms": [1, 2], "new": None}]}) == []
+    (change,) = differences(before, {"variables": [{"name": "phi", "atoms": [1, 3]}]})
+    assert change.key == "variables"

@@ -11,6 +11,25 @@ from pyubias.config.loading import load_campaign
 from pyubias.config.yaml_settings import ConfigError
 
 PHI = {"name": "phi", "dihedral": [5, 7, 9, 15]}
+ANGLE = {"name": "a", "angle": [1, 2, 3]}
+DIFFERENCE = {"name": "x", "difference": [[1, 2], [3, 4]]}
+COUNT = {
+    "name": "n",
+    "coordination": {"atoms": [1], "neighbors": "H", "r0": 1.2},
+    "range": [0, 4],
+}
+OWN = {"name": "own", "function": "f", "file": "gone.py", "range": [0, 1]}
+FILE = str(Path(__file__))
+
+
+def pair(first: Any, second: Any) -> dict[str, Any]:
+    return DIFFERENCE | {"difference": [[1, 2], [first, second]], "range": [-1, 1]}
+
+
+def count(**changes: Any) -> dict[str, Any]:
+    return COUNT | {"coordination": COUNT["coordination"] | changes}
+
+
 WRONG = [
     # not finite, or beyond reason
     ("finish.factor", float("inf"), "finite number"),
@@ -66,6 +85,22 @@ WRONG = [
     ("evaluation.collective_variables", [PHI | {"range": [5, 1]}], "low < high"),
     ("evaluation.collective_variables", [PHI | {"range": [-720, 0]}], r"within \[-180, 180\]"),
     ("evaluation.collective_variables", [PHI | {"name": "$x_{$"}], r"without \$"),
+    ("evaluation.collective_variables", [{"name": "a", "angle": [1, 2]}], "at least 3 items"),
+    ("evaluation.collective_variables", [ANGLE | {"range": [-10, 90]}], r"within \[0, 180\]"),
+    ("evaluation.collective_variables", [ANGLE | {"angle": [1, 2, 1]}], "atoms must differ"),
+    ("evaluation.collective_variables", [ANGLE | {"file": FILE}], "give function"),
+    ("evaluation.collective_variables", [DIFFERENCE], "give its range"),
+    ("evaluation.collective_variables", [pair(3, True)], "valid integer"),
+    ("evaluation.collective_variables", [pair(3, "4")], "valid integer"),
+    ("evaluation.collective_variables", [pair(4, 4)], "atoms must differ"),
+    ("evaluation.collective_variables", [COUNT | {"range": [-2, 0]}], "no coordination lies"),
+    ("evaluation.collective_variables", [count(n=12)], "n must be less than m"),
+    ("evaluation.collective_variables", [count(r0=0.0)], "greater than 0"),
+    ("evaluation.collective_variables", [count(atoms="Xx")], "or a chemical symbol, got 'Xx'"),
+    ("evaluation.collective_variables", [count(neighbors=[])], "wanted a list of atoms, .* got"),
+    ("evaluation.collective_variables", [count(atoms=[1, 1])], "atoms must differ"),
+    ("evaluation.collective_variables", [count(atoms=[0])], "greater than 0"),
+    ("evaluation.collective_variables", [OWN], "file '.*gone.py' does not exist"),
     ("evaluation", {"test": None}, "give evaluation.test"),
     ("control", {"exploration": {}}, "control changes nothing"),
     ("control", {"name": "other"}, "both arms are in the folder"),

@@ -1,0 +1,93 @@
+"""What is in the folder of a run, and what the same command would go on with."""
+
+from typing import Any
+
+from pyubias.campaign.arms import Arm
+from pyubias.campaign.kept_settings import changes_since
+from pyubias.campaign.label_store import LabelStore
+from pyubias.campaign.lock import locked
+from pyubias.campaign.run_folder import IterationFolder, without_former_keys
+from pyubias.config.schema import CampaignConfig
+from pyubias.errors import UserError
+
+__all__ = ["changes_of_settings", "describe_run", "with_defaults"]
+
+
+def changes_of_settings(arm: Arm) -> list[str]:
+    """A line for each setting that differs from those in the folder of an arm.
+
+    Raises:
+        UserError: a setting may not change, or the folder has lost its settings.
+    """
+    if arm.folder.iterations() and not arm.folder.settings.is_file():
+        raise UserError(
+            f"'{arm.folder.settings}' is missing: without it nobody knows what the labels in "
+            "this folder were made with; bring it back, or remove the run folder"
+        )
+    way_out = (
+        f"another name, and start: {{labels: [{arm.folder.path}]}} for a new campaign from the "
+        "labels of this one; or remove the folder"
+    )
+    settings, changeable = arm.config.model_dump(mode="json"), CampaignConfig.changeable()
+    return changes_since(arm.folder.settings, settings, changeable, with_defaults, way_out)
+
+
+def with_defaults(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings of an earlier version with the defaults of the keys that it did not have."""
+    settings = without_former_keys(settings)
+    try:
+        return CampaignConfig.model_validate(settings).model_dump(mode="json")
+    except ValueError:  # a key that this version does not have: the comparison names it
+        return settings
+
+
+def describe_run(arm: Arm, budget: int) -> list[str]:
+    """Lines about a run that has begun; none about one that has not.
+
+    Args:
+        arm: with the settings of its file.
+        budget: of labels, with those that it was given.
+
+    Raises:
+        UserError: the run could not go on: with these settings, or because another one uses it.
+    """
+    folder = arm.folder
+    if not folder.labels.is_file():
+        return []
+    if (folder.path / "run.lock").exists():
+        with locked(folder.path):
+            pass
+    changes = changes_of_settings(arm)
+    frames = LabelStore(folder.labels).frames()
+    n_failed = sum(frame.failed for frame in frames)
+    failed = f" ({n_failed} more failed)" if n_failed else ""
+    iterations = folder.iterations()
+    n_complete = sum(iteration.is_complete for iteration in iterations)
+    line = (
+        f"{arm.name}: {folder.path} has {len(frames) - n_failed} of {budget} labels"
+        f"{failed} and {n_complete} complete iterations; a run {_next(arm, n_complete, budget)}"
+    )
+    return [line, *(f"{arm.name}: {change}" for change in changes)]
+
+
+def _next(arm: Arm, n_complete: int, budget: int) -> str:
+    if n_complete == 0:
+        return f"goes on with iteration 0: {_stage(arm, 0)}"
+    record, enough = arm.folder.iteration(n_complete - 1).read_record(), arm.config.stop.forces_rmse
+    if not record.last:
+        return f"goes on with iteration {n_complete}: {_stage(arm, n_complete)}"
+    reached = record.forces_rmse is not None and record.forces_rmse <= enough
+    if record.n_labels >= budget or reached:
+        return "has nothing left to do but its report"
+    return f"goes on with iteration {record.iteration}, whose training is made again"
+
+
+def _stage(arm: Arm, number: int) -> str:
+    """The first stage of an iteration that is not done."""
+    iteration: IterationFolder = arm.folder.iteration(number)
+    if not iteration.model.is_file():
+        return "label and train"
+    n_walks, n_walkers = len(list(iteration.walkers.glob("*.npz"))), arm.config.exploration.walkers
+    if not iteration.evaluation.is_file() or n_walks < n_walkers:
+        return f"explore, with {n_walks} of {n_walkers} walkers done"
+    return "label" if iteration.selection.is_file() else "select"
