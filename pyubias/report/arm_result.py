@@ -1,7 +1,8 @@
 """What an arm of a campaign has left in its folder so far."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from pyubias.analysis.collective_variables import (
 from pyubias.campaign.arms import Arm
 from pyubias.campaign.label_store import LabelledFrame, LabelStore
 from pyubias.campaign.record import Record
+from pyubias.files import read_json
 from pyubias.lammps.walk import Walk
 
 __all__ = ["ArmResult", "Walks", "collect", "common_time_step"]
@@ -32,6 +34,8 @@ class ArmResult:
         walks: for each iteration and walker.
         points: for each iteration and walker, collective variables (frames, variables).
         labels: all frames that were labelled, or failed.
+        finished: errors of the model of the last training on the test set, with ``n_labels``; empty
+            before it.
     """
 
     arm: Arm
@@ -39,6 +43,7 @@ class ArmResult:
     walks: list[list[Walk]]
     points: list[list[Array]]
     labels: list[LabelledFrame]
+    finished: dict[str, Any] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
@@ -79,13 +84,20 @@ def collect(arm: Arm) -> ArmResult:
         for iteration in walks
     ]
     labels = LabelStore(arm.folder.labels).frames() if arm.folder.labels.is_file() else []
-    result = ArmResult(arm, arm.folder.records(), walks, points, labels)
+    result = ArmResult(arm, arm.folder.records(), walks, points, labels, _finished(arm))
     # the variables may be other ones than those of the records
     records = [
         replace(record, coverage=result.coverage_until(record.iteration) if variables else None)
         for record in result.records
     ]
     return replace(result, records=records)
+
+
+def _finished(arm: Arm) -> dict[str, Any]:
+    final = arm.folder.final
+    if not (final.evaluation.is_file() and final.made_of.is_file()):
+        return {}
+    return {"n_labels": len(read_json(final.made_of)["labels"])} | read_json(final.evaluation)
 
 
 def common_time_step(walks: Iterable[Walk]) -> float | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -112,10 +113,17 @@ def summary_rows(results: Sequence[ArmResult]) -> list[list[str]]:
         columns[f"F RMSE meV/Å{on}"] = lambda r: _milli(r.records[-1].forces_rmse, 1)
     if any(r.records[-1].stress_rmse is not None for r in results):
         columns[f"stress RMSE meV/Å³{on}"] = lambda r: _milli(r.records[-1].stress_rmse, 3)
+    for name, unit, digits in (("energy", "E RMSE meV/atom", 2), ("forces", "F RMSE meV/Å", 1)):
+        if any(r.finished.get(f"{name}_rmse") is not None for r in results):
+            columns[f"{unit}, finished"] = partial(_of_finished, f"{name}_rmse", digits)
     if any(record.conformal_coverage is not None for r in results for record in r.records):
         columns["next-batch calibration"] = _mean_calibration
     columns["time"] = lambda r: duration(r.records[-1].wall_s)
     return [[*columns], *([cell(r) for cell in columns.values()] for r in results)]
+
+
+def _of_finished(name: str, digits: int, result: ArmResult) -> str:
+    return _milli(result.finished.get(name), digits)
 
 
 def _simulated(result: ArmResult) -> float:

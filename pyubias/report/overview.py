@@ -11,6 +11,7 @@ import yaml
 
 from pyubias.campaign.given_labels import is_given
 from pyubias.campaign.kept_settings import differences, flat
+from pyubias.campaign.record import describe_final
 from pyubias.campaign.run_folder import RunFolder
 from pyubias.config.schema import AseReference, CampaignConfig, LammpsReference
 from pyubias.config.trainer import BuiltinTrainer, CommandTrainer
@@ -29,6 +30,7 @@ def facts(results: Sequence[ArmResult]) -> list[tuple[str, str]]:
     found = [
         ("State", _state(main)),
         ("Structures", _structures(main)),
+        *((f"Last training, {r.arm.name}", _finished(r)) for r in results),
         *_of_arms("Reference", _reference, results),
         *_of_arms("Potential", _potential, results),
         *_of_arms("Walkers", _walkers, results),
@@ -56,6 +58,13 @@ def _state(result: ArmResult) -> str:
     if records[-1].last:
         return f"complete, after {iterations}"
     return f"not complete: {records[-1].n_labels} of {budget} labels after {iterations}"
+
+
+def _finished(result: ArmResult) -> str:
+    """Errors of the model of the last training; empty before it."""
+    if not result.finished:
+        return ""
+    return describe_final(result.finished["n_labels"], result.finished)
 
 
 def _structures(result: ArmResult) -> str:
