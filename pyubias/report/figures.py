@@ -4,13 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from pyubias.analysis.autocorrelation import Autocorrelation
@@ -18,6 +15,15 @@ from pyubias.analysis.residuals import Residuals
 from pyubias.campaign.record import Record
 from pyubias.config.schema import CollectiveVariable
 from pyubias.lammps.walk import Walk
+from pyubias.report.style import (
+    INK,
+    arm_color,
+    from_zero,
+    iterations_axis,
+    legend_below,
+    new_panels,
+    plain_numbers,
+)
 
 __all__ = [
     "arm_color",
@@ -36,43 +42,9 @@ __all__ = [
 Array = NDArray[np.float64]
 Records = Sequence[Record]
 Walks = Sequence[Sequence[Walk]]  # for each iteration and walker
-PAGE = 9.4  # inch, the width of a page
-INK = "#57606a"  # of axes
 MODEL = "#2a7f78"  # of what is about one model
-COLORS = {
-    **{"biased": "#c44e52", "unbiased": "#4c72b0", "metadynamics": "#55a868"},
-    "control": "#dd8452",  # the second arm of the same bias
-}
 STAGE_COLORS = ("#937860", "#8172b3", "#8c8c8c", "#64b5cd", "#ccb974")
 STAGES = ("label", "train", "evaluate", "explore", "select")
-
-
-def arm_color(arm: str, k: int = 0) -> str:
-    """The color of an arm, in all pictures."""
-    return COLORS.get(arm, f"C{k + 2}")
-
-
-def _panels(n: int, height: float = 3.0, **options: Any) -> tuple[Figure, list[Axes]]:
-    """A figure with n axes: one row of three at most, else rows of two."""
-    columns = n if n <= 3 else 2
-    rows = -(-n // columns)
-    figure = Figure(figsize=(PAGE if n > 1 else 0.6 * PAGE, rows * height))
-    axes = figure.subplots(rows, columns, squeeze=False, **options).ravel()
-    for axis in axes[n:]:
-        axis.set_visible(False)
-    for axis in axes[:n]:
-        _calm(axis)
-    return figure, list(axes[:n])
-
-
-def _calm(axis: Axes) -> None:
-    """A quiet frame and a light grid, behind what is drawn."""
-    axis.spines[["top", "right"]].set_visible(False)
-    for side in ("left", "bottom"):
-        axis.spines[side].set_color(INK)
-    axis.tick_params(which="both", colors=INK, labelsize=9)
-    axis.grid(color="#e8eaed", lw=0.8)
-    axis.set_axisbelow(True)
 
 
 def visited_figure(
@@ -81,7 +53,7 @@ def visited_figure(
     variables: Sequence[CollectiveVariable],
 ) -> Figure:
     """A map of two collective variables for each arm, or a histogram of one."""
-    figure, axes = _panels(len(visited), 4.0, sharex=True, sharey=True)
+    figure, axes = new_panels(len(visited), 4.0, sharex=True, sharey=True)
     largest, drawn = 1.0, []
     for axis, (arm, points) in zip(axes, visited.items(), strict=True):
         first = variables[0]
@@ -123,7 +95,7 @@ def learning_figure(records: Mapping[str, Records]) -> Figure | None:
     panels = [p for p in panels if any(getattr(r, p[0]) is not None for r in everything)]
     if not panels:
         return None
-    figure, axes = _panels(len(panels))
+    figure, axes = new_panels(len(panels))
     for axis, (key, factor, label) in zip(axes, panels, strict=True):
         for k, (arm, rows) in enumerate(records.items()):
             values = [(r.n_labels, getattr(r, key)) for r in rows]
@@ -134,34 +106,14 @@ def learning_figure(records: Mapping[str, Records]) -> Figure | None:
         axis.set_xlabel("labels")
         axis.set_ylabel(label)
         if key == "coverage":
-            _from_zero([axis])
+            from_zero([axis])
         else:
             axis.set_yscale("log")
-            _plain_numbers(axis.yaxis)
+            plain_numbers(axis.yaxis)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[-1].legend(frameon=False)
     figure.tight_layout()
     return figure
-
-
-def _plain_numbers(axis: Axis) -> None:
-    """Label a logarithmic axis, which may lie within one power of ten, without powers."""
-    for set_formatter in (axis.set_major_formatter, axis.set_minor_formatter):
-        set_formatter(LogFormatter(minor_thresholds=(2, 0.6)))
-
-
-def _from_zero(axes: Sequence[Axes]) -> None:
-    """Let axes begin at 0 and end above everything that is drawn in any of them."""
-    largest = max((axis.dataLim.y1 for axis in axes), default=0.0)
-    for axis in axes:
-        axis.set_ylim(0.0, 1.08 * largest if largest > 0.0 else 1.0)
-
-
-def _iterations(axis: Axes, n: int) -> None:
-    """An x axis of n iterations."""
-    axis.set_xlim(-0.6, max(n, 1) - 0.4)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.set_xlabel("iteration")
 
 
 def length_figure(walks: Mapping[str, Walks], time_step: float | None) -> Figure:
@@ -176,7 +128,7 @@ def length_figure(walks: Mapping[str, Walks], time_step: float | None) -> Figure
         "stopped by the threshold": {"marker": "o"},
         "failed": {"marker": "x", "color": "k"},
     }
-    figure, axes = _panels(len(walks), 3.0, sharey=True)
+    figure, axes = new_panels(len(walks), 3.0, sharey=True)
     drawn = {_end(w) for of_arm in walks.values() for walkers in of_arm for w in walkers}
     for k, (axis, (arm, of_arm)) in enumerate(zip(axes, walks.items(), strict=True)):
         points: dict[str, list[tuple[float, float]]] = {end: [] for end in ends}
@@ -190,14 +142,14 @@ def length_figure(walks: Mapping[str, Walks], time_step: float | None) -> Figure
                 x, y = np.array(points[end]).T
                 axis.plot(x, y, **({"color": arm_color(arm, k)} | style), ls="", ms=5, label=end)
         axis.fmt_xdata = lambda x: f"{x:.0f}"
-        _iterations(axis, len(of_arm))
+        iterations_axis(axis, len(of_arm))
         axis.set_title(arm)
         axis.set_ylabel("length of a walk (ps)" if time_step else "length of a walk (MD steps)")
-    _from_zero(axes)
+    from_zero(axes)
     # arms differ in color, ends do not
     styles = {end: {"color": INK} | style for end, style in ends.items() if end in drawn}
     keys = {end: Line2D([], [], ls="", ms=5, **style) for end, style in styles.items()}
-    _legend_below(figure, axes, keys)
+    legend_below(figure, axes, keys)
     return figure
 
 
@@ -207,31 +159,11 @@ def _end(walk: Walk) -> str:
     return "stopped by the threshold" if walk.crossed else "ended by itself"
 
 
-def _legend_below(
-    figure: Figure, axes: Sequence[Axes], keys: Mapping[str, Artist] | None = None
-) -> None:
-    """One legend for all axes, below them; its keys are what they have unless others are given."""
-    figure.tight_layout()
-    found = keys or {
-        label: handle
-        for axis in axes
-        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(
-        found.values(),
-        found.keys(),
-        loc="upper center",
-        bbox_to_anchor=(0.5, 0.02),
-        ncols=5,
-        frameon=False,
-    )
-
-
 def parity_figure(true: Mapping[str, Array], predicted: Mapping[str, Array]) -> Figure:
     """Predicted against true: energies relative to their mean, and force components."""
     every = {"energy": "energy − mean (meV/atom)", "forces": "force component (eV/Å)"}
     units = {name: label for name, label in every.items() if len(true[name])}
-    figure, axes = _panels(len(units), 3.8)
+    figure, axes = new_panels(len(units), 3.8)
     for axis, (name, label) in zip(axes, units.items(), strict=True):
         x, y = true[name], predicted[name]
         if name == "energy":
@@ -257,7 +189,7 @@ def uncertainty_figure(residuals: Residuals) -> Figure:
         ("atomic", "atomic_uncertainty", 1e3, "force error of an atom (meV/Å)", "u_i (meV/Å)"),
     ]
     panels = [p for p in panels if len(getattr(residuals, p[1]))]
-    figure, axes = _panels(len(panels), 3.8)
+    figure, axes = new_panels(len(panels), 3.8)
     for axis, (error, uncertainty, factor, y_label, x_label) in zip(axes, panels, strict=True):
         x = factor * getattr(residuals, uncertainty)
         y = np.maximum(factor * np.abs(getattr(residuals, error)), 1e-3)
@@ -265,7 +197,7 @@ def uncertainty_figure(residuals: Residuals) -> Figure:
         ends = np.array([x.min(), x.max()])
         axis.loglog(ends, ends, "k-", lw=0.8)
         for ticks in (axis.xaxis, axis.yaxis):
-            _plain_numbers(ticks)
+            plain_numbers(ticks)
         axis.set_title(f"{np.mean(y <= x):.1%} below the conformal line")
         axis.set_xlabel(f"calibrated {x_label}")
         axis.set_ylabel(y_label)
@@ -278,7 +210,7 @@ def calibration_figure(records: Mapping[str, Records], alpha: float) -> Figure |
 
     None if no batch was labelled after a training.
     """
-    figure, (axis,) = _panels(1)
+    figure, (axis,) = new_panels(1)
     for k, (arm, rows) in enumerate(records.items()):
         points = [
             (r.iteration, r.conformal_coverage) for r in rows if r.conformal_coverage is not None
@@ -289,7 +221,7 @@ def calibration_figure(records: Mapping[str, Records], alpha: float) -> Figure |
     if not axis.lines:
         return None
     axis.axhline(1 - alpha, color="k", lw=0.8)
-    _iterations(axis, max(map(len, records.values())))
+    iterations_axis(axis, max(map(len, records.values())))
     axis.set_ylim(0, 1.02)
     axis.set_ylabel("covered atoms of the next batch")
     axis.legend(frameon=False)
@@ -298,7 +230,7 @@ def calibration_figure(records: Mapping[str, Records], alpha: float) -> Figure |
 
 def time_figure(records: Mapping[str, Records]) -> Figure:
     """Time of each stage, stacked over the iterations."""
-    figure, axes = _panels(len(records), sharey=True)
+    figure, axes = new_panels(len(records), sharey=True)
     for axis, (arm, rows) in zip(axes, records.items(), strict=True):
         below = np.zeros(len(rows))
         x = [r.iteration for r in rows]
@@ -306,10 +238,10 @@ def time_figure(records: Mapping[str, Records]) -> Figure:
             height = np.array([r.seconds.get(stage, 0.0) for r in rows])
             axis.bar(x, height, bottom=below, color=color, label=stage)
             below += height
-        _iterations(axis, len(rows))
+        iterations_axis(axis, len(rows))
         axis.set_title(arm)
         axis.set_ylabel("seconds")
-    _legend_below(figure, axes)
+    legend_below(figure, axes)
     return figure
 
 
@@ -319,7 +251,7 @@ def volume_figure(volumes: Mapping[str, Sequence[tuple[Array, Array]]]) -> Figur
     Args:
         volumes: for each arm and walk, the time in iterations and the volume in Å³ per atom.
     """
-    figure, (course, histogram) = _panels(2, 3.4, sharey=True, width_ratios=(3, 1))
+    figure, (course, histogram) = new_panels(2, 3.4, sharey=True, width_ratios=(3, 1))
     for k, (arm, walks) in enumerate(volumes.items()):
         color = arm_color(arm, k)
         for times, values in walks:
@@ -331,7 +263,7 @@ def volume_figure(volumes: Mapping[str, Sequence[tuple[Array, Array]]]) -> Figur
     course.set_xlabel("iteration")
     course.set_ylabel("volume per atom (Å³)")
     histogram.set_xlabel("frames")
-    _legend_below(figure, [histogram])
+    legend_below(figure, [histogram])
     return figure
 
 
@@ -345,7 +277,7 @@ def autocorrelation_figure(
         time_step: of all walks, ps; None if it differs or is unknown.
     """
     quantities = list(next(iter(curves.values())))
-    figure, axes = _panels(len(quantities), 3.4)
+    figure, axes = new_panels(len(quantities), 3.4)
     for axis, quantity in zip(axes, quantities, strict=True):
         for k, (arm, of_arm) in enumerate(curves.items()):
             lags, mean, deviation = of_arm[quantity]
@@ -359,13 +291,13 @@ def autocorrelation_figure(
         axis.set_title(quantity)
         axis.set_xlabel("lag (ps)" if time_step else "lag (MD steps)")
         axis.set_ylabel("autocorrelation")
-    _legend_below(figure, axes)
+    legend_below(figure, axes)
     return figure
 
 
 def error_by_volume_figure(errors: Mapping[str, tuple[Array, Array]]) -> Figure:
     """Errors of a model over the volume per atom (Å³); the keys are their labels."""
-    figure, axes = _panels(len(errors))
+    figure, axes = new_panels(len(errors))
     for axis, (label, (centres, rmse)) in zip(axes, errors.items(), strict=True):
         axis.plot(centres, rmse, "o-", ms=4, color=MODEL, label="newest model")
         axis.set_ylim(bottom=0.0)
