@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from pyubias.config.collective_variables import CollectiveVariable
-from pyubias.report.figures import COLORS
+from pyubias.report.style import arm_color
 
 __all__ = ["further_variables_figure"]
 
@@ -30,13 +30,13 @@ def further_variables_figure(
     figure = Figure(figsize=(4.4 * min(len(further), COLUMNS), 3.4 * n_rows))
     axes = figure.subplots(n_rows, min(len(further), COLUMNS), squeeze=False).ravel()
     for axis, (column, variable) in zip(axes, further, strict=False):
-        for k, (arm, points) in enumerate(visited.items()):
+        for arm, points in visited.items():
             axis.hist(
                 points[:, column],
                 bins=64,
                 range=variable.bounds,
                 histtype="step",
-                color=COLORS.get(arm, f"C{k + 2}"),
+                color=arm_color(arm),
                 label=arm,
             )
         axis.set_xlim(*variable.bounds)
