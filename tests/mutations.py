@@ -75,7 +75,7 @@ CELLS = "report/test_cell_figures.py"
 ERRORS = "report/test_errors.py"
 OVERVIEW = "report/test_overview.py"
 PICTURES = "report/test_pictures.py"
-STRUCTURES = "report/test_structures.py"
+STRUCTURES = "report/test_structures_to_show.py"
 PAGE = "report/test_page_in_browser.py"
 
 MUTATIONS = [
@@ -441,13 +441,6 @@ MUTATIONS = [
         f"{LOOP} -k always_fails",
     ),
     Mutation(
-        "a raised budget keeps the potential of the last training",
-        "campaign/loop.py",
-        "self.ranks.on_root(folder.reopen)  # the budget was raised",
-        "self.ranks.on_root(lambda: folder.record.unlink())",
-        f"{RESUME} -k last_training",
-    ),
-    Mutation(
         "the last training is as short as the others",
         "campaign/train_stage.py",
         "finish=self.finish,",
@@ -527,7 +520,7 @@ MUTATIONS = [
     Mutation(
         "later batches are held out for calibration as well",
         "campaign/select_stage.py",
-        "0.0,  # a batch calibrates before it is trained on",
+        "0.0 if self.frames else training.calibration,",
         "training.calibration,",
         "campaign/test_next_batch.py",
     ),

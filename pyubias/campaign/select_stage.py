@@ -83,7 +83,8 @@ class SelectStage:
         splits = split_frames(
             len(chosen),
             training.validation,
-            0.0,  # a batch calibrates before it is trained on
+            # all but the first labels calibrate before they are trained on
+            0.0 if self.frames else training.calibration,
             self.config.seed,
             n_before=self.n_labels + self.n_late,
         )

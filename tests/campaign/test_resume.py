@@ -23,7 +23,6 @@ FILES = (
     "00.npz",
     "selection.traj",
     "record.json",
-    "made_of.json",
 )
 
 

@@ -23,7 +23,7 @@ def test_report_writes_a_page_and_numbers(tmp_path: Path) -> None:
     assert numbers["overlaps"][0]["molecules"] == 1.0
     page = (tmp_path / "diversity.html").read_text()
     assert "Overlap and leakage" in page
-    assert page.count("data:image/png") == 3
+    assert page.count("data:image/svg+xml") == 3
 
 
 def test_a_file_with_splits_is_several_sets(tmp_path: Path) -> None:
