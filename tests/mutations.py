@@ -478,7 +478,7 @@ MUTATIONS = [
     Mutation(
         "cycles go on whether they pay or not",
         "training/optimise.py",
-        "if not score < (1.0 - finish.gain) * before:",
+        "if not pays(score, before, finish):",
         "if False:",
         TRAINING,
     ),
