@@ -441,13 +441,6 @@ MUTATIONS = [
         f"{LOOP} -k always_fails",
     ),
     Mutation(
-        "a raised budget keeps the potential of the last training",
-        "campaign/loop.py",
-        "self.ranks.on_root(folder.reopen)  # the budget was raised",
-        "self.ranks.on_root(lambda: folder.record.unlink())",
-        f"{RESUME} -k last_training",
-    ),
-    Mutation(
         "the last training is as short as the others",
         "campaign/train_stage.py",
         "finish=self.finish,",
@@ -457,15 +450,15 @@ MUTATIONS = [
     Mutation(
         "a raised budget keeps the last training of fewer labels",
         "campaign/loop.py",
-        'made_of = {"labels": [frame.key for frame in frames]}',
-        'made_of = {"labels": []}',
+        'return {"labels": labels} | {name',
+        'return {"labels": []} | {name',
         "campaign/test_finish.py -k raised_budget",
     ),
     Mutation(
         "another finish keeps the last training",
         "campaign/loop.py",
-        "made_of |= {name: settings[name] for name in OF_TRAINING}",
-        "made_of |= {}",
+        "| {name: settings[name] for name in OF_TRAINING}",
+        "",
         "campaign/test_finish.py -k another_finish",
     ),
     Mutation(
@@ -516,6 +509,20 @@ MUTATIONS = [
         "enumerate(folder.iterations()[:iteration])",
         "enumerate(folder.iterations())",
         "campaign/test_next_batch.py",
+    ),
+    Mutation(
+        "scores of an ensemble calibrate a posterior",
+        "campaign/next_batch.py",
+        'if k != "alpha"}',
+        "if False}",
+        "campaign/test_next_batch.py -k another_kind",
+    ),
+    Mutation(
+        "patience ends the cycles that follow at once",
+        "training/optimise.py",
+        "lowest, found = math.inf, self.n_epochs",
+        "lowest, found = self.best.score, self.n_epochs",
+        TRAINING,
     ),
     Mutation(
         "all batches calibrate, also the oldest",
