@@ -450,15 +450,15 @@ MUTATIONS = [
     Mutation(
         "a raised budget keeps the last training of fewer labels",
         "campaign/loop.py",
-        'made_of = {"labels": [frame.key for frame in frames]}',
-        'made_of = {"labels": []}',
+        'return {"labels": labels} | {name',
+        'return {"labels": []} | {name',
         "campaign/test_finish.py -k raised_budget",
     ),
     Mutation(
         "another finish keeps the last training",
         "campaign/loop.py",
-        "made_of |= {name: settings[name] for name in OF_TRAINING}",
-        "made_of |= {}",
+        "| {name: settings[name] for name in OF_TRAINING}",
+        "",
         "campaign/test_finish.py -k another_finish",
     ),
     Mutation(
@@ -471,7 +471,7 @@ MUTATIONS = [
     Mutation(
         "cycles go on whether they pay or not",
         "training/optimise.py",
-        "if not score < (1.0 - finish.gain) * before:",
+        "if not pays(score, before, finish):",
         "if False:",
         TRAINING,
     ),
@@ -509,6 +509,20 @@ MUTATIONS = [
         "enumerate(folder.iterations()[:iteration])",
         "enumerate(folder.iterations())",
         "campaign/test_next_batch.py",
+    ),
+    Mutation(
+        "scores of an ensemble calibrate a posterior",
+        "campaign/next_batch.py",
+        'if k != "alpha"}',
+        "if False}",
+        "campaign/test_next_batch.py -k another_kind",
+    ),
+    Mutation(
+        "patience ends the cycles that follow at once",
+        "training/optimise.py",
+        "lowest, found = math.inf, self.n_epochs",
+        "lowest, found = self.best.score, self.n_epochs",
+        TRAINING,
     ),
     Mutation(
         "all batches calibrate, also the oldest",

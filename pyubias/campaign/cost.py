@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+from pyubias.config.potential import FinishConfig
 from pyubias.config.schema import CampaignConfig
-from pyubias.config.trainer import BuiltinTrainer, PackageTrainer
+from pyubias.config.trainer import BuiltinTrainer, PackageTrainer, Trainer
 
-__all__ = ["Seconds", "seconds_of_campaign"]
+__all__ = ["Seconds", "seconds_of_campaign", "times_of_finish"]
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,15 @@ def _samples_of_finish(config: CampaignConfig, n: int) -> float:
     finish = config.finish
     if finish is None:
         return 0.0
-    builtin = isinstance(config.trainer, BuiltinTrainer)
-    return (2**finish.cycles - 1 if builtin else finish.factor) * _samples(config, n)
+    return times_of_finish(finish, config.trainer) * _samples(config, n)
+
+
+def times_of_finish(finish: FinishConfig, trainer: Trainer) -> float:
+    """How many times as long as another training the last one takes, if all its cycles pay."""
+    if isinstance(trainer, BuiltinTrainer):
+        return 2**finish.cycles - 1
+    # a command knows nothing of epochs
+    return finish.factor if isinstance(trainer, PackageTrainer) else 1.0
 
 
 def _labels_of_trainings(config: CampaignConfig, n_labels: int) -> list[int]:

@@ -7,7 +7,9 @@ from typing import NamedTuple
 from ase import Atoms
 
 from pyubias.campaign.label_store import LabelStore
+from pyubias.campaign.next_batch import have_scores_of_one_kind
 from pyubias.campaign.run_folder import RunFolder
+from pyubias.config.loading import TrainingFile
 from pyubias.errors import UserError
 from pyubias.training.reading import read_frames
 from pyubias.training.scores import Scores, join, newest
@@ -33,14 +35,16 @@ class Gathered(NamedTuple):
 
 
 def gather(
-    sources: Sequence[Path], keys: Mapping[str, str] | None = None, alpha: float = 0.05
+    sources: Sequence[Path],
+    keys: Mapping[str, str] | None = None,
+    settings: TrainingFile | None = None,
 ) -> Gathered:
     """Labelled structures of files and of run folders, joined in the order given.
 
     Args:
         sources: any files that ASE reads, or folders of runs.
         keys: names of the labels in files, as for `read_frames`.
-        alpha: of the calibration that gets the scores.
+        settings: of the training that gets the scores; None stands for the defaults.
 
     Raises:
         UserError: a folder that is no run, or one without a label; a file that cannot be read.
@@ -53,7 +57,9 @@ def gather(
         if source.is_dir():
             found, of_run, sentence = _labels_of_run(source)
             splits += of_run
-            scores.append(_scores_of_run(source, alpha))
+            of_batches, remark = _scores_of_run(source, settings or TrainingFile())
+            scores.append(of_batches)
+            sentence += remark
         else:
             found, sentence = read_frames(source, keys)
         frames += found
@@ -74,7 +80,18 @@ def _labels_of_run(path: Path) -> tuple[list[Atoms], list[str], str]:
     return [label.atoms for label in good], [label.split for label in good], sentence
 
 
-def _scores_of_run(path: Path, alpha: float) -> Scores:
-    """Runs of earlier versions have none, and a larger calibration split."""
-    files = [iteration.scores for iteration in RunFolder(path).iterations()]
-    return newest([Scores.read(file) for file in files if file.is_file()], alpha)
+def _scores_of_run(path: Path, settings: TrainingFile) -> tuple[Scores, str]:
+    """The scores of a run, and the end of a sentence if some do not count.
+
+    Runs of earlier versions have none, and a larger calibration split.
+    """
+    dumped = settings.model_dump(mode="json")
+    there = [each for each in RunFolder(path).iterations() if each.scores.is_file()]
+    fit = [
+        each
+        for each in there
+        if have_scores_of_one_kind(each, dumped["trainer"], dumped["uncertainty"])
+    ]
+    n_others = len(there) - len(fit)
+    remark = f"; {n_others} of its models have another kind of uncertainty" if n_others else ""
+    return newest([Scores.read(each.scores) for each in fit], settings.uncertainty.alpha), remark

@@ -10,10 +10,10 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from pyubias.campaign.arms import Arm, arms_of
 from pyubias.campaign.inputs import Inputs, read_inputs, with_given
-from pyubias.campaign.label_store import LabelledFrame
 from pyubias.campaign.lock import locked
 from pyubias.campaign.metrics import Metrics
 from pyubias.campaign.progress import Progress, live_table, wants_live_table
@@ -23,7 +23,7 @@ from pyubias.campaign.run_state import changes_of_settings
 from pyubias.campaign.steps import Steps
 from pyubias.config.schema import CampaignConfig
 from pyubias.errors import UserError
-from pyubias.files import read_json, write_json
+from pyubias.files import copy_file, read_json, write_json
 from pyubias.parallel import Ranks
 
 __all__ = ["run_campaign"]
@@ -135,7 +135,7 @@ class _Campaign:
             if not (record.last and self._goes_on(record.n_labels, record.forces_rmse)):
                 return not record.last
             self.ranks.on_root(folder.reopen)  # the budget was raised
-        self.ranks.on_root(lambda: shutil.rmtree(self.folder.final.path, ignore_errors=True))
+        self.ranks.on_root(self._drop_outdated)
         self.ranks.on_root(lambda: folder.keep_settings(self.config))
         seconds: dict[str, float] = {}
 
@@ -178,12 +178,16 @@ class _Campaign:
             return
         frames = [f for f in self.labels.frames() if not f.failed]
         folder = self.folder.final
-        self.ranks.on_root(lambda: self._begin(folder, frames))
+        self.ranks.on_root(lambda: self._begin(folder))
         seconds: dict[str, float] = {}
-        if not self.ranks.on_root(folder.evaluation.is_file):
+        if not self.ranks.on_root(
+            lambda: folder.model.is_file() and self.steps.is_evaluated(folder)
+        ):
             with _timed(folder, "finish", seconds, self.ranks):
                 self.steps.finish(frames)
             self.ranks.on_root(lambda: self._show_final(len(frames)))
+        # an iteration that is gone through again leaves its own
+        self.ranks.on_root(lambda: copy_file(folder.model, self.folder.model))
         self.progress.stage("done")
 
     def _show_final(self, n_labels: int) -> None:
@@ -192,15 +196,23 @@ class _Campaign:
         self.progress.update(force=True, **errors)
         self.progress.log(describe_final(n_labels, evaluation))
 
-    def _begin(self, folder: IterationFolder, frames: Sequence[LabelledFrame]) -> None:
+    def _begin(self, folder: IterationFolder) -> None:
         """Make the folder of the last training; one of other labels or settings goes."""
-        settings = self.config.model_dump(mode="json")
-        made_of = {"labels": [frame.key for frame in frames]}
-        made_of |= {name: settings[name] for name in OF_TRAINING}
-        if not (folder.made_of.is_file() and read_json(folder.made_of) == made_of):
+        self._drop_outdated()
+        folder.keep_settings(self.config)
+        write_json(folder.made_of, self._made_of())
+
+    def _drop_outdated(self) -> None:
+        """Remove the last training unless it is that of the present labels and settings."""
+        folder = self.folder.final
+        if not (folder.made_of.is_file() and read_json(folder.made_of) == self._made_of()):
             shutil.rmtree(folder.path, ignore_errors=True)
-            folder.path.mkdir(parents=True)
-            write_json(folder.made_of, made_of)
+
+    def _made_of(self) -> dict[str, Any]:
+        """What decides the last training."""
+        settings = self.config.model_dump(mode="json")
+        labels = [frame.key for frame in self.labels.frames() if not frame.failed]
+        return {"labels": labels} | {name: settings[name] for name in OF_TRAINING}
 
     def _without_labels(self, iteration: int) -> UserError:
         reasons = sorted({f.reason for f in self.labels.frames(iteration)})

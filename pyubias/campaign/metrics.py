@@ -11,12 +11,12 @@ from pyubias.analysis.collective_variables import (
     quadtree_coverage,
     remarks_on_range,
 )
+from pyubias.campaign.cost import times_of_finish
 from pyubias.campaign.label_store import LabelledFrame
 from pyubias.campaign.next_batch import compare_with_next_batch, scores_before
 from pyubias.campaign.record import Record
 from pyubias.campaign.run_folder import RunFolder
 from pyubias.config.schema import CampaignConfig
-from pyubias.config.trainer import BuiltinTrainer
 from pyubias.files import read_json
 from pyubias.lammps.walk import Walk
 
@@ -77,7 +77,9 @@ class Metrics:
         evaluation = read_json(folder.evaluation)
         used = [f for f in frames if f.iteration <= iteration]
         on_new = compare_with_next_batch(folder, iteration, frames)
-        earlier = scores_before(self.folder, iteration, frames, self.config.uncertainty.alpha)
+        # those that its training had, which may not be the present ones
+        settings = read_json(folder.settings)
+        earlier = scores_before(self.folder, iteration, frames, settings)
         n_split = sum(f.split == "calibration" for f in used if not f.failed)
         walks = folder.walks()
         self._visit(iteration, walks)
@@ -123,8 +125,7 @@ class Metrics:
         finish = self.config.finish
         if finish is None:
             return 0.0
-        builtin = isinstance(self.config.trainer, BuiltinTrainer)
-        seconds = training * (2**finish.cycles - 1 if builtin else finish.factor)
+        seconds = training * times_of_finish(finish, self.config.trainer)
         return seconds if finish.minutes is None else min(seconds, 60.0 * finish.minutes)
 
     def _molecules(self, frames: Sequence[LabelledFrame]) -> int | None:

@@ -1,15 +1,17 @@
 """The next batch of labels: the first that a model of a campaign meets without having seen it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pyubias.analysis.residuals import residuals_of, summarise
 from pyubias.campaign.label_store import LabelledFrame
 from pyubias.campaign.run_folder import IterationFolder, RunFolder
+from pyubias.files import read_json
 from pyubias.model.prediction import Model
 from pyubias.training.labels import FORCES
 from pyubias.training.scores import Scores, newest, scores_of
 
-__all__ = ["compare_with_next_batch", "scores_before"]
+__all__ = ["compare_with_next_batch", "have_scores_of_one_kind", "scores_before"]
 
 
 def compare_with_next_batch(
@@ -40,8 +42,31 @@ def compare_with_next_batch(
     return summarise(found)
 
 
+def have_scores_of_one_kind(
+    before: IterationFolder, trainer: Mapping[str, Any], uncertainty: Mapping[str, Any]
+) -> bool:
+    """Whether scores of an earlier model can calibrate one with these settings.
+
+    An uncertainty that is not calibrated has a scale of its own: that of an ensemble is an energy,
+    that of a posterior has no unit and changes with its regularisation. Scores of one say nothing
+    about the other.
+
+    Args:
+        before: iteration of the earlier model; one of an earlier version may lack its settings.
+        trainer, uncertainty: sections of the settings, as JSON.
+    """
+    settings = read_json(before.settings) if before.settings.is_file() else {}
+    kinds = {k: v for k, v in settings.get("trainer", {}).items() if k in ("kind", "package")}
+    decides = {k: v for k, v in settings.get("uncertainty", {}).items() if k != "alpha"}
+    pairs = ((kinds, trainer), (decides, uncertainty))
+    return all(now.get(k, v) == v for then, now in pairs for k, v in then.items())
+
+
 def scores_before(
-    folder: RunFolder, iteration: int | None, frames: Sequence[LabelledFrame], alpha: float
+    folder: RunFolder,
+    iteration: int | None,
+    frames: Sequence[LabelledFrame],
+    settings: Mapping[str, Any],
 ) -> Scores:
     """Scores of the newest models before an iteration, which calibrate the one that follows.
 
@@ -49,12 +74,14 @@ def scores_before(
         folder: of the run.
         iteration: its number; None for all.
         frames: all in the label database, from which missing scores are made.
-        alpha: α of the calibration.
+        settings: of the one that follows, as JSON; models with another kind of uncertainty are
+            left out.
     """
+    trainer, uncertainty = settings["trainer"], settings["uncertainty"]
     batches = []
     for number, each in enumerate(folder.iterations()[:iteration]):
         if each.model.is_file() and not each.scores.is_file():
             compare_with_next_batch(each, number, frames)
-        if each.scores.is_file():
+        if each.scores.is_file() and have_scores_of_one_kind(each, trainer, uncertainty):
             batches.append(Scores.read(each.scores))
-    return newest(batches, alpha)
+    return newest(batches, uncertainty["alpha"])

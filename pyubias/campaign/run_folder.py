@@ -5,8 +5,8 @@
               iterations/0003/       config.json  potential.ckpt  model.pt  evaluation.json
                                      walkers/00.npz  selection.traj  scores.json  seconds.json
                                      record.json
-              final/                 of the last training: made_of.json  potential.ckpt  model.pt
-                                     evaluation.json  seconds.json
+              final/                 of the last training: config.json  made_of.json
+                                     potential.ckpt  model.pt  evaluation.json  seconds.json
               metrics.json  model.pt  report.html  visited.png  log.txt  status.json
               jobs/                  of tasks that run in jobs of a cluster
               dry_run.json           the label that a dry run made, with the time that it took

@@ -6,9 +6,10 @@ from pyubias.campaign.arms import Arm
 from pyubias.campaign.kept_settings import changes_since
 from pyubias.campaign.label_store import LabelStore
 from pyubias.campaign.lock import locked
-from pyubias.campaign.run_folder import IterationFolder, without_former_keys
+from pyubias.campaign.run_folder import OF_TRAINING, IterationFolder, without_former_keys
 from pyubias.config.schema import CampaignConfig
 from pyubias.errors import UserError
+from pyubias.files import read_json
 
 __all__ = ["changes_of_settings", "describe_run", "with_defaults"]
 
@@ -77,9 +78,20 @@ def _next(arm: Arm, n_complete: int, budget: int) -> str:
     if not record.last:
         return f"goes on with iteration {n_complete}: {_stage(arm, n_complete)}"
     reached = record.forces_rmse is not None and record.forces_rmse <= enough
-    if record.n_labels >= budget or reached:
-        return "has nothing left to do but its report"
-    return f"goes on with iteration {record.iteration}, whose training is made again"
+    if record.n_labels < budget and not reached:
+        return f"goes on with iteration {record.iteration}, from the walkers on"
+    if arm.config.finish is not None and not _is_finished(arm):
+        return "goes on with the last training"
+    return "has nothing left to do but its report"
+
+
+def _is_finished(arm: Arm) -> bool:
+    """Whether the last training is done, with these settings."""
+    final, settings = arm.folder.final, arm.config.model_dump(mode="json")
+    if not (final.evaluation.is_file() and final.made_of.is_file()):
+        return False
+    made_of = read_json(final.made_of)
+    return all(made_of[name] == settings[name] for name in OF_TRAINING)
 
 
 def _stage(arm: Arm, number: int) -> str:

@@ -27,13 +27,13 @@ from pyubias.campaign.walk_task import WalkTask, stopped_at_once
 from pyubias.config.potential import FinishConfig
 from pyubias.config.schema import CampaignConfig, FilesReference
 from pyubias.errors import UserError
-from pyubias.files import copy_file, write_json
+from pyubias.files import copy_file, read_json, write_json
 from pyubias.jobs.pool import Pool
 from pyubias.model.prediction import Model
 from pyubias.parallel import Ranks
 from pyubias.reference.label import LabelError, Reference, label_frame
 from pyubias.reference.open import open_reference
-from pyubias.training.labels import Label
+from pyubias.training.labels import Label, hash_frames
 from pyubias.training.scores import Scores
 from pyubias.training.structures import without_constraints
 
@@ -219,11 +219,10 @@ class Steps:
 
     def train(self, iteration: int, frames: Sequence[LabelledFrame]) -> None:
         """Train and calibrate a potential on all labels so far, and export it."""
-        # later iterations have more calibration frames, of which the record tells
-        first = 1 if self.config.start.walks_first else 0
-        with_remarks = all(f.iteration == first for f in frames)
         folder = self.folder.iteration(iteration)
         scores = self._scores(iteration)
+        # with those of batches there are more calibration frames, of which the record tells
+        with_remarks = len(scores.total) == 0
         self._train("train", f"iteration {iteration}", folder, frames, scores, with_remarks)
 
     def finish(self, frames: Sequence[LabelledFrame]) -> None:
@@ -234,9 +233,9 @@ class Steps:
 
     def _scores(self, before: int | None) -> Scores:
         """Of the models before an iteration; the same on all ranks."""
-        alpha = self.config.uncertainty.alpha
+        settings = self.config.model_dump(mode="json")
         return self.ranks.on_root(
-            lambda: scores_before(self.folder, before, self.labels.frames(), alpha)
+            lambda: scores_before(self.folder, before, self.labels.frames(), settings)
         )
 
     def _train(
@@ -287,17 +286,29 @@ class Steps:
                 "uncertainty that is not calibrated"
             )
 
+    @property
+    def _test_set(self) -> str | None:
+        """Hash of the test set; None without one."""
+        return hash_frames(self.inputs.test) if self.inputs.test else None
+
+    def is_evaluated(self, folder: IterationFolder) -> bool:
+        """Whether the errors of a model are there, and those on this test set."""
+        if not folder.evaluation.is_file():
+            return False
+        # earlier versions did not keep it
+        return bool(read_json(folder.evaluation).get("test", self._test_set) == self._test_set)
+
     def evaluate(self, folder: IterationFolder, frames: Sequence[LabelledFrame]) -> None:
         """Compare the model in a folder with the test set."""
 
         def evaluate_model() -> None:
-            if folder.evaluation.is_file():
+            if self.is_evaluated(folder):
                 return
             self.progress.stage("evaluate")
             result = evaluate(Model(folder.model), self.inputs.test) if self.inputs.test else {}
             if not frames:  # on another zero of energies, and not calibrated
                 result = {k: v for k, v in result.items() if k.startswith(("forces", "stress"))}
-            write_json(folder.evaluation, result)
+            write_json(folder.evaluation, result | {"test": self._test_set})
 
         self.ranks.on_root(evaluate_model)
 

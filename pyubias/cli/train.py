@@ -48,8 +48,7 @@ def train(
 
     ranks = Ranks()
     settings = ranks.on_root(lambda: TrainingFile() if config is None else load_training(config))
-    alpha = settings.uncertainty.alpha
-    gathered = ranks.on_root(lambda: gather(data, keys_of(key), alpha))
+    gathered = ranks.on_root(lambda: gather(data, keys_of(key), settings))
     frames, splits, sentence, scores = gathered
     console = Console(quiet=not ranks.is_root)
     model, training = settings.model, settings.training
@@ -119,7 +118,7 @@ def _describe(trained: "Trained", finish: FinishConfig | None, output: Path) -> 
     cycles = cycles_of(trained.history)
     for cycle in cycles if finish else []:
         print(f"{cycle.epochs} epochs, {duration(cycle.seconds)}: {_errors(cycle)}")
-    if finish and cycles:
+    if finish:
         print(advice(cycles, finish, trained.training_score))
     print(
         f"{output}: trained on {trained.n_train} structures, {trained.n_validation} for "

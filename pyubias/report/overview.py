@@ -55,6 +55,8 @@ def _state(result: ArmResult) -> str:
     budget = stop.labels + (0 if stop.given else sum(map(is_given, result.labels)))
     n = len(records)
     iterations = f"{n} iteration{'s' if n > 1 else ''}"
+    if records[-1].last and result.arm.config.finish is not None and not result.finished:
+        return f"complete, after {iterations}, but for the last training"
     if records[-1].last:
         return f"complete, after {iterations}"
     return f"not complete: {records[-1].n_labels} of {budget} labels after {iterations}"
@@ -172,12 +174,15 @@ def changes_of(results: Sequence[ArmResult]) -> list[str]:
     """A line for each setting in which an iteration differs from the one before it."""
     lines = []
     for result in results:
-        folders = [f for f in result.arm.folder.iterations() if f.settings.is_file()]
+        final = result.arm.folder.final
+        folders = [f for f in (*result.arm.folder.iterations(), final) if f.settings.is_file()]
         for before, folder in pairwise(folders):
+            name = folder.path.name
+            when = "the last training" if folder == final else f"from iteration {int(name)} on"
             for change in differences(read_json(before.settings), read_json(folder.settings)):
                 lines.append(
-                    f"{result.arm.name}, from iteration {int(folder.path.name)} on: {change.key} = "
-                    f"{change.now!r}, it was {change.before!r}"
+                    f"{result.arm.name}, {when}: {change.key} = {change.now!r}, it was "
+                    f"{change.before!r}"
                 )
     return lines
 

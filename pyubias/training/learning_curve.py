@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from pyubias.config.potential import FinishConfig
 
-__all__ = ["Cycle", "advice", "cycles_of"]
+__all__ = ["Cycle", "advice", "cycles_of", "pays"]
 
 # Errors on the validation set over those on the training set. A potential that knows its labels
 # so much better than others has room for more of them.
@@ -43,18 +43,28 @@ def cycles_of(history: History) -> list[Cycle]:
     return found
 
 
+def pays(score: float, before: float, finish: FinishConfig) -> bool:
+    """Whether a cycle lowered the score enough for another one."""
+    return score < (1.0 - finish.gain) * before
+
+
 def advice(cycles: Sequence[Cycle], finish: FinishConfig, training_score: float) -> str:
     """Whether more steps or more labels would help, in one line.
 
     Args:
-        cycles: of one training; at least one.
+        cycles: of one training; none without a validation set.
         finish: when the training ends.
         training_score: as `Cycle.score`, on structures that were trained on.
     """
+    if not cycles:
+        return (
+            "nothing tells whether more steps would help: there is no validation set, so that the "
+            "training ended after one cycle (training.validation)"
+        )
     if len(cycles) > 1:
         gain = 1.0 - cycles[-1].score / cycles[-2].score
         last = f"the last cycle lowered the validation error by {gain:.0%}"
-    if len(cycles) == 1 or gain >= finish.gain:
+    if len(cycles) == 1 or pays(cycles[-1].score, cycles[-2].score, finish):
         most = "finish.minutes" if len(cycles) < finish.cycles else "finish.cycles"
         begin = f"{last}: " if len(cycles) > 1 else ""
         return f"{begin}more steps may help: raise {most}"

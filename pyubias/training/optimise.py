@@ -23,6 +23,7 @@ from pyubias.parallel import Replicas
 from pyubias.training.adam import Adam
 from pyubias.training.batches import Batch, Sample, collate, to_device
 from pyubias.training.labels import ENERGY, FORCES
+from pyubias.training.learning_curve import pays
 from pyubias.training.loss import batch_loss, loss_gradient, predict
 
 __all__ = ["Progress", "fit", "score_on", "set_reference"]
@@ -98,7 +99,8 @@ def fit(
     nearly right. With `finish`, another cycle of twice as many epochs follows from where the last
     one ended, as long as that pays: the errors on the validation set tell, so that no number of
     steps has to be known. Every batch holds the isolated atoms in addition.
-    A cycle ends when a validation finds no better parameters for `config.patience` epochs.
+    A cycle ends when its score has not fallen for `config.patience` epochs; the first steps of a
+    cycle are large, and lead away from the best parameters before it.
     Without a validation set there is one cycle, and its last parameters are kept.
 
     Args:
@@ -119,7 +121,7 @@ def fit(
         score = fitting.cycle()
         while finish is not None and fitting.n_cycles < finish.cycles and fitting.fits_in(finish):
             before, score = score, fitting.cycle()
-            if not score < (1.0 - finish.gain) * before:
+            if not pays(score, before, finish):
                 break
         if fitting.best.state is not None:
             potential.load_state_dict(fitting.best.state)
@@ -164,7 +166,7 @@ class _Fitting:
         """
         self.n_cycles += 1
         adam = _adam(self.potential, self.config, self.length * self.n_batches)
-        found = self.n_epochs
+        lowest, found = math.inf, self.n_epochs
         for epoch in range(1, self.length + 1):
             weights = _ramped(self.config, epoch / self.length)
             batches = self._batches()
@@ -172,7 +174,8 @@ class _Fitting:
             now = self.n_epochs + epoch
             is_last = epoch == self.length
             if self.validation_set and (is_last or epoch % self.config.validate_every == 0):
-                found = now if self._validate(now) else found
+                score = self._validate(now)
+                lowest, found = (score, now) if score < lowest else (lowest, found)
                 is_last = is_last or now - found >= (self.config.patience or math.inf)
             if self.progress is not None:
                 mae = self.history[-1].forces_mae if self.history else None
@@ -207,16 +210,19 @@ class _Fitting:
             for batch in np.array_split(order, self.n_batches)
         ]
 
-    def _validate(self, epoch: int) -> bool:
-        """Add to the history; keep the parameters if no earlier ones are better, and say so."""
+    def _validate(self, epoch: int) -> float:
+        """Add to the history; keep the parameters if no earlier ones are better.
+
+        Returns:
+            the score.
+        """
         errors = _errors(self.potential, self.validation_set, self.config, self.replicas)
         seconds = time.perf_counter() - self.start
         self.history.append(Validation(self.n_cycles, epoch, *errors, seconds))
         score = self.history[-1].score
-        if not score < self.best.score:
-            return False
-        self.best = BestParameters(score, copy.deepcopy(self.potential.state_dict()))
-        return True
+        if score < self.best.score:
+            self.best = BestParameters(score, copy.deepcopy(self.potential.state_dict()))
+        return score
 
 
 def _is_alone(sample: Sample) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from ase import Atoms
 
@@ -11,7 +12,7 @@ from pyubias.errors import UserError
 from pyubias.model.potential import Potential
 from pyubias.model.uncertain_potential import UncertainPotential, new_potential
 from pyubias.parallel import Ranks, Replicas
-from pyubias.training.batches import make_sample
+from pyubias.training.batches import Sample, make_sample
 from pyubias.training.calibrate import calibrate
 from pyubias.training.checkpoint import Trained
 from pyubias.training.isolated import check_isolated, is_isolated, without_images
@@ -104,7 +105,7 @@ def train(
         training_hash=hash_frames(frames),
         history=histories[-1],
         training_score=score_on(
-            members[-1], samples["train"][: len(samples["validation"])], training
+            members[-1], _evenly(samples["train"], len(samples["validation"])), training
         ),
         n_train=len(chosen["train"]),
         n_validation=len(chosen["validation"]),
@@ -146,6 +147,12 @@ def _by_split(
     if not chosen["train"]:
         raise UserError(f"no frame is left to train on: got {len(frames)} frames in all")
     return chosen
+
+
+def _evenly(samples: Sequence[Sample], n: int) -> list[Sample]:
+    """At most n samples, evenly spaced: the first labels of a campaign are like each other."""
+    chosen = np.linspace(0, len(samples) - 1, min(n, len(samples))).round().astype(int)
+    return [samples[k] for k in chosen]
 
 
 def _fit_members(

@@ -20,6 +20,7 @@ from common import arguments, save, show
 from pyubias import Model, export, read_frames, train
 from pyubias.analysis.residuals import evaluate
 from pyubias.campaign.gather import gather
+from pyubias.config.loading import TrainingFile
 from pyubias.config.schema import CampaignConfig
 from pyubias.config.yaml_settings import validate
 from pyubias.files import read_json
@@ -41,7 +42,8 @@ def measure(run: Path, changes: str, n_labels: int | None) -> dict[str, float]:
     """Errors on the campaign's test set of a model that is trained on its first labels."""
     settings = changed(read_json(run / "config.json"), changes)
     config = validate(CampaignConfig, settings, f"{run} with {changes}")
-    frames, splits, _, scores = gather([run])
+    kind = TrainingFile(trainer=config.trainer, uncertainty=config.uncertainty)
+    frames, splits, _, scores = gather([run], settings=kind)
     start = time.process_time()
     trained = train(
         frames[:n_labels],

@@ -62,6 +62,7 @@ def test_they_are_told_and_recorded_with_each_iteration(changed: tuple[Path, str
     recorded = [read_json(f.settings) for f in RunFolder(folder).iterations()]
     assert [s["exploration"]["tau"] for s in recorded] == [0.25, 0.0, 0.0, 0.0]
     assert [s["selection"]["batch_size"] for s in recorded] == [4, 3, 3, 3]
+    # the potential of 14 labels was there already
     assert [s["training"]["epochs"] for s in recorded] == [6, 6, 9, 9]
     page = (folder / "report.html").read_text()
     assert "from iteration 1 on: exploration.tau = 0.0, it was 0.25" in page

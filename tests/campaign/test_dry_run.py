@@ -156,8 +156,13 @@ def test_a_run_that_has_begun_is_described(tmp_path, capsys):
     assert "none, 14 are there" in printed
     more = config.model_copy(update={"stop": config.stop.model_copy(update={"labels": 18})})
     (line, change) = describe_run(arms_of(more, folder)[0], 18)
-    assert line.endswith("a run goes on with iteration 1, whose training is made again")
+    assert line.endswith("a run goes on with iteration 1, from the walkers on")
     assert change == "biased: stop.labels = 18 from now on, it was 14"
+    other = config.model_copy(update={"finish": config.finish.model_copy(update={"cycles": 2})})
+    assert describe_run(arms_of(other, folder)[0], 14)[0].endswith("goes on with the last training")
+    (folder / "final" / "evaluation.json").unlink()
+    (line,) = describe_run(arms_of(config, folder)[0], 14)
+    assert line.endswith("a run goes on with the last training")
     # as a kill in the second iteration would leave it
     second = folder / "iterations" / "0001"
     (second / "record.json").unlink()

@@ -4,11 +4,17 @@ import signal
 from collections import Counter
 from pathlib import Path
 
+import ase.io
 import pytest
 from campaigns import shared_commands, tiny
 from outcomes import labels, run
 
+from pyubias.campaign.arms import arms_of
+from pyubias.campaign.select_stage import SelectStage
+from pyubias.config.loading import load_campaign
 from pyubias.files import read_json
+from pyubias.report.arm_result import collect
+from pyubias.report.overview import changes_of, facts
 from pyubias.training.checkpoint import Trained, load_trained
 
 law = pytest.mark.law
@@ -48,6 +54,8 @@ def test_another_finish_trains_again_and_nothing_else(tmp_path: Path) -> None:
     assert finished(folder).history[-1]["epoch"] == 6
     run(tmp_path, TWO_CYCLES)
     assert finished(folder).history[-1]["epoch"] == 6 + 12
+    result = collect(arms_of(load_campaign(tiny(tmp_path, TWO_CYCLES)), folder)[0])
+    assert "biased, the last training: finish.cycles = 2, it was 1" in changes_of([result])
     run(tmp_path, {"finish": {"cycles": 2, "gain": 0.99}})
     assert finished(folder).history[-1]["epoch"] == 6 + 12
     run(tmp_path, {"finish": {"cycles": 3, "gain": 0.99}})  # the second one did not pay
@@ -77,6 +85,31 @@ def test_killed_in_its_last_training_it_ends_like_an_uninterrupted_run(
     run(tmp_path)
     assert errors(folder) == pytest.approx(errors(uninterrupted), rel=1e-5)
     assert len(labels(folder)) == len(labels(uninterrupted))
+
+
+def test_a_campaign_without_new_frames_is_finished_once_and_evaluated_on_each_test_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its budget is not used up, so that every command looks for new frames again."""
+    monkeypatch.setattr(SelectStage, "pool", lambda _: [])
+    folder = run(tmp_path)
+    assert len(labels(folder)) < 18
+    final = folder / "final"
+    before, first = (final / "potential.ckpt").stat().st_mtime_ns, errors(folder)
+    ase.io.write(tmp_path / "other.extxyz", ase.io.read(tmp_path / "test.extxyz", index=":3"))
+    other = {"evaluation": {"test": str(tmp_path / "other.extxyz")}}
+    run(tmp_path, other)
+    assert (final / "potential.ckpt").stat().st_mtime_ns == before
+    assert (folder / "model.pt").read_bytes() == (final / "model.pt").read_bytes()
+    assert read_json(final / "evaluation.json")["n_structures"] == 3
+    assert errors(folder) != first
+    result = collect(arms_of(load_campaign(tiny(tmp_path, other)), folder)[0])
+    assert dict(facts([result]))["State"] == "complete, after 1 iteration"
+    (final / "evaluation.json").unlink()
+    result = collect(result.arm)
+    assert (
+        dict(facts([result]))["State"] == "complete, after 1 iteration, but for the last training"
+    )
 
 
 def test_a_campaign_that_the_clock_ended_is_finished_with_the_labels_that_it_has(

@@ -1,13 +1,16 @@
 """A batch of labels calibrates the next model with the errors of the one that had not seen it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from campaigns import metrics
 from outcomes import labels, run
 
+from pyubias.campaign.next_batch import scores_before
 from pyubias.campaign.run_folder import RunFolder
+from pyubias.files import read_json
 from pyubias.model.prediction import Model
 from pyubias.training.scores import Scores
 
@@ -59,6 +62,26 @@ def test_a_model_is_calibrated_by_its_split_and_by_the_batches_before(uninterrup
 def test_only_the_first_labels_are_held_out_for_calibration(uninterrupted: Path) -> None:
     held_out = [f.iteration for f in labels(uninterrupted) if f.split == "calibration"]
     assert held_out == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("section", "changes", "n"),
+    [
+        ("uncertainty", {}, 8),
+        ("uncertainty", {"alpha": 0.4}, 8),
+        ("uncertainty", {"alpha": 0.5}, 4),
+        ("uncertainty", {"kind": "ensemble"}, 0),
+        ("uncertainty", {"regularisation": 0.1}, 0),
+        ("trainer", {"kind": "mace"}, 0),
+    ],
+)
+def test_models_with_another_kind_of_uncertainty_do_not_calibrate(
+    uninterrupted: Path, section: str, changes: dict[str, Any], n: int
+) -> None:
+    settings = read_json(uninterrupted / "config.json")
+    settings[section] |= changes
+    found = scores_before(RunFolder(uninterrupted), None, labels(uninterrupted), settings)
+    assert len(found.total) == n
 
 
 def test_scores_that_are_gone_are_made_again(uninterrupted: Path, tmp_path: Path) -> None:

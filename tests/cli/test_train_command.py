@@ -1,18 +1,28 @@
-"""What `pyubias train` is given: files, run folders, and both."""
+"""What `pyubias train` is given: files, run folders, and both; and what it prints."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import ase.io
 import numpy as np
 import pytest
+import yaml
 from ase import Atoms
 from ase.build import molecule
+from structures import copper
+from typer.testing import CliRunner
 
 from pyubias.campaign.gather import gather
 from pyubias.campaign.label_store import LabelStore
 from pyubias.campaign.run_folder import RunFolder
+from pyubias.cli.app import app
+from pyubias.config.loading import TrainingFile
+from pyubias.config.potential import UncertaintyConfig
 from pyubias.errors import UserError
+from pyubias.files import write_json
 from pyubias.reference.label import Label
+from pyubias.training import optimise
 from pyubias.training.scores import Scores
 
 SPLITS = ("train", "validation", "train", "calibration")
@@ -53,9 +63,80 @@ def test_the_newest_scores_of_all_runs_come_with_their_labels(tmp_path: Path) ->
             iteration = RunFolder(run).iteration(k)
             iteration.path.mkdir(parents=True)
             Scores(np.full(8, float(k)), np.full(16, 2.0), 8).write(iteration.scores)
-    scores = gather(runs, alpha=0.2).scores  # of each run those of the newest ten structures
+    settings = TrainingFile(uncertainty=UncertaintyConfig(alpha=0.2))
+    scores = gather(runs, settings=settings).scores  # of each run of the newest ten structures
     assert sorted(scores.total) == [0.0] * 8 + [1.0] * 8 + [2.0] * 8
     assert scores.n_with_forces == 24
+
+
+def test_scores_of_another_kind_of_uncertainty_do_not_calibrate(tmp_path: Path) -> None:
+    run = run_with_labels(tmp_path / "run", [0.0, 0.1, 0.2, 0.3])
+    for k, (kind, alpha) in enumerate((("ensemble", 0.05), ("posterior", 0.3))):
+        iteration = RunFolder(run).iteration(k)
+        iteration.path.mkdir(parents=True)
+        Scores(np.full(8, float(k)), np.full(16, 2.0), 8).write(iteration.scores)
+        uncertainty = UncertaintyConfig(kind=kind, alpha=alpha)
+        settings = TrainingFile(uncertainty=uncertainty).model_dump(mode="json")
+        write_json(iteration.settings, settings)
+    gathered = gather([run])
+    assert gathered.scores.total.tolist() == [1.0] * 8
+    assert "; 1 of its models have another kind of uncertainty" in gathered.sentence
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Labels of twelve cells of copper."""
+    ase.io.write(tmp_path / "data.extxyz", copper(12))
+    return tmp_path / "data.extxyz"
+
+
+def printed_by_train(data: Path, settings: dict[str, Any]) -> list[str]:
+    """The lines of `pyubias train` with a small potential."""
+    model = {"cutoff": 4.0, "n_radial": 2, "n_basis": 4, "hidden": [8]}
+    file = data.with_name("settings.yaml")
+    file.write_text(yaml.safe_dump({"model": model, "uncertainty": {"projections": 8}} | settings))
+    output = data.with_name("potential.ckpt")
+    arguments = ["train", data, "--config", file, "-o", output]
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    return result.output.splitlines()
+
+
+TRAINING = {"epochs": 2, "validate_every": 100, "validation": 0.25, "calibration": 0.25}
+
+
+def test_train_prints_a_line_for_each_cycle_and_what_would_help(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = iter([(0.004, 0.3, 0.4), (0.003, 0.2, 0.3), (0.003, 0.2, 0.294)])
+    monkeypatch.setattr(optimise, "_errors", lambda *_: next(found, (0.0, 0.0, 0.1)))
+    lines = printed_by_train(data, {"training": TRAINING, "finish": {"gain": 0.03}})
+    begin = next(k for k, line in enumerate(lines) if line.startswith("2 epochs, "))
+    expected = [
+        "2 epochs, {}: validation MAE: energy 4.00 meV/atom, forces 300.0 meV/Å",
+        "6 epochs, {}: validation MAE: energy 3.00 meV/atom, forces 200.0 meV/Å",
+        "14 epochs, {}: validation MAE: energy 3.00 meV/atom, forces 200.0 meV/Å",
+    ]
+    for line, wanted in zip(lines[begin:], expected, strict=False):
+        assert re.fullmatch(re.escape(wanted).replace(r"\{\}", r"\d+ s"), line)
+    assert lines[begin + 3] == (
+        "the last cycle lowered the validation error by 2%, and it is 2.9 times that on the "
+        "training set: more labels would help, more steps would not"
+    )
+    assert "potential.ckpt: trained on 6 structures, 3 for validation, 3 for calibr" in lines[-4]
+
+
+def test_train_says_that_nothing_tells_when_to_end_without_a_validation_set(data: Path) -> None:
+    lines = printed_by_train(data, {"training": TRAINING | {"validation": 0.0}})
+    (line,) = (line for line in lines if "more steps" in line)
+    assert line.startswith("nothing tells whether more steps would help: there is no validation")
+    assert not any("epochs, " in line for line in lines)
+
+
+def test_without_a_last_training_train_gives_no_advice(data: Path) -> None:
+    lines = printed_by_train(data, {"training": TRAINING, "finish": None})
+    assert not any("more steps" in line or "epochs, " in line for line in lines)
+    assert any(line.startswith("validation MAE: energy ") for line in lines)
 
 
 def test_files_leave_the_splits_to_be_drawn(tmp_path: Path) -> None:

@@ -125,6 +125,15 @@ def test_a_cycle_has_twice_the_epochs_of_the_one_before_and_the_last_one_does_no
     assert cycles_of(frames, [8.0, 9.0, 1.0], monkeypatch, gain=0.0) == [2, 4]
 
 
+def test_a_cycle_has_the_patience_to_become_better_than_the_ones_before(frames, monkeypatch):
+    """Its first steps are as large as those of the first cycle, so that errors rise at first."""
+    scores = iter([2.0, 1.0, 5.0, 4.0, 3.0, 0.5])
+    monkeypatch.setattr(optimise, "_errors", lambda *_: (0.0, 0.0, next(scores, 9.0)))
+    training = {"epochs": 2, "validate_every": 1, "patience": 1}
+    history = trained(frames, training, finish=FinishConfig(cycles=2)).history
+    assert [row["score"] for row in history] == [2.0, 1.0, 5.0, 4.0, 3.0, 0.5]
+
+
 def test_the_best_parameters_of_all_cycles_are_kept(frames, monkeypatch):
     def after(scores):
         found = iter(scores)

@@ -102,6 +102,18 @@ def test_patience_stops_a_training_that_no_longer_improves():
     assert len(cut) == int(np.argmin(error)) + 1 + 4 < len(whole)
 
 
+def test_the_training_score_is_of_structures_from_all_over_the_training_set(monkeypatch):
+    """The first ones of a campaign are copies of its start structures, which are easy."""
+    chosen = []
+    monkeypatch.setattr(
+        "pyubias.training.train.score_on", lambda potential, samples, _: chosen.append(samples)
+    )
+    frames = copper(12)
+    quick(frames, splits=["train"] * 9 + ["validation"] * 3)
+    energies = [sample.energy for sample in chosen[0]]
+    assert energies == [frames[k].info["REF_energy"] for k in (0, 4, 8)]
+
+
 def test_calibration_frames_change_the_factors_only():
     frames, other = copper(12), copper(12)
     for atoms in other[8:]:
