@@ -345,7 +345,7 @@ MUTATIONS = [
     ),
     Mutation(
         "given labels use up the budget",
-        "campaign/loop.py",
+        "campaign/inputs.py",
         "stop.labels + len(inputs.given.frames)",
         "stop.labels + 0",
         "campaign/test_given_labels.py -k alone",
