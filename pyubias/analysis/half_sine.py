@@ -18,7 +18,7 @@ __all__ = [
 
 Array = NDArray[np.float64]
 SHORTEST = 3  # lags; a fit to fewer has no point to miss
-LARGEST = 10.0  # noise, above which the wave is less than half a percent of the variance
+LARGEST = 5.0  # noise, above which the wave is less than two percent of the variance
 
 
 class HalfSine(NamedTuple):
@@ -66,7 +66,8 @@ def fit_half_sine(curve: Array) -> HalfSine | None:
 
     The sum of squared differences without lag 0 is the least. With b = 1/(n - 1), equation (25) is
     C + b = w (A + b A(0)) with one unknown w = 1/(A(0) + s² (1 - 1/n)), for which least squares has
-    a closed form.
+    a closed form. The curve of a series with one component is a mean over walks that are divided by
+    their own variance, not by that of all phases; s is then up to 0.1 too large.
 
     Args:
         curve: (lags,) from lag 0 to half the length of the walk.
@@ -105,7 +106,7 @@ def half_sines(
 
 
 def noise_text(noise: float) -> str:
-    """The noise in amplitudes of the wave, as ``s = 0.40``."""
+    """The noise in amplitudes of the wave, as ``s = 0.40``; a bound where there is no wave."""
     return f"s = {noise:.2f}" if noise <= LARGEST else f"s > {LARGEST:g}"
 
 

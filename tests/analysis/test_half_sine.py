@@ -115,6 +115,6 @@ def test_curves_that_are_too_short_have_no_fit_among_the_others() -> None:
     assert fits["biased"]["volume"].noise == pytest.approx(0.5)
 
 
-def test_noise_is_named_in_amplitudes_up_to_ten() -> None:
+def test_noise_is_named_in_amplitudes_up_to_five() -> None:
     assert noise_text(0.4) == "s = 0.40"
-    assert noise_text(12.0) == noise_text(np.inf) == "s > 10"
+    assert noise_text(12.0) == noise_text(np.inf) == "s > 5"

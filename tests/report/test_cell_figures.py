@@ -41,9 +41,9 @@ def test_the_caption_has_the_noise_with_which_half_a_sine_wave_is_drawn():
     found = re.search(r"biased, volume: s = (\d\.\d\d) \(0\.\d\d\)", section.caption)
     assert found is not None
     assert float(found[1]) == pytest.approx(0.5, abs=0.1)
-    assert re.search(r"positions in the mean cell: s > 10 \(0\.\d\d\)\.$", section.caption)
+    assert re.search(r"positions in the mean cell: s > 5 \(0\.\d\d\)\.$", section.caption)
     volume, positions = section.figure.axes
-    for axis, text in ((volume, f"s = {found[1]}"), (positions, "s > 10")):
+    for axis, text in ((volume, f"s = {found[1]}"), (positions, "s > 5")):
         assert [t.get_text() for t in axis.get_legend().texts] == [f"half a sine wave, {text}"]
         measured, model = (line.get_ydata() for line in axis.lines[:2])
         assert np.sqrt(np.mean((measured - model) ** 2)) < 0.1

@@ -215,7 +215,7 @@ def test_half_sine_waves_are_fitted_to_the_mean_over_the_seeds(
     row, other = re.findall(r"│ (\S+ \(biased, τ = \S+\)) *│ (.*)", capsys.readouterr().out)[-2:]
     noise, positions = re.findall(r"s [=>] \S+", row[1])
     assert float(noise[4:]) == pytest.approx(0.5, abs=0.1)
-    assert positions == "s > 10"
+    assert positions == "s > 5"
     assert other[1].count("–") == 2
     volume, _ = drawn[1].axes
     assert [t.get_text() for t in volume.get_legend().texts] == [f"half a sine wave, {noise}"]
