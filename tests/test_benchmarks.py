@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 
 import ase.io
+import numpy as np
 import pytest
 from campaigns import metrics
 from outcomes import run
 
 from pyubias import Model, read_frames
+from pyubias.analysis.residuals import residuals_of
 from pyubias.campaign.run_folder import RunFolder
 
 TESTS = Path(__file__).parent
@@ -65,16 +67,19 @@ def calibrations(campaign: Path) -> dict[str, list[dict[str, float]]]:
 def test_the_shipped_way_of_calibration_is_that_of_the_campaign(
     campaign: Path, calibrations: dict[str, list[dict[str, float]]]
 ) -> None:
+    frames, _ = read_frames(RunFolder(campaign).read_config().evaluation.test)
     for k, record in enumerate(calibrations["as shipped"]):
-        metadata = Model(RunFolder(campaign).iteration(k).model).metadata
-        assert record["factor_total"] == pytest.approx(metadata.total_factor, rel=1e-4)
-        assert record["factor_atomic"] == pytest.approx(metadata.atomic_factor, rel=1e-4)
-        written = metrics(campaign)[k]
+        model, written = Model(RunFolder(campaign).iteration(k).model), metrics(campaign)[k]
+        assert record["factor_total"] == pytest.approx(model.metadata.total_factor, rel=1e-4)
+        assert record["factor_atomic"] == pytest.approx(model.metadata.atomic_factor, rel=1e-4)
         assert record["n_labels"] == written["n_labels"]
         assert record["structures"] == written["n_calibration"]
         assert record["batch_atomic"] == written["conformal_coverage"]
         assert record["batch_total"] == written["conformal_coverage_total"]
         assert record["test_atomic"] == written["test_conformal_coverage"]
+        found = residuals_of(frames, model.predict(frames))
+        width = found.total_uncertainty.mean() / np.abs(found.energy).mean()
+        assert record["width_total"] == pytest.approx(width, rel=1e-4)
     assert len(calibrations["as shipped"]) == len(metrics(campaign)) == 4
 
 
