@@ -68,6 +68,7 @@ SELECTION = "campaign/test_selection.py"
 TRAINING = "training/test_settings_of_training.py"
 TRAIN = "training/test_train.py"
 LOSS = "training/test_loss.py"
+HALF_SINE = "analysis/test_half_sine.py"
 FIGURES = "report/test_figures.py"
 REPORT = "report/test_report.py"
 COMPARE = "report/test_compare.py"
@@ -344,7 +345,7 @@ MUTATIONS = [
     ),
     Mutation(
         "given labels use up the budget",
-        "campaign/loop.py",
+        "campaign/inputs.py",
         "stop.labels + len(inputs.given.frames)",
         "stop.labels + 0",
         "campaign/test_given_labels.py -k alone",
@@ -620,8 +621,8 @@ MUTATIONS = [
     Mutation(
         "only one arm costs time",
         "campaign/dry_run.py",
-        "total += seconds_of_campaign(arm.config, parts, n_ranks)",
-        "total = seconds_of_campaign(arm.config, parts, n_ranks)",
+        "total = max(costs) if n_ranks >= len(arms) else sum(costs)",
+        "total = costs[0]",
         DRY_RUN,
     ),
     # ranks
@@ -859,6 +860,62 @@ MUTATIONS = [
         REPORT,
     ),
     Mutation(
+        "half sine: the noise keeps its mean",
+        "analysis/half_sine.py",
+        "found = (wave - noise**2 / n)",
+        "found = wave",
+        HALF_SINE,
+    ),
+    Mutation(
+        "half sine: a whole sine wave",
+        "analysis/half_sine.py",
+        "np.linspace(0.0, np.pi, n)",
+        "np.linspace(0.0, 2.0 * np.pi, n)",
+        HALF_SINE,
+    ),
+    Mutation(
+        "half sine: every wave begins at its mean",
+        "analysis/half_sine.py",
+        "[np.sin(angle), np.cos(angle)]",
+        "[np.sin(angle), np.sin(angle)]",
+        HALF_SINE,
+    ),
+    Mutation(
+        "half sine: the variance of the noise is its deviation",
+        "analysis/half_sine.py",
+        "noise = float(np.sqrt((1.0 / w - wave[0]) / (1.0 - 1.0 / n)))",
+        "noise = float((1.0 / w - wave[0]) / (1.0 - 1.0 / n))",
+        HALF_SINE,
+    ),
+    Mutation(
+        "half sine: the fit takes lag 0 for the wave",
+        "analysis/half_sine.py",
+        "x, y = wave[1:] + b * wave[0], curve[1:] + b",
+        "x, y = wave + b * wave[0], curve + b",
+        HALF_SINE,
+    ),
+    Mutation(
+        "figures: the model of an autocorrelation is what was measured",
+        "report/figures.py",
+        "axis.plot(lags, model.curve,",
+        "axis.plot(lags, mean,",
+        FIGURES,
+    ),
+    Mutation(
+        "report: the caption has no noise of half sine waves",
+        "report/campaign.py",
+        'fits = f" {sentence_of_fits(models)}".rstrip()',
+        'fits = ""',
+        CELLS,
+    ),
+    Mutation(
+        "compare: the noise of another quantity",
+        "report/half_sines.py",
+        "_cell(of_arm[q]) if q in of_arm",
+        "_cell(of_arm[quantities[0]]) if q in of_arm",
+        f"{COMPARE} -k half_sine",
+    ),
+    Mutation(
         "report: volumes of cells, not of atoms",
         "report/campaign.py",
         "volumes(w) / len(w.numbers)",
@@ -973,8 +1030,8 @@ MUTATIONS = [
     Mutation(
         "the last training takes no time",
         "campaign/metrics.py",
-        "+ last + seconds.get",
-        "+ seconds.get",
+        "+ last + finish",
+        "+ finish",
         "campaign/test_metrics.py",
     ),
     Mutation(

@@ -1,4 +1,4 @@
-"""The benchmarks of models and of accuracy run, on as little as they can."""
+"""The benchmarks of models, accuracy and calibration run, on as little as they can."""
 
 import json
 import subprocess
@@ -6,9 +6,14 @@ import sys
 from pathlib import Path
 
 import ase.io
+import numpy as np
 import pytest
+from campaigns import metrics
+from outcomes import run
 
-from pyubias import read_frames
+from pyubias import Model, read_frames
+from pyubias.analysis.residuals import residuals_of
+from pyubias.campaign.run_folder import RunFolder
 
 TESTS = Path(__file__).parent
 TESTSET = TESTS.parent / "inputs" / "ala2" / "testset.extxyz"
@@ -40,3 +45,77 @@ def test_models_takes_the_time_of_every_mode(tmp_path: Path) -> None:
     assert record["atoms"] == 32
     assert len(record["seconds"]) == 4
     assert all(seconds > 0.0 for (seconds,) in record["seconds"].values())
+
+
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose α is so large that its few scores have a quantile below the largest."""
+    changes = {"uncertainty": {"alpha": 0.5}, "stop": {"labels": 22}}
+    return run(tmp_path_factory.mktemp("campaign"), changes)
+
+
+@pytest.fixture(scope="module")
+def calibrations(campaign: Path) -> dict[str, list[dict[str, float]]]:
+    """What `calibration.py` writes: the iterations of each way."""
+    found: dict[str, list[dict[str, float]]] = {}
+    for record in records_of("calibration.py", campaign, campaign, "--first", "1"):
+        found.setdefault(str(record["way"]), []).append(record)
+    return found
+
+
+@pytest.mark.slow
+def test_the_shipped_way_of_calibration_is_that_of_the_campaign(
+    campaign: Path, calibrations: dict[str, list[dict[str, float]]]
+) -> None:
+    frames, _ = read_frames(RunFolder(campaign).read_config().evaluation.test)
+    for k, record in enumerate(calibrations["as shipped"]):
+        model, written = Model(RunFolder(campaign).iteration(k).model), metrics(campaign)[k]
+        assert record["factor_total"] == pytest.approx(model.metadata.total_factor, rel=1e-4)
+        assert record["factor_atomic"] == pytest.approx(model.metadata.atomic_factor, rel=1e-4)
+        assert record["n_labels"] == written["n_labels"]
+        assert record["structures"] == written["n_calibration"]
+        assert record["batch_atomic"] == written["conformal_coverage"]
+        assert record["batch_total"] == written["conformal_coverage_total"]
+        assert record["test_atomic"] == written["test_conformal_coverage"]
+        found = residuals_of(frames, model.predict(frames))
+        width = found.total_uncertainty.mean() / np.abs(found.energy).mean()
+        assert record["width_total"] == pytest.approx(width, rel=1e-4)
+    assert len(calibrations["as shipped"]) == len(metrics(campaign)) == 4
+
+
+@pytest.mark.slow
+def test_ways_of_calibration_take_the_structures_that_they_are_named_for(
+    calibrations: dict[str, list[dict[str, float]]],
+) -> None:
+    """Two structures are held out, a batch has four, and α is one half."""
+    structures = {way: [r["structures"] for r in rows] for way, rows in calibrations.items()}
+    assert structures["split"] == [2, 2, 2, 2]
+    assert structures["newest 1/α"] == structures["newest 2/α"] == [0, 4, 4, 4]
+    assert structures["newest 4/α"] == [0, 4, 8, 8]
+    assert structures["all batches"] == [0, 4, 8, 12]
+    assert structures["shipped, γ = 0.05"] == structures["as shipped"] == [2, 6, 6, 6]
+    first = calibrations["all batches"][0]
+    assert first["factor_total"] is first["test_atomic"] is first["width_total"] is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gamma", [0.02, 0.05])
+def test_adaptive_levels_follow_what_was_missed_of_each_batch(
+    calibrations: dict[str, list[dict[str, float]]], gamma: float
+) -> None:
+    for kind in ("total", "atomic"):
+        level = 0.5
+        for record in calibrations[f"shipped, γ = {gamma:.2f}"]:
+            assert record[f"level_{kind}"] == pytest.approx(level)
+            if record[f"batch_{kind}"] is not None:
+                level += gamma * (0.5 - (1.0 - record[f"batch_{kind}"]))
+        assert level != 0.5
+        assert {r[f"level_{kind}"] for r in calibrations["as shipped"]} == {0.5}
+
+
+@pytest.mark.slow
+def test_a_run_without_enough_iterations_is_named_in_one_line(campaign: Path) -> None:
+    command = [sys.executable, TESTS / "benchmarks" / "calibration.py", campaign, "--first", "9"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == f"'{campaign}' has no model from iteration 9 on: see --first\n"

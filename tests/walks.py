@@ -36,6 +36,19 @@ def breathing(n=5):
     return frames
 
 
+def swinging(n=60, noise=0.5, seed=0):
+    """A crystal whose volume is half a sine wave with noise of so many of its amplitudes."""
+    random = np.random.default_rng(seed)
+    wave = np.sin(np.pi * np.linspace(0.0, 1.0, n) + random.uniform(0.0, 2.0 * np.pi))
+    frames = []
+    for strain in 0.02 * (wave + noise * random.normal(size=n)):
+        atoms = bulk("Cu", "fcc", a=3.6, cubic=True)
+        atoms.set_cell(atoms.cell * (1.0 + strain) ** (1.0 / 3.0), scale_atoms=True)
+        atoms.positions += 0.1 * random.normal(size=(4, 3))
+        frames.append(atoms)
+    return frames
+
+
 def settings(**changes: Any) -> dict[str, Any]:
     """What ``config.json`` holds, with sections replaced by those given."""
     return {

@@ -14,6 +14,7 @@ __all__ = [
     "autocorrelation",
     "autocorrelation_of_walks",
     "autocorrelation_over_seeds",
+    "autocovariance",
     "mean_autocorrelation",
     "positions_in_mean_cell",
 ]
@@ -56,11 +57,16 @@ def autocorrelation(series: Array) -> Array:
     x = np.asarray(series, dtype=float).reshape(n, -1)
     if np.ptp(x, axis=0).max() <= 1e-10 * np.abs(x).max():
         return np.full(n // 2, np.nan)
-    x = x - x.mean(0)
-    # zero padding to twice the length keeps the ends of the series apart
-    power = np.abs(np.fft.rfft(x, 2 * n, axis=0)) ** 2
-    products = np.fft.irfft(power.sum(1), 2 * n)[: n // 2] / (n - np.arange(n // 2))
+    products = autocovariance(x)
     return np.asarray(products / products[0])
+
+
+def autocovariance(series: Array) -> Array:
+    """⟨δx(0)·δx(t)⟩ of a series (frames, components): (frames // 2,), at lags as above."""
+    n = len(series)
+    # zero padding to twice the length keeps the ends of the series apart
+    power = np.abs(np.fft.rfft(series - series.mean(0), 2 * n, axis=0)) ** 2
+    return np.asarray(np.fft.irfft(power.sum(1), 2 * n)[: n // 2] / (n - np.arange(n // 2)))
 
 
 def mean_autocorrelation(series: Sequence[Array]) -> tuple[Array, Array]:

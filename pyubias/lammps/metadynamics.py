@@ -23,7 +23,7 @@ VolumeBias = Callable[[int, float], tuple[float, float]]
 
 
 class Gaussians:
-    """The bias of equation (25): one Gaussian at the volume of every `stride`-th step so far.
+    """The bias of equation (26): one Gaussian at the volume of every `stride`-th step so far.
 
         B(V) = Σ_k h exp(-(V - V_k)² / (2 w²))
 

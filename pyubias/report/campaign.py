@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pyubias.analysis.autocorrelation import autocorrelation_of_walks
 from pyubias.analysis.collective_variables import remarks_on_range
+from pyubias.analysis.half_sine import half_sines
 from pyubias.analysis.volume import is_periodic, volumes
 from pyubias.campaign.arms import arms_of
 from pyubias.campaign.given_labels import is_given
@@ -21,6 +22,7 @@ from pyubias.files import write_with
 from pyubias.report import figures
 from pyubias.report.arm_result import ArmResult, Walks, collect, common_time_step
 from pyubias.report.errors import error_sections, with_validation_errors
+from pyubias.report.half_sines import sentence_of_fits
 from pyubias.report.html import render
 from pyubias.report.overview import (
     changes_of,
@@ -293,12 +295,14 @@ def cell_figures(walks: Mapping[str, Walks], time_step: float | None = None) -> 
     known = [q for q in next(iter(curves.values())) if any(len(c[q].lags) for c in curves.values())]
     shown = {arm: {q: of_arm[q] for q in known} for arm, of_arm in curves.items()}
     if known:
+        models = half_sines(shown)
+        fits = f" {sentence_of_fits(models)}".rstrip()
         found.append(
             Section(
                 "How long walkers remember",
-                figures.autocorrelation_figure(shown, time_step),
+                figures.autocorrelation_figure(shown, models, time_step),
                 "The autocorrelation is 1 as long as a walker is where it was and 0 when it has "
-                "forgotten it; bands are one standard deviation over the walkers.",
+                f"forgotten it; bands are one standard deviation over the walkers.{fits}",
             )
         )
     return found

@@ -14,6 +14,7 @@ from pyubias.analysis.autocorrelation import (
     autocorrelation_of_walks,
     autocorrelation_over_seeds,
 )
+from pyubias.analysis.half_sine import half_sines
 from pyubias.analysis.thresholds import Threshold, conditions
 from pyubias.analysis.volume import is_periodic
 from pyubias.campaign.record import Record
@@ -24,6 +25,7 @@ from pyubias.console import print_table
 from pyubias.errors import UserError
 from pyubias.report import figures
 from pyubias.report.arm_result import common_time_step
+from pyubias.report.half_sines import rows_of_fits
 
 __all__ = ["compare_runs"]
 
@@ -86,7 +88,8 @@ def compare_runs(
 
     Runs whose settings differ in name, seed, stop and control only are seeds of one arm. A seed
     that was there before is left out, with a line: it is no other sample. Runs of periodic systems
-    get a second picture, ``…-memory.png``: the autocorrelation of volumes and of positions.
+    get a second picture, ``…-memory.png``: the autocorrelation of volumes and of positions, with
+    half sine waves whose noise is fitted, and a table of the noise.
 
     Args:
         folders: of runs.
@@ -117,7 +120,11 @@ def compare_runs(
     if curves:
         time_steps = {run.time_step for arm in curves for run in groups[arm]}
         time_step = time_steps.pop() if len(time_steps) == 1 else None
-        figure = figures.autocorrelation_figure(curves, time_step)
+        models = half_sines(curves)
+        if any(models.values()):
+            title = "half a sine wave over a walk: noise s in amplitudes (rms difference)"
+            print_table(title, rows_of_fits(models))
+        figure = figures.autocorrelation_figure(curves, models, time_step)
         pictures[picture.with_stem(picture.stem + "-memory")] = figure
     for path, figure in pictures.items():
         figure.savefig(path, dpi=120, bbox_inches="tight")

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from pyubias.analysis.autocorrelation import Autocorrelation
+from pyubias.analysis.half_sine import HalfSine, noise_text
 from pyubias.analysis.residuals import Residuals
 from pyubias.campaign.record import Record
 from pyubias.config.schema import CollectiveVariable
@@ -268,30 +269,41 @@ def volume_figure(volumes: Mapping[str, Sequence[tuple[Array, Array]]]) -> Figur
 
 
 def autocorrelation_figure(
-    curves: Mapping[str, Mapping[str, Autocorrelation]], time_step: float | None = None
+    curves: Mapping[str, Mapping[str, Autocorrelation]],
+    models: Mapping[str, Mapping[str, HalfSine]],
+    time_step: float | None = None,
 ) -> Figure:
-    """Autocorrelation functions, with bands of one standard deviation.
+    """Autocorrelation functions, with bands of one standard deviation; their models are dashed.
 
     Args:
         curves: for each arm and quantity.
+        models: of those that have one.
         time_step: of all walks, ps; None if it differs or is unknown.
     """
     quantities = list(next(iter(curves.values())))
     figure, axes = new_panels(len(quantities), 3.4)
+    keys: dict[str, Artist] = {}
     for axis, quantity in zip(axes, quantities, strict=True):
+        dashed = []
         for k, (arm, of_arm) in enumerate(curves.items()):
             lags, mean, deviation = of_arm[quantity]
             lags = lags * (time_step or 1.0)
             color = arm_color(arm, k)
-            axis.plot(lags, mean, color=color, label=arm)
+            (keys[arm],) = axis.plot(lags, mean, color=color, label=arm)
             axis.fill_between(
                 lags, mean - deviation, mean + deviation, color=color, alpha=0.2, lw=0
             )
+            model = models.get(arm, {}).get(quantity)
+            if model is not None:
+                label = f"half a sine wave, {noise_text(model.noise)}"
+                dashed += axis.plot(lags, model.curve, "--", lw=1.2, color=color, label=label)
         axis.axhline(0.0, color="k", lw=0.6)
         axis.set_title(quantity)
         axis.set_xlabel("lag (ps)" if time_step else "lag (MD steps)")
         axis.set_ylabel("autocorrelation")
-    legend_below(figure, axes)
+        if dashed:
+            axis.legend(handles=dashed, loc="upper right", fontsize=8, frameon=False)
+    legend_below(figure, axes, keys)
     return figure
 
 

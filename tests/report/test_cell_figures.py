@@ -1,6 +1,9 @@
+import re
+
 import numpy as np
+import pytest
 from structures import copper, molecule
-from walks import breathing, walk_of
+from walks import breathing, swinging, walk_of
 
 from pyubias.model.prediction import Prediction
 from pyubias.report.campaign import cell_figures
@@ -29,6 +32,27 @@ def test_periodic_walkers_have_volumes_and_a_memory_of_them():
     volume, positions = sections[1].figure.axes
     assert volume.get_title() == "volume"
     assert positions.get_title() == "positions in the mean cell"
+
+
+def test_the_caption_has_the_noise_with_which_half_a_sine_wave_is_drawn():
+    """Volumes swing with noise of half an amplitude, positions only shake."""
+    walks = [walk_of(swinging(seed=k)) for k in range(40)]
+    _, section = cell_figures({"biased": [walks]})
+    found = re.search(r"biased, volume: s = (\d\.\d\d) \(0\.\d\d\)", section.caption)
+    assert found is not None
+    assert float(found[1]) == pytest.approx(0.5, abs=0.1)
+    assert re.search(r"positions in the mean cell: s > 5 \(0\.\d\d\)\.$", section.caption)
+    volume, positions = section.figure.axes
+    for axis, text in ((volume, f"s = {found[1]}"), (positions, "s > 5")):
+        assert [t.get_text() for t in axis.get_legend().texts] == [f"half a sine wave, {text}"]
+        measured, model = (line.get_ydata() for line in axis.lines[:2])
+        assert np.sqrt(np.mean((measured - model) ** 2)) < 0.1
+
+
+def test_without_a_fit_the_caption_has_no_noise_and_the_picture_no_model():
+    _, section = cell_figures({"biased": [[walk_of(shaken(5))]]})
+    assert section.caption.endswith("over the walkers.")
+    assert [len(axis.lines) for axis in section.figure.axes] == [2, 2]  # the curve and zero
 
 
 def test_crystals_that_stand_still_or_wrote_one_frame_have_no_empty_panel():

@@ -1,13 +1,14 @@
 """`pyubias compare`: mean ± spread over seeds of what has the same settings."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from walks import VARIABLE, add_walks, breathing
+from walks import VARIABLE, add_walks, breathing, swinging, walk_of
 from walks import settings as run_settings
 
 from pyubias.analysis.thresholds import Threshold
@@ -194,6 +195,31 @@ def test_seeds_and_walks_above_a_value_are_counted_up_to_each_budget(
     assert "pressure 0.0 │ pressure 2500.0" in by_pressure.replace("┃", "│")
     assert "1 of 4 │ 0 of 2 │" in " ".join(by_pressure.split())
     assert (tmp_path / "picture-memory.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_half_sine_waves_are_fitted_to_the_mean_over_the_seeds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Volumes swing with noise of half an amplitude; walks of the other arm are too short."""
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
+    folders = [made_up_run(tmp_path / f"s{seed}", seed, {16: 0.3}) for seed in (1, 2)]
+    for k, folder in enumerate(folders):
+        walkers = folder / "iterations" / "0000" / "walkers"
+        walkers.mkdir(parents=True)
+        for w in range(20):
+            walk_of(swinging(seed=20 * k + w)).save(walkers / f"{w:02d}.npz")
+    short = made_up_run(tmp_path / "short", 1, {16: 0.3}, tau=0.5)
+    add_walks(short, [[5]])
+    compare_runs([*folders, short], tmp_path / "picture.png")
+    row, other = re.findall(r"│ (\S+ \(biased, τ = \S+\)) *│ (.*)", capsys.readouterr().out)[-2:]
+    noise, positions = re.findall(r"s [=>] \S+", row[1])
+    assert float(noise[4:]) == pytest.approx(0.5, abs=0.1)
+    assert positions == "s > 5"
+    assert other[1].count("–") == 2
+    volume, _ = drawn[1].axes
+    assert [t.get_text() for t in volume.get_legend().texts] == [f"half a sine wave, {noise}"]
+    assert [line.get_linestyle() for line in volume.lines] == ["-", "--", "-", "-"]
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from walks import breathing, walk_of
 
 from pyubias.analysis.autocorrelation import Autocorrelation
+from pyubias.analysis.half_sine import HalfSine
 from pyubias.analysis.residuals import Residuals
 from pyubias.campaign.record import Record
 from pyubias.config.schema import CollectiveVariable
@@ -157,7 +158,7 @@ def test_volumes_are_courses_and_a_histogram_of_all_walks():
 
 def test_autocorrelations_have_their_lags_and_bands_of_one_standard_deviation():
     curve = Autocorrelation(np.array([0.0, 10.0]), np.array([1.0, 0.4]), np.array([0.0, 0.1]))
-    (axis,) = figures.autocorrelation_figure({"biased": {"volume": curve}}).axes
+    (axis,) = figures.autocorrelation_figure({"biased": {"volume": curve}}, {}).axes
     assert points(axis.lines[0]) == [(0.0, 1.0), (10.0, 0.4)]
     band = axis.collections[0].get_paths()[0].vertices
     at_ten = band[band[:, 0] == 10.0][:, 1]
@@ -168,11 +169,29 @@ def test_autocorrelations_have_their_lags_and_bands_of_one_standard_deviation():
 
 def test_lags_are_in_ps_where_the_time_step_is_known():
     curve = Autocorrelation(np.array([0.0, 10.0]), np.array([1.0, 0.4]), np.array([0.0, 0.1]))
-    (axis,) = figures.autocorrelation_figure({"biased": {"volume": curve}}, 0.0005).axes
+    (axis,) = figures.autocorrelation_figure({"biased": {"volume": curve}}, {}, 0.0005).axes
     assert points(axis.lines[0]) == [(0.0, 1.0), (0.005, 0.4)]
     band = axis.collections[0].get_paths()[0].vertices
     assert set(band[:, 0]) == {0.0, 0.005}
     assert axis.get_xlabel() == "lag (ps)"
+
+
+def test_the_model_of_an_autocorrelation_is_dashed_with_its_noise_in_the_legend():
+    lags = np.array([0.0, 10.0, 20.0])
+    curve = Autocorrelation(lags, np.array([1.0, 0.4, 0.1]), np.zeros(3))
+    model = HalfSine(0.4, np.array([1.0, 0.5, 0.2]), 0.1)
+    curves = {arm: {"volume": curve, "positions": curve} for arm in ("biased", "unbiased")}
+    models = {"biased": {"volume": model}, "unbiased": {}}
+    figure = figures.autocorrelation_figure(curves, models, 0.0005)
+    volume, positions = figure.axes
+    measured, dashed, *_ = volume.lines
+    assert points(dashed) == [(0.0, 1.0), (0.005, 0.5), (0.01, 0.2)]
+    assert (dashed.get_linestyle(), dashed.get_color()) == ("--", measured.get_color())
+    assert [t.get_text() for t in volume.get_legend().texts] == ["half a sine wave, s = 0.40"]
+    assert positions.get_legend() is None
+    assert [line.get_linestyle() for line in positions.lines] == ["-"] * 3
+    # the legend below has the arms only
+    assert [t.get_text() for t in figure.legends[0].texts] == ["biased", "unbiased"]
 
 
 def walk(steps: int, crossed: bool = False, failure: str = "") -> Walk:

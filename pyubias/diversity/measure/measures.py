@@ -26,7 +26,7 @@ MAX_COMPARED = 4000  # geometries compared with each other, or environments aver
 
 
 def hill_number(counts: ArrayLike, order: float = 1.0) -> float:
-    """Effective number of kinds, equation (26): (Σ p^q)^(1/(1-q)), for q = 1 exp(-Σ p log p).
+    """Effective number of kinds, equation (27): (Σ p^q)^(1/(1-q)), for q = 1 exp(-Σ p log p).
 
     Hill, Ecology 54, 427 (1973).
 
@@ -44,7 +44,7 @@ def hill_number(counts: ArrayLike, order: float = 1.0) -> float:
 
 
 def vendi_score(kernel: Array, order: float = 1.0) -> float:
-    """Effective number of different members, equation (26) with the eigenvalues of K/n as shares.
+    """Effective number of different members, equation (27) with the eigenvalues of K/n as shares.
 
     Friedman and Dieng, Trans. Mach. Learn. Res. (2023).
 
@@ -110,7 +110,7 @@ def torsion_coverage(angles: Array, bins: int = 12) -> float:
 
 
 def environment_entropy(environments: Array, bandwidth: float) -> float:
-    """Entropy of atomic environments in nats, equation (27).
+    """Entropy of atomic environments in nats, equation (28).
 
         S = -(1/n) Σ_i log (1/n) Σ_j exp(-|x_i - x_j|²/2h²)
 

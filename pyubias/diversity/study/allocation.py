@@ -1,7 +1,7 @@
 """Allocation of a budget of labels to molecules and to geometries of each molecule.
 
-A budget B buys cost_molecule·M + cost_conformer·M·K, and the learning curve of equation (28) has
-the lowest error at the recommended M and K. Two-stage sampling, equation (29), is another estimate,
+A budget B buys cost_molecule·M + cost_conformer·M·K, and the learning curve of equation (29) has
+the lowest error at the recommended M and K. Two-stage sampling, equation (30), is another estimate,
 from variances and costs alone.
 """
 
@@ -185,7 +185,7 @@ def _resampled(residuals: Array, repetitions: Sequence[int], seed: int) -> Array
 def two_stage_conformers(
     between: float, within: float, cost_molecule: float, cost_conformer: float
 ) -> float:
-    """Geometries per molecule of two-stage sampling, equation (29), at least 1.
+    """Geometries per molecule of two-stage sampling, equation (30), at least 1.
 
         K = √(cost_molecule/cost_conformer · within/between)
 

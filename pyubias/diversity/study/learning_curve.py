@@ -1,4 +1,4 @@
-"""Two-factor learning curve of a study, equation (28).
+"""Two-factor learning curve of a study, equation (29).
 
     error(M, K) = a M^-α + b K^-β + c M^-α K^-β + d
 
