@@ -19,7 +19,7 @@ def metrics(tmp_path: Path) -> Metrics:
     config = load_campaign(tiny(tmp_path, {"evaluation": {"collective_variables": None}}))
     folder = RunFolder(tmp_path / "runs")
     for k in range(3):
-        folder.iteration(k).path.mkdir(parents=True)
+        folder.iteration(k).keep_settings(config)
         write_json(folder.iteration(k).evaluation, {"forces_rmse": 0.1, "energy_rmse": 0.01})
     for k, wall in ((0, 5.0), (1, 12.0)):
         write_json(folder.iteration(k).record, Record(k, 10 + 4 * k, wall_s=wall).to_json())

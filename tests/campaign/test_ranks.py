@@ -74,7 +74,7 @@ def test_each_rank_labels_and_walks_and_the_first_one_trains(folder: Path) -> No
     assert first["walkers"] + second["walkers"] == 4
     for name in ("labels", "walkers"):
         assert min(first[name], second[name]) > 0, name
-    assert (first["trainings"], second["trainings"]) == (3, 0)
+    assert (first["trainings"], second["trainings"]) == (3 + 1, 0)
 
 
 @law("exploration.ranks_per_walker")
@@ -110,8 +110,8 @@ def test_replicas_of_a_potential_share_each_batch(folder: Path) -> None:
     """Both take part in every batch; of an odd batch, the first takes one structure more."""
     runs = folder / "runs"
     epochs, sizes = 6, []
-    for iteration in ("0000", "0001"):
-        n = load_trained(runs / "replicas" / "iterations" / iteration / "potential.ckpt").n_train
+    for training in ("iterations/0000", "iterations/0001", "final"):
+        n = load_trained(runs / "replicas" / training / "potential.ckpt").n_train
         sizes += [len(batch) for batch in np.array_split(range(n), -(-n // 4))]
     first, second = shares_of(folder, "replicas")
     assert first["batches"] == second["batches"] == epochs * len(sizes)
@@ -123,7 +123,7 @@ def test_replicas_of_a_potential_share_each_batch(folder: Path) -> None:
 
 
 def test_members_of_an_ensemble_are_trained_side_by_side(folder: Path) -> None:
-    assert [share["trainings"] for share in shares_of(folder, "ensemble")] == [2, 2]
+    assert [share["trainings"] for share in shares_of(folder, "ensemble")] == [3, 3]
     assert [r["n_labels"] for r in metrics(folder / "runs" / "ensemble")] == [10, 14]
 
 

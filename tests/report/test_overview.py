@@ -80,7 +80,11 @@ def test_a_campaign_that_goes_on_says_how_far_it_is(tmp_path: Path) -> None:
     given = replace(running, labels=[labelled(molecule("H2O"), "0000-given-000000")])
     assert "24 of 81 labels" in dict(facts([given]))["State"]
     last = replace(running, records=[Record(iteration=0, n_labels=16, last=True)])
-    assert dict(facts([last]))["State"] == "complete, after 1 iteration"
+    assert dict(facts([last]))["State"] == "complete, after 1 iteration, but for the last training"
+    finished = replace(last, finished={"n_labels": 16, "energy_rmse": 0.0012})
+    assert dict(facts([finished]))["State"] == "complete, after 1 iteration"
+    sentence = dict(facts([finished]))["Last training, biased"]
+    assert sentence == "finished: 16 labels, E 1.20 meV/atom"
 
 
 def test_structures_of_several_sizes_are_a_range(tmp_path: Path) -> None:
