@@ -122,7 +122,7 @@ def test_the_report_shows_both_experiments_and_states_findings(finished: Path) -
     page = (finished / "report.html").read_text()
     assert "Fixed budget: 4 labels" in page
     assert "Fixed set of 2 molecules" in page
-    assert page.count("data:image/png") == 4
+    assert page.count("data:image/svg+xml") == 4
     sentences = findings(finished)["sentences"]
     assert any("Joint generalisation" in s for s in sentences)
     assert any("Allocation for molecules that no arm has" in s for s in sentences)
