@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pyubias.model.prediction import Model, Prediction
 from pyubias.training.conformal import coverage
 from pyubias.training.labels import ENERGY, FORCES, STRESS
+from pyubias.training.scores import Scores, scores_of
 
 __all__ = [
     "Residuals",
@@ -18,6 +19,7 @@ __all__ = [
     "errors_by_element",
     "evaluate",
     "residuals_of",
+    "scores_from",
     "summarise",
 ]
 
@@ -72,6 +74,16 @@ def residuals_of(frames: Sequence[Atoms], predictions: Sequence[Prediction]) -> 
         atomic=_joined(atomic),
         atomic_uncertainty=_joined(atomic_uncertainty),
         stress=_joined(stress),
+    )
+
+
+def scores_from(residuals: Residuals, frames: Sequence[Atoms]) -> Scores:
+    """Conformal scores of residuals with uncalibrated uncertainties, of these frames."""
+    known = [a for a in frames if FORCES in a.arrays and np.isfinite(a.arrays[FORCES]).any()]
+    return Scores(
+        scores_of(residuals.energy, residuals.total_uncertainty),
+        scores_of(residuals.atomic, residuals.atomic_uncertainty),
+        len(known),
     )
 
 

@@ -1,15 +1,15 @@
 """The next batch of labels: the first that a model of a campaign meets without having seen it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from pyubias.analysis.residuals import residuals_of, summarise
+from pyubias.analysis.residuals import residuals_of, scores_from, summarise
 from pyubias.campaign.label_store import LabelledFrame
 from pyubias.campaign.run_folder import IterationFolder, RunFolder
 from pyubias.files import read_json
 from pyubias.model.prediction import Model
-from pyubias.training.labels import FORCES
-from pyubias.training.scores import Scores, newest, scores_of
+from pyubias.training.scores import Scores, newest
 
 __all__ = ["compare_with_next_batch", "have_scores_of_one_kind", "scores_before"]
 
@@ -33,12 +33,12 @@ def compare_with_next_batch(
         return {}
     model = Model(folder.model)
     found = residuals_of(new, model.predict(new))
-    total, atomic = model.metadata.total_factor or 1.0, model.metadata.atomic_factor or 1.0
-    Scores(
-        total * scores_of(found.energy, found.total_uncertainty),
-        atomic * scores_of(found.atomic, found.atomic_uncertainty),
-        sum(FORCES in atoms.arrays for atoms in new),
-    ).write(folder.scores)
+    uncalibrated = replace(
+        found,
+        total_uncertainty=found.total_uncertainty / (model.metadata.total_factor or 1.0),
+        atomic_uncertainty=found.atomic_uncertainty / (model.metadata.atomic_factor or 1.0),
+    )
+    scores_from(uncalibrated, new).write(folder.scores)
     return summarise(found)
 
 

@@ -12,15 +12,15 @@ from ase import Atoms
 from numpy.typing import NDArray
 from torch import nn
 
-from pyubias.analysis.residuals import Residuals, residuals_of
+from pyubias.analysis.residuals import Residuals, residuals_of, scores_from
 from pyubias.errors import UserError
 from pyubias.model.archive import Metadata, attainable_of, save
 from pyubias.model.check import check_contract
 from pyubias.model.heads import EnsembleHead, PosteriorHead
 from pyubias.model.prediction import Model
 from pyubias.training.conformal import calibration_remark
-from pyubias.training.labels import FORCES, hash_frames
-from pyubias.training.scores import Scores, factors_of, join, scores_of
+from pyubias.training.labels import hash_frames
+from pyubias.training.scores import Scores, factors_of, join
 from pyubias.training.splits import split_frames
 from pyubias.wrap.convert import convert
 from pyubias.wrap.members import Member, comparable, describe, script, shifts_of, some_of, tested
@@ -210,13 +210,7 @@ def _calibrate(
         factors and attainable coverages, by their names in the metadata, and the residuals with
         calibrated uncertainties.
     """
-    with_forces = [a for a in frames if FORCES in a.arrays and np.isfinite(a.arrays[FORCES]).any()]
-    own = Scores(
-        scores_of(residuals.energy, residuals.total_uncertainty),
-        scores_of(residuals.atomic, residuals.atomic_uncertainty),
-        len(with_forces),
-    )
-    factors = factors_of(join([earlier, own]), alpha)
+    factors = factors_of(join([earlier, scores_from(residuals, frames)]), alpha)
     for name in ("total", "atomic"):
         getattr(head, f"{name}_factor").fill_(getattr(factors, name))
     calibrated = replace(
