@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pyubias.errors import UserError
-from pyubias.files import read_json, write_json
+from pyubias.files import read_json
 
-__all__ = ["Change", "changes_since", "differences", "flat", "keep_settings"]
+__all__ = ["Change", "changes_since", "differences", "flat"]
 
 Settings = dict[str, Any]
 
@@ -31,17 +31,17 @@ class Change(NamedTuple):
         return self.key.split(".")[0]
 
 
-def keep_settings(
+def changes_since(
     path: Path,
     settings: Settings,
     changeable: Mapping[str, str],
     complete: Callable[[Settings], Settings] = dict,
     way_out: str = "another name, or remove the folder",
 ) -> list[str]:
-    """Write the settings of a run; compare those of a resumed one with the file.
+    """Compare the settings of a resumed run with those that it was made with.
 
     Args:
-        path: of ``config.json``.
+        path: of ``config.json``; without it nothing changed.
         settings: as JSON has them.
         changeable: top-level keys that may change between invocations, with when that takes effect.
         complete: adds to the settings of the file what the version that wrote it did not have.
@@ -53,22 +53,9 @@ def keep_settings(
     Raises:
         UserError: a setting differs that may not change.
     """
-    settings = json.loads(json.dumps(settings))
-    lines = changes_since(path, settings, changeable, complete, way_out)
-    write_json(path, settings)
-    return lines
-
-
-def changes_since(
-    path: Path,
-    settings: Settings,
-    changeable: Mapping[str, str],
-    complete: Callable[[Settings], Settings] = dict,
-    way_out: str = "another name, or remove the folder",
-) -> list[str]:
-    """The lines of `keep_settings`, which leaves the file as it is; it raises the same."""
     if not path.is_file():
         return []
+    settings = json.loads(json.dumps(settings))
     before = complete(read_json(path))
     known = flat(before)
     lines = []

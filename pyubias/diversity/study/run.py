@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ase import Atoms
 
-from pyubias.campaign.kept_settings import keep_settings
+from pyubias.campaign.kept_settings import changes_since
 from pyubias.campaign.label_store import LabelStore
 from pyubias.diversity.measure.variance import (
     VarianceSplit,
@@ -56,7 +56,8 @@ def run_study(config: StudyConfig, runs: str | Path = "runs", ranks: Ranks | Non
         contents = {f"sha256 of {config.pool.molecules.name}": hash_of(config.pool.molecules)}
         folder.mkdir(parents=True, exist_ok=True)
         settings = config.model_dump(mode="json") | contents
-        keep_settings(folder / "config.json", settings, CHANGEABLE)
+        changes_since(folder / "config.json", settings, CHANGEABLE)
+        write_json(folder / "config.json", settings)
         LabelStore(folder / "labels.db").keys()
 
     ranks.on_root(prepare)
