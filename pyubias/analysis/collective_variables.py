@@ -36,8 +36,10 @@ def collective_variables(frames: Sequence[Atoms], variables: Sequence[Collective
         UserError: a frame has no value of a variable, or a function of the user failed.
     """
     values = np.empty((len(frames), len(variables)))
+    # most frames have the atoms of the others
+    kinds = {(a.numbers.tobytes(), a.pbc.tobytes()): a for a in frames}
     for k, variable in enumerate(variables if len(frames) else []):
-        for atoms in frames:
+        for atoms in kinds.values():
             check_variable(variable, atoms, "a frame")
         values[:, k] = _values(frames, variable)
     return values

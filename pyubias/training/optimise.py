@@ -188,7 +188,7 @@ class _Fitting:
         return self.best.score
 
     def fits_in(self, finish: FinishConfig) -> bool:
-        """Whether another cycle would end in time, if it took twice as long as all before."""
+        """Whether another cycle would end in time, by the time that an epoch took so far."""
         if not self.validation_set:
             return False
         if finish.minutes is None:

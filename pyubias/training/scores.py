@@ -46,8 +46,8 @@ class Factors(NamedTuple):
 
     Attributes:
         total, atomic: conformal factors; 1 without scores.
-        total_attainable, atomic_attainable: coverages that so many structures guarantee; 0 of an
-            uncertainty that is not calibrated.
+        total_attainable, atomic_attainable: coverages that so many structures can promise at most;
+            0 of an uncertainty that is not calibrated.
     """
 
     total: float
