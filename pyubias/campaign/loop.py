@@ -10,7 +10,6 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from pyubias.campaign.arms import Arm, arms_of
 from pyubias.campaign.inputs import Inputs, read_inputs, with_given
@@ -18,8 +17,8 @@ from pyubias.campaign.lock import locked
 from pyubias.campaign.metrics import Metrics
 from pyubias.campaign.progress import Progress, live_table, wants_live_table
 from pyubias.campaign.record import Record, describe, describe_final
-from pyubias.campaign.run_folder import OF_TRAINING, IterationFolder
-from pyubias.campaign.run_state import changes_of_settings
+from pyubias.campaign.run_folder import IterationFolder
+from pyubias.campaign.run_state import changes_of_settings, made_of
 from pyubias.campaign.steps import Steps
 from pyubias.config.schema import CampaignConfig
 from pyubias.errors import UserError
@@ -111,7 +110,7 @@ def _run_arm(
                 break
             if hours is not None and time.monotonic() - start > 3600 * hours:
                 progress.log(f"stop.hours = {hours:g} reached; run the same command to go on")
-                break
+                return
         campaign.finish(iteration)
 
 
@@ -200,19 +199,14 @@ class _Campaign:
         """Make the folder of the last training; one of other labels or settings goes."""
         self._drop_outdated()
         folder.keep_settings(self.config)
-        write_json(folder.made_of, self._made_of())
+        write_json(folder.made_of, made_of(self.config, self.labels.frames()))
 
     def _drop_outdated(self) -> None:
         """Remove the last training unless it is that of the present labels and settings."""
         folder = self.folder.final
-        if not (folder.made_of.is_file() and read_json(folder.made_of) == self._made_of()):
+        now = made_of(self.config, self.labels.frames())
+        if not (folder.made_of.is_file() and read_json(folder.made_of) == now):
             shutil.rmtree(folder.path, ignore_errors=True)
-
-    def _made_of(self) -> dict[str, Any]:
-        """What decides the last training."""
-        settings = self.config.model_dump(mode="json")
-        labels = [frame.key for frame in self.labels.frames() if not frame.failed]
-        return {"labels": labels} | {name: settings[name] for name in OF_TRAINING}
 
     def _without_labels(self, iteration: int) -> UserError:
         reasons = sorted({f.reason for f in self.labels.frames(iteration)})

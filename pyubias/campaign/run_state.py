@@ -1,17 +1,18 @@
 """What is in the folder of a run, and what the same command would go on with."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pyubias.campaign.arms import Arm
 from pyubias.campaign.kept_settings import changes_since
-from pyubias.campaign.label_store import LabelStore
+from pyubias.campaign.label_store import LabelledFrame, LabelStore
 from pyubias.campaign.lock import locked
 from pyubias.campaign.run_folder import OF_TRAINING, IterationFolder, without_former_keys
 from pyubias.config.schema import CampaignConfig
 from pyubias.errors import UserError
 from pyubias.files import read_json
 
-__all__ = ["changes_of_settings", "describe_run", "with_defaults"]
+__all__ = ["changes_of_settings", "describe_run", "made_of", "with_defaults"]
 
 
 def changes_of_settings(arm: Arm) -> list[str]:
@@ -85,13 +86,20 @@ def _next(arm: Arm, n_complete: int, budget: int) -> str:
     return "has nothing left to do but its report"
 
 
+def made_of(config: CampaignConfig, frames: Sequence[LabelledFrame]) -> dict[str, Any]:
+    """What decides the last training, as JSON: the keys of the labels, and settings."""
+    settings = config.model_dump(mode="json")
+    labels = [frame.key for frame in frames if not frame.failed]
+    return {"labels": labels} | {name: settings[name] for name in OF_TRAINING}
+
+
 def _is_finished(arm: Arm) -> bool:
-    """Whether the last training is done, with these settings."""
-    final, settings = arm.folder.final, arm.config.model_dump(mode="json")
+    """Whether the last training is done, with these labels and settings."""
+    final = arm.folder.final
     if not (final.evaluation.is_file() and final.made_of.is_file()):
         return False
-    made_of = read_json(final.made_of)
-    return all(made_of[name] == settings[name] for name in OF_TRAINING)
+    now = made_of(arm.config, LabelStore(arm.folder.labels).frames())
+    return bool(read_json(final.made_of) == now)
 
 
 def _stage(arm: Arm, number: int) -> str:
