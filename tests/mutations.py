@@ -523,14 +523,14 @@ MUTATIONS = [
         "cli/evaluate.py",
         "table.add_row(*map(escape, row))",
         "table.add_row(*row)",
-        "cli/test_cli.py",
+        "cli/test_cli.py -k config_type",
     ),
     Mutation(
         "fine-tuning takes the steps of a training from scratch",
         "trainers/templates/sevennet.yaml",
         "0.001 if foundation else 0.01",
         "0.01",
-        "trainers",
+        "trainers/test_trainers.py -k smaller_steps",
     ),
     Mutation(
         "the label of a dry run is not used",
@@ -558,7 +558,7 @@ MUTATIONS = [
         "analysis/collective_variables.py",
         "        if n_outside:",
         "        if False:",
-        "analysis campaign/test_changed_variables.py",
+        "analysis/test_collective_variables.py campaign/test_changed_variables.py",
     ),
     Mutation(
         "coverage in metrics stays that of old variables",

@@ -23,6 +23,7 @@ from pyubias.errors import UserError
 from pyubias.files import write_json
 from pyubias.reference.label import Label
 from pyubias.training import optimise
+from pyubias.training.checkpoint import load_trained
 from pyubias.training.scores import Scores
 
 SPLITS = ("train", "validation", "train", "calibration")
@@ -137,6 +138,19 @@ def test_without_a_last_training_train_gives_no_advice(data: Path) -> None:
     lines = printed_by_train(data, {"training": TRAINING, "finish": None})
     assert not any("more steps" in line or "epochs, " in line for line in lines)
     assert any(line.startswith("validation MAE: energy ") for line in lines)
+
+
+def test_train_on_a_run_calibrates_with_its_scores(tmp_path: Path) -> None:
+    run = run_with_labels(tmp_path / "run", [0.0, 0.1, 0.2, 0.3])
+    iteration = RunFolder(run).iteration(0)
+    iteration.path.mkdir(parents=True)
+    Scores(np.full(40, 1234.5), np.full(40, 567.8), 40).write(iteration.scores)
+    lines = printed_by_train(run, {"training": {"epochs": 2}, "finish": None})
+    assert any("1 for validation, 41 for calibration" in line for line in lines)
+    head = load_trained(run.with_name("potential.ckpt")).potential.head
+    assert head is not None
+    assert float(head.total_factor) == pytest.approx(1234.5)
+    assert float(head.atomic_factor) == pytest.approx(567.8)
 
 
 def test_files_leave_the_splits_to_be_drawn(tmp_path: Path) -> None:
