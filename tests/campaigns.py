@@ -268,12 +268,15 @@ def _run(request: Changes) -> None:
 def _leave_pictures_out() -> None:
     """Make all pictures of this process, which are PNG files, empty."""
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
+
+    from pyubias.report import pictures
 
     def save(figure: Figure, file: Any, **_: Any) -> None:
         file.write(EMPTY_PNG) if hasattr(file, "write") else Path(file).write_bytes(EMPTY_PNG)
 
     Figure.savefig = save  # type: ignore[method-assign]
-    Figure.tight_layout = lambda *_, **__: None  # type: ignore[method-assign]
+    pictures._lay_out = lambda _: Bbox.unit()
 
 
 def run_all(files: list[str]) -> None:

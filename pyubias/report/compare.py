@@ -26,6 +26,7 @@ from pyubias.errors import UserError
 from pyubias.report import figures
 from pyubias.report.arm_result import common_time_step
 from pyubias.report.half_sines import rows_of_fits
+from pyubias.report.pictures import save
 
 __all__ = ["compare_runs"]
 
@@ -127,7 +128,7 @@ def compare_runs(
         figure = figures.autocorrelation_figure(curves, models, time_step)
         pictures[picture.with_stem(picture.stem + "-memory")] = figure
     for path, figure in pictures.items():
-        figure.savefig(path, dpi=120, bbox_inches="tight")
+        save(figure, path)
         print(f"picture: {path}")
     return entries
 
@@ -296,5 +297,4 @@ def _learning_figure(groups: Groups, entries: Sequence[dict[str, Any]]) -> Figur
             axis.set_yscale("log")
         if axis.lines:
             axis.legend(frameon=False, fontsize=8)
-    figure.tight_layout()
     return figure

@@ -114,7 +114,6 @@ def learning_figure(records: Mapping[str, Records]) -> Figure | None:
             plain_numbers(axis.yaxis)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[-1].legend(frameon=False)
-    figure.tight_layout()
     return figure
 
 
@@ -175,7 +174,6 @@ def parity_figure(true: Mapping[str, Array], predicted: Mapping[str, Array]) -> 
         axis.plot(ends, ends, "k-", lw=0.7)
         axis.set_xlabel(f"reference {label}")
         axis.set_ylabel("model")
-    figure.tight_layout()
     return figure
 
 
@@ -203,7 +201,6 @@ def uncertainty_figure(residuals: Residuals) -> Figure:
         axis.set_title(f"{np.mean(y <= x):.1%} below the conformal line")
         axis.set_xlabel(f"calibrated {x_label}")
         axis.set_ylabel(y_label)
-    figure.tight_layout()
     return figure
 
 
@@ -316,5 +313,4 @@ def error_by_volume_figure(errors: Mapping[str, tuple[Array, Array]]) -> Figure:
         axis.set_ylim(bottom=0.0)
         axis.set_xlabel("volume per atom (Å³)")
         axis.set_ylabel(label)
-    figure.tight_layout()
     return figure

@@ -1,10 +1,12 @@
 """Figures as pictures of a page: vector graphics, and the points that a reader may ask for.
 
-A picture is what `Figure.savefig` makes of the tight bounding box, so that nothing is cut off.
+A picture shows a figure with the legends beside its axes, so that nothing is cut off. Axes are laid
+out here, once: to measure all texts of a figure takes as long as to draw them.
 Places in it are fractions of its width and height, from the upper left corner.
 """
 
 import io
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -12,12 +14,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import TightLayoutEngine
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
-__all__ = ["Point", "number", "png", "svg_with_points"]
+__all__ = ["Point", "number", "png", "save", "svg_with_points"]
 
-PADDING = 0.06  # inch, around the tight bounding box
+PADDING = 0.06  # inch, around a picture
 # more points than these are a cloud, of which nobody asks for one
 MAX_POINTS = 400
 SVG = {
@@ -44,7 +47,12 @@ class Point(NamedTuple):
 
 def png(figure: Figure, dpi: int = 110) -> bytes:
     """The figure as a PNG file."""
-    return _saved(figure, _bounding_box(figure), format="png", dpi=dpi)
+    return _saved(figure, _lay_out(figure), format="png", dpi=dpi)
+
+
+def save(figure: Figure, path: Path, dpi: int = 120) -> None:
+    """Write the figure in the format that the name of the file ends with."""
+    figure.savefig(path, bbox_inches=_lay_out(figure), dpi=dpi)
 
 
 def svg_with_points(figure: Figure) -> tuple[bytes, list[Point]]:
@@ -53,7 +61,7 @@ def svg_with_points(figure: Figure) -> tuple[bytes, list[Point]]:
     Returns:
         the file, and the points of all curves with a label and the middles of all bars with one.
     """
-    box = _bounding_box(figure)
+    box = _lay_out(figure)
     with matplotlib.rc_context(SVG):
         file = _saved(figure, box, format="svg", dpi=160, metadata={"Date": None})
     return file, _points_of(figure, box)
@@ -65,10 +73,17 @@ def _saved(figure: Figure, box: Bbox, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _bounding_box(figure: Figure) -> Bbox:
-    """The part of the figure that its picture shows, in inches."""
-    figure.draw_without_rendering()
-    return figure.get_tightbbox().padded(PADDING)
+def _lay_out(figure: Figure) -> Bbox:
+    """Place the axes so that they and their labels fill the figure, and none overlap.
+
+    Returns:
+        the figure with what stands beside its axes, in inches.
+    """
+    (figure.get_layout_engine() or TightLayoutEngine()).execute(figure)
+    beside = [artist.get_window_extent() for artist in (*figure.legends, *figure.texts)]
+    inches = figure.dpi_scale_trans.inverted()
+    boxes = [figure.bbox_inches, *(inches.transform_bbox(box) for box in beside)]
+    return Bbox.union(boxes).padded(PADDING)
 
 
 def _points_of(figure: Figure, box: Bbox) -> list[Point]:

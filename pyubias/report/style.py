@@ -79,7 +79,6 @@ def legend_below(
     figure: Figure, axes: Sequence[Axes], keys: Mapping[str, Artist] | None = None
 ) -> None:
     """One legend for all axes, below them; its keys are what they have unless others are given."""
-    figure.tight_layout()
     found = keys or {
         label: handle
         for axis in axes

@@ -45,5 +45,4 @@ def further_variables_figure(
         axis.legend(frameon=False)
     for axis in axes[len(further) :]:
         axis.set_visible(False)
-    figure.tight_layout()
     return figure
