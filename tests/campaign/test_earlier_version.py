@@ -36,6 +36,9 @@ def folder(tmp_path: Path) -> Path:
     run = (tmp_path / "earlier").rename(tmp_path / "runs" / "earlier")
     for settings in (run / "config.json", run / "control" / "config.json"):
         settings.write_text(settings.read_text().replace("FOLDER", str(tmp_path)))
+    with (tmp_path / "campaign.yaml").open("a") as file:
+        # that version had no last training; this one may be short
+        file.write("finish: {cycles: 1}\n")
     return tmp_path
 
 
@@ -52,7 +55,6 @@ def test_a_finished_campaign_is_finished(folder: Path) -> None:
     before = {p: p.read_bytes() for p in kept}
     run_campaign(load_campaign(folder / "campaign.yaml"), folder / "runs")
     assert {p: p.read_bytes() for p in before} == before
-    # that version had no last training
     assert (run / "model.pt").read_bytes() == (run / "final" / "model.pt").read_bytes()
 
 
@@ -116,7 +118,10 @@ def test_its_model_file_runs_in_lammps(folder: Path) -> None:
 @pytest.mark.slow
 def test_its_labels_train_a_potential_and_its_runs_are_compared(folder: Path) -> None:
     commands = shared_commands()
-    trained = commands.run(folder, "train", "runs/earlier", "-o", "again.ckpt")
+    (folder / "short.yaml").write_text("training: {epochs: 20}\nfinish: null\n")
+    trained = commands.run(
+        folder, "train", "runs/earlier", "--config", "short.yaml", "-o", "again.ckpt"
+    )
     assert trained.status == 0, trained.output
     compared = commands.run(folder, "compare", "runs/earlier", "--json", "result.json")
     assert compared.status == 0, compared.output

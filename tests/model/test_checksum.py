@@ -21,10 +21,12 @@ def flipped(path: Path, position: int, target: Path) -> Path:
     return target
 
 
-def test_one_wrong_bit_in_any_byte_is_noticed(tmp_path):
+def test_a_wrong_bit_is_noticed_wherever_it_is(tmp_path):
     path = save_toy(tmp_path / "toy.pt")
     assert verify_checksum(path)
-    for position in range(path.stat().st_size):
+    size = path.stat().st_size
+    # the end of an archive is its directory, whose fields are short
+    for position in (*range(0, size - 500, 11), *range(size - 500, size)):
         with pytest.raises(DamagedFileError):
             verify_checksum(flipped(path, position, tmp_path / "damaged.pt"))
 
