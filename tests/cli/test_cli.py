@@ -19,6 +19,7 @@ SMALL = """
 model: {cutoff: 4.0, n_radial: 2, n_basis: 4, hidden: [16]}
 training: {epochs: 3, calibration: 0.2}
 uncertainty: {projections: 16}
+finish: null
 """
 
 
