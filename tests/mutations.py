@@ -1160,6 +1160,34 @@ MUTATIONS = [
         "if crossing.n_labels <= n_labels]",
         COMPARE,
     ),
+    Mutation(
+        "walkers that find nothing keep their bias",
+        "campaign/bias_schedule.py",
+        "        strength *= schedule.factor",
+        "        pass",
+        "campaign/test_bias_schedule.py",
+    ),
+    Mutation(
+        "walkers that stop at once keep their bias",
+        "campaign/bias_schedule.py",
+        "        strength /= schedule.factor",
+        "        pass",
+        "campaign/test_bias_schedule.py",
+    ),
+    Mutation(
+        "a schedule of the bias is forgotten after each iteration",
+        "campaign/walk_task.py",
+        "replace(walk, strength=self.strength).save",
+        "walk.save",
+        "campaign/test_bias_schedule.py",
+    ),
+    Mutation(
+        "a schedule of the bias does not reach the script",
+        "campaign/walk_task.py",
+        "scaled(self.config, self.strength),",
+        "self.config,",
+        "campaign/test_bias_schedule.py",
+    ),
 ]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from ase import Atoms
 
 from pyubias.analysis.residuals import evaluate
+from pyubias.campaign.bias_schedule import strengths_after
 from pyubias.campaign.given_labels import keep_given
 from pyubias.campaign.inputs import Inputs
 from pyubias.campaign.kept_labels import read_tried_label
@@ -330,12 +331,17 @@ class Steps:
         n_ranks = (
             config.ranks_per_walker if in_jobs else min(config.ranks_per_walker, self.ranks.size)
         )
+        before = self.folder.iteration(iteration - 1).walks() if iteration else []
+        strengths = self.ranks.on_root(lambda: strengths_after(before, config))
         tasks = []
         for k in todo:
             seed, start = seed_of(self.config.seed, iteration, k), starts[k % len(starts)].atoms
             places = folder.walker(k), folder.walk(k)
             tasks.append(
-                WalkTask(iteration, k, config, model, elements, start, seed, *places, n_ranks)
+                WalkTask(
+                    *(iteration, k, config, model, elements, start, seed, *places, n_ranks),
+                    strength=strengths[k],
+                )
             )
 
         def finished(task: WalkTask) -> None:

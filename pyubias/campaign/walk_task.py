@@ -1,11 +1,12 @@
 """One walker of a campaign, on ranks of the campaign or in a job."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ase import Atoms
 
+from pyubias.campaign.bias_schedule import EARLY, scaled
 from pyubias.config.exploration import ExplorationConfig
 from pyubias.errors import UserError
 from pyubias.interruption import time_limit
@@ -15,8 +16,6 @@ from pyubias.parallel import Ranks
 
 __all__ = ["WalkTask", "stopped_at_once"]
 
-# of the steps of a walk: a walker that stops before has hardly left its start
-EARLY = 0.1
 KEPT_AS_FAILED = "the walk is kept as failed: run the same command to go on"
 
 
@@ -35,6 +34,7 @@ class WalkTask:
         folder: in which LAMMPS runs.
         output: file of the walk.
         ranks: that share it.
+        strength: factor of the strengths of its bias.
     """
 
     iteration: int
@@ -47,6 +47,7 @@ class WalkTask:
     folder: Path
     output: Path
     ranks: int
+    strength: float = 1.0
 
     @property
     def name(self) -> str:
@@ -65,13 +66,13 @@ class WalkTask:
 
         def end_late() -> str:
             failure = f"took longer than exploration.timeout = {limit:g} s"
-            read_walk(self.start, self.folder, 0, failure, self.config.guard).save(self.output)
+            self._keep(read_walk(self.start, self.folder, 0, failure, self.config.guard))
             return f"walker {self.walker} {failure}; {KEPT_AS_FAILED}"
 
         try:
             with time_limit(limit if group.is_root else None, end_late):
                 walk = run_walker(
-                    self.config,
+                    scaled(self.config, self.strength),
                     self.walker,
                     self.model,
                     self.elements,
@@ -82,21 +83,25 @@ class WalkTask:
                     group.is_root,
                 )
         except AbandonedWalk as abandoned:
-            abandoned.walk.save(self.output)
+            self._keep(abandoned.walk)
             # raised by this rank alone, the error ends the ranks that wait for it as well
             raise UserError(
                 f"walker {self.walker} failed on one of its {group.size} ranks ({abandoned}), and "
                 f"the others wait for it; {KEPT_AS_FAILED}"
             ) from abandoned
         if group.is_root:
-            walk.save(self.output)
+            self._keep(walk)
             for dump in self.folder.glob("*.dump"):
                 dump.unlink()
+
+    def _keep(self, walk: Walk) -> None:
+        replace(walk, strength=self.strength).save(self.output)
 
     def describe(self) -> str:
         """How the walk ended."""
         walk = load_walk(self.output)
-        return f"walker {self.walker}: {walk.steps} steps, {_ending(walk)}"
+        bias = "" if self.strength == 1.0 else f", bias × {self.strength:.3g}"
+        return f"walker {self.walker}: {walk.steps} steps, {_ending(walk)}{bias}"
 
 
 def _ending(walk: Walk) -> str:

@@ -15,7 +15,7 @@ from pydantic import (
 from pyubias.config.values import Count, Positive, Seconds, Steps, Strength, Variables
 from pyubias.config.yaml_settings import Section
 
-__all__ = ["ExplorationConfig", "GuardConfig", "MetadynamicsConfig"]
+__all__ = ["ExplorationConfig", "GuardConfig", "MetadynamicsConfig", "TauScheduleConfig"]
 
 
 class GuardConfig(Section):
@@ -41,6 +41,21 @@ class MetadynamicsConfig(Section):
     height: Positive = Field(description="height of a Gaussian, eV")
     width: Positive = Field(description="standard deviation of a Gaussian, Å³")
     stride: Steps = Field(description="MD steps between two Gaussians")
+
+
+class TauScheduleConfig(Section):
+    """Strengths of the bias that follow the walkers.
+
+    τ and τ_σ of a walker grow after a walk that reached its last step, and shrink after one that
+    stopped within its first tenth.
+    """
+
+    factor: Annotated[float, Field(gt=1.0, le=10.0)] = Field(
+        1.5, description="by which they grow or shrink from one iteration to the next"
+    )
+    largest: Annotated[float, Field(gt=1.0, le=1000.0)] = Field(
+        4.0, description="factor by which they may grow in all; its inverse is the smallest"
+    )
 
 
 def _numbers(value: Any) -> list[float]:
@@ -103,6 +118,9 @@ class ExplorationConfig(Section):
         0.0,
         description="τ_σ, strength of the bias stress, a ratio as well, of walkers whose cell may "
         "change; 0 is no bias",
+    )
+    tau_schedule: TauScheduleConfig | None = Field(
+        None, description="growing and shrinking τ and τ_σ of each walker; null keeps them"
     )
     threshold: Positive = Field(
         1.5, description="a walker stops when the uncertainty of an atom is larger, eV/Å"

@@ -30,6 +30,7 @@ class Walk:
         crossed: whether the threshold stopped the walker.
         failure: LAMMPS' message if it stopped with an error, else empty.
         time_step: ps; nan if unknown, as in walks of earlier versions.
+        strength: factor of the strengths of the bias in the settings.
     """
 
     numbers: NDArray[np.int64]
@@ -41,6 +42,7 @@ class Walk:
     crossed: bool
     failure: str
     time_step: float = math.nan
+    strength: float = 1.0
 
     def frames(self) -> list[Atoms]:
         """ASE structures; those that are not periodic have no cell."""
@@ -82,6 +84,7 @@ def _read(path: Path) -> Walk:
             crossed=bool(data["crossed"]),
             failure=str(data["failure"]),
             time_step=float(data["time_step"]) if "time_step" in data else math.nan,
+            strength=float(data["strength"]) if "strength" in data else 1.0,
         )
 
 
