@@ -125,7 +125,9 @@ class FinishConfig(Section):
         "last",
     )
     minutes: Positive | None = Field(
-        None, description="a cycle that would end later is not begun, min; null is no limit"
+        None,
+        description="a cycle that would end later is not begun, min; members of an ensemble that "
+        "one rank trains share them; null is no limit",
     )
     factor: Annotated[float, Field(ge=1.0, le=1000.0)] = Field(
         4.0, description="factor on the epochs of a trainer that is not gmnn"

@@ -81,6 +81,9 @@ def train(
         name: [make_sample(a, model.cutoff, elements) for a in part]
         for name, part in chosen.items()
     }
+    if finish is not None and finish.minutes is not None:
+        n_in_turn = -(-uncertainty.n_members // (ranks.size if ranks else 1))
+        finish = finish.model_copy(update={"minutes": finish.minutes / n_in_turn})
 
     def fit_member(k: int, replicas: Replicas | None) -> Fitted:
         member = new_potential(elements, model, training.seed + k)

@@ -10,9 +10,15 @@ from ase import Atoms
 from campaigns import mpirun
 from structures import copper, energy_only, graph_arguments, predictions
 
-from pyubias.config.potential import ModelConfig, TrainingConfig, UncertaintyConfig
+from pyubias.config.potential import (
+    FinishConfig,
+    ModelConfig,
+    TrainingConfig,
+    UncertaintyConfig,
+)
 from pyubias.errors import UserError
 from pyubias.parallel import Ranks
+from pyubias.training import optimise
 from pyubias.training.batches import collate, make_sample
 from pyubias.training.conformal import conformal_factor
 from pyubias.training.isolated import is_isolated
@@ -340,3 +346,18 @@ def test_frames_that_cannot_be_right_are_refused_before_training(change, message
     change(frames[1])
     with pytest.raises(UserError, match=message):
         quick(frames, splits=["train"] * 2)
+
+
+def test_members_that_a_rank_trains_in_turn_share_the_minutes(monkeypatch):
+    given = []
+    fit = optimise.fit
+
+    def noted(*arguments):
+        given.append(arguments[-1].minutes)
+        return fit(*arguments)
+
+    monkeypatch.setattr(sys.modules["pyubias.training.train"], "fit", noted)
+    ensemble = UncertaintyConfig(kind="ensemble", members=3)
+    quick(copper(12), uncertainty=ensemble, finish=FinishConfig(minutes=6.0, cycles=1))
+    quick(copper(12), finish=FinishConfig(minutes=6.0, cycles=1))
+    assert given == [2.0, 2.0, 2.0, 6.0]
