@@ -14,7 +14,7 @@ from pyubias.diversity.study.allocation import (
 )
 from pyubias.diversity.study.arms import METRICS, ArmResult
 from pyubias.diversity.study.config import StudyConfig
-from pyubias.diversity.study.intervals import Interval, geometric, interval
+from pyubias.analysis.intervals import Interval, geometric, interval
 from pyubias.diversity.study.learning_curve import Observation
 from pyubias.diversity.study.plan import TESTS
 from pyubias.training.conformal import attainable_coverage, shortfall
