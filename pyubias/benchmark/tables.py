@@ -42,7 +42,7 @@ def short_table(system: Comparison) -> Table:
     """What fits a terminal: means at equal labels, and the ratios of the force error."""
     shown = ["seeds", *(SHOWN[measure][0] for measure in (*ERRORS, "atomic_coverage"))]
     means = {
-        title.partition(",")[0]: [cell.partition(" ±")[0] for cell in cells]
+        title.partition(",")[0].removeprefix("atomic "): [cell.partition(" ±")[0] for cell in cells]
         for title, cells in _at_labels(system).items()
         if title in shown
     }
