@@ -51,6 +51,16 @@ class Result:
         """A measure at a number of labels or MD steps, linear in the logarithm of 1 + number."""
         return float(np.interp(np.log1p(value), np.log1p(self.costs[cost]), self.curves[measure]))
 
+    def steps_until(self, labels: float) -> float:
+        """MD steps that led to a number of labels."""
+        return float(np.interp(labels, self.costs["labels"], self.costs["steps"]))
+
+    def finished_at(self, labels: float, measure: str) -> float:
+        """A measure of the last training; nan if it had another number of labels."""
+        return (
+            self.finished.get(measure, math.nan) if labels == self.costs["labels"][-1] else math.nan
+        )
+
     def cost_of(self, cost: Cost, measure: str, error: float) -> float | None:
         """Labels or MD steps at which an error is first reached, interpolated as in `at`.
 

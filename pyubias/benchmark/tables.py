@@ -27,7 +27,7 @@ def tables(system: Comparison) -> dict[str, Table]:
     found = {
         f"At {system.labels:.0f} labels:": _at_labels(system),
         f"After the last training, on {system.labels:.0f} labels:": _measured(
-            system, MEASURES, lambda measure, result: result.finished.get(measure, float("nan"))
+            system, MEASURES, lambda measure, result: result.finished_at(system.labels, measure)
         ),
         f"At {system.steps:,.0f} MD steps:": _measured(
             system, ERRORS, lambda measure, result: result.at("steps", system.steps, measure)
@@ -53,7 +53,7 @@ def _at_labels(system: Comparison) -> Columns:
     column = partial(_column, system)
     return {
         "seeds": [str(len(results)) for results in system.arms.values()],
-        "MD steps": column(lambda r: float(r.costs["steps"][-1]), digits=0),
+        "MD steps": column(lambda r: r.steps_until(system.labels), digits=0),
         "minutes": column(lambda r: r.minutes, digits=1),
         **_measured(system, MEASURES, lambda m, r: r.at("labels", system.labels, m)),
         "next batch, total": column(lambda r: r.next_batch[0]),

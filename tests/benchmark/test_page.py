@@ -66,12 +66,15 @@ def test_a_page_without_a_place_for_tables_stays(made_up: Benchmark, tmp_path: P
 
 def test_a_campaign_that_ended_early_is_named(made_up: Benchmark, tmp_path: Path) -> None:
     found = results(made_up)
-    found[0] = result(found[0].campaign, (0.4, 0.2), (8, 16), (0, 100))
+    found[0] = result(found[0].campaign, (0.4, 0.2), (8, 16), (0, 100), finished=(0.1,))
     write_page(made_up.config, found, tmp_path / "page.md")
     text = (tmp_path / "page.md").read_text()
     assert "dipeptide, biased, seed 1: it ended with 16 labels; its budget is 32." in text
     assert text.count("it ended with") == 1
     assert "At 16 labels:" in text
+    assert "\n| unbiased | 2 | 100 ± 0 |" in text  # MD steps
+    # the other last trainings had 32 labels
+    assert "After the last training" not in text
 
 
 def test_nothing_complete_is_said_in_words(made_up: Benchmark, tmp_path: Path) -> None:
