@@ -1,9 +1,10 @@
 """What goes to the terminal: tables and durations."""
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["duration", "print_table"]
+__all__ = ["duration", "print_narrow_table", "print_table"]
 
 
 def print_table(title: str, rows: list[list[str]]) -> None:
@@ -14,6 +15,16 @@ def print_table(title: str, rows: list[list[str]]) -> None:
     for row in rows[1:]:
         shown.add_row(*row)
     Console(width=max(200, Console().width)).print(shown)
+
+
+def print_narrow_table(title: str, rows: list[list[str]]) -> None:
+    """Print a table whose cells are broken where it would be wider than the terminal."""
+    shown = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for k, column in enumerate(rows[0]):
+        shown.add_column(column, justify="right" if k else "left")
+    for row in rows[1:]:
+        shown.add_row(*row)
+    Console().print(shown)
 
 
 def duration(seconds: float | None) -> str:

@@ -35,6 +35,7 @@ ROOMS = [
     "diversity.measure",
     "diversity.domain",
     "diversity.study",
+    "benchmark",
     "cli",
 ]
 FILES = sorted(p for p in PACKAGE.rglob("*.py") if p.parent != PACKAGE or p.stem != "__init__")

@@ -12,7 +12,7 @@ from pyubias.config.schema import CampaignConfig
 from pyubias.errors import UserError
 from pyubias.files import read_json
 
-__all__ = ["changes_of_settings", "describe_run", "made_of", "with_defaults"]
+__all__ = ["changes_of_settings", "describe_run", "is_complete", "made_of", "with_defaults"]
 
 
 def changes_of_settings(arm: Arm) -> list[str]:
@@ -84,6 +84,18 @@ def _next(arm: Arm, n_complete: int, budget: int) -> str:
     if arm.config.finish is not None and not _is_finished(arm):
         return "goes on with the last training"
     return "has nothing left to do but its report"
+
+
+def is_complete(arm: Arm) -> bool:
+    """Whether a campaign has ended, with its last training, at the budget of its settings.
+
+    A campaign that found nothing new to label has ended before its budget, until that is raised.
+    """
+    iterations = [folder for folder in arm.folder.iterations() if folder.is_complete]
+    if not (iterations and iterations[-1].read_record().last):
+        return False
+    budget = read_json(iterations[-1].settings)["stop"]["labels"]
+    return budget >= arm.config.stop.labels and (arm.config.finish is None or _is_finished(arm))
 
 
 def made_of(config: CampaignConfig, frames: Sequence[LabelledFrame]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pyubias.cli.benchmark import benchmark
 from pyubias.cli.diversity import app as diversity
 from pyubias.cli.doctor import doctor
 from pyubias.cli.evaluate import evaluate
@@ -152,6 +153,7 @@ def compare(
         json_file.write_text(json.dumps(result, indent=1) + "\n")
 
 
+app.command()(benchmark)
 app.command()(init)
 app.command()(doctor)
 

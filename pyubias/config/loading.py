@@ -4,6 +4,7 @@ Paths in a file are relative to the file.
 """
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import model_validator
 
@@ -29,6 +30,7 @@ from pyubias.config.yaml_settings import (
 
 __all__ = [
     "TrainingFile",
+    "check_campaign",
     "control_arm",
     "load_campaign",
     "load_collective_variables",
@@ -67,19 +69,37 @@ def load_campaign(path: str | Path) -> CampaignConfig:
         ConfigError: one line about the first problem.
     """
     path = Path(path)
-    config = validate(CampaignConfig, read_yaml(path), str(path))
     folder = path.parent.resolve()
-    absolute = _absolute(config, folder)
-    _check_scripts(absolute, str(path))
-    if config.control is None:
+    absolute = check_campaign(read_yaml(path), folder, str(path))
+    if absolute.control is None:
         return absolute
     # checked here, not after an hour, and with paths that no longer depend on the file
-    control = _absolute(control_arm(config), folder)
+    control = _absolute(control_arm(absolute), folder)
     _check_scripts(control, f"{path}: control")
     if control == absolute.model_copy(update={"control": None}):
         raise ConfigError(f"{path}: control changes nothing: give the keys in which it differs")
     fields = control.model_dump(mode="json", exclude={"control"})
     return absolute.model_copy(update={"control": fields})
+
+
+def check_campaign(fields: dict[str, Any], folder: Path, where: str) -> CampaignConfig:
+    """Check the settings of a campaign but for its control arm; its paths become absolute.
+
+    Args:
+        fields: as they stand in a file.
+        folder: that its paths are relative to.
+        where: name of the file, for messages.
+
+    Raises:
+        ConfigError: one line about the first problem.
+    """
+    config = validate(CampaignConfig, fields, where)
+    try:
+        absolute = _absolute(config, folder)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    _check_scripts(absolute, where)
+    return absolute
 
 
 def _absolute(config: CampaignConfig, folder: Path) -> CampaignConfig:

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from pyubias.analysis.intervals import Interval, ratio
 from pyubias.diversity.study.arms import ArmResult
 from pyubias.diversity.study.config import StudyConfig
 from pyubias.diversity.study.findings import by_repetition, fixed_budget, fixed_molecules, mean_of
-from pyubias.diversity.study.intervals import Interval, ratio
 from pyubias.diversity.study.plan import TESTS, Arm
 
 __all__ = [

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pyubias.analysis.intervals import Interval, geometric, interval
 from pyubias.diversity.measure.variance import VarianceSplit
 from pyubias.diversity.study.allocation import (
     check_on_other_half,
@@ -14,7 +15,6 @@ from pyubias.diversity.study.allocation import (
 )
 from pyubias.diversity.study.arms import METRICS, ArmResult
 from pyubias.diversity.study.config import StudyConfig
-from pyubias.diversity.study.intervals import Interval, geometric, interval
 from pyubias.diversity.study.learning_curve import Observation
 from pyubias.diversity.study.plan import TESTS
 from pyubias.training.conformal import attainable_coverage, shortfall

@@ -6,10 +6,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from pyubias.analysis.intervals import Interval
 from pyubias.diversity.study.arms import METRICS
 from pyubias.diversity.study.comparisons import Comparisons
 from pyubias.diversity.study.config import StudyConfig
-from pyubias.diversity.study.intervals import Interval
 from pyubias.diversity.study.plan import TESTS
 from pyubias.files import write_with
 from pyubias.report.html import render

@@ -5,7 +5,7 @@ import math
 import pytest
 from scipy.stats import ttest_1samp
 
-from pyubias.diversity.study.intervals import geometric, interval, ratio
+from pyubias.analysis.intervals import geometric, interval, ratio
 
 
 def test_intervals_are_those_of_students_t() -> None:

@@ -1,4 +1,4 @@
-"""Means over the repetitions of a study, with 95 % intervals by Student's t distribution."""
+"""Means over repetitions, with 95 % intervals by Student's t distribution."""
 
 import math
 from collections.abc import Mapping, Sequence

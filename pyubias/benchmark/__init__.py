@@ -1,0 +1,1 @@
+"""Benchmarks: arms of campaigns compared at equal labels and at equal MD steps."""

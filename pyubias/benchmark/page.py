@@ -1,0 +1,122 @@
+"""The page of a benchmark: sentences, tables and a picture between two marks of a Markdown file."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from pyubias.benchmark.comparison import Comparison
+from pyubias.benchmark.results import Result
+from pyubias.benchmark.tables import COSTS, short_table, tables
+from pyubias.config.benchmark import BenchmarkConfig
+from pyubias.console import print_narrow_table
+from pyubias.errors import UserError
+from pyubias.files import write_with
+from pyubias.report.style import arm_color, legend_below, new_panels, plain_numbers
+
+__all__ = ["BEGIN", "END", "PICTURE", "print_results", "verdicts", "write_page"]
+
+BEGIN, END = "<!-- pyubias benchmark: begin -->", "<!-- pyubias benchmark: end -->"
+PICTURE = "learning_curves.png"
+EXPLANATION = """\
+Errors are root mean squares on the test set, coverages the fractions of test structures and atoms
+within the calibrated uncertainty; both are means over seeds ± half of the 95 % interval. A ratio
+divides the labels, or MD steps, at which an arm first reaches the error that `{baseline}` ends
+with by those of `{baseline}`, seed by seed: geometric mean [95 % interval]. Between two models,
+errors are linear in the logarithm of 1 + labels, or 1 + MD steps, of which those count that were
+made before the model."""
+
+Comparisons = Mapping[str, Comparison]
+
+
+def comparisons_of(config: BenchmarkConfig, results: Sequence[Result]) -> dict[str, Comparison]:
+    """The comparison of each system that has results, by its title."""
+    titles = {name: system.title or name for name, system in config.systems.items()}
+    of_systems = {n: [r for r in results if r.campaign.system == n] for n in titles}
+    return {titles[n]: Comparison(of, config.baseline) for n, of in of_systems.items() if of}
+
+
+def verdicts(systems: Comparisons) -> str:
+    """Sentences about the arms with a bias by uncertainty: where it paid, and where not."""
+    found: dict[str, list[str]] = {"paid": [], "did not pay": [], "undecided": []}
+    for title, system in systems.items():
+        for arm, results in system.arms.items():
+            if arm == system.baseline or results[0].campaign.config.exploration.bias != "biased":
+                continue
+            ratio = system.ratio(arm, "labels", "forces_rmse")
+            if ratio is not None:
+                found[ratio.verdict].append(f"{title}, {arm} ({ratio.text})")
+    starts = {"paid": "Biasing paid", "did not pay": "It did not pay", "undecided": "Undecided"}
+    lines = [f"{starts[name]}: {'; '.join(arms)}." for name, arms in found.items() if arms]
+    if not lines:
+        return "No biased arm can be compared with the baseline yet."
+    return " ".join([*lines, "In brackets: labels to the baseline's last force error, as a ratio."])
+
+
+def write_page(config: BenchmarkConfig, results: Sequence[Result], path: Path) -> None:
+    """Write what lies between the marks of a page, and the picture beside it.
+
+    Raises:
+        UserError: the file is there without the marks.
+    """
+    text = path.read_text() if path.is_file() else f"# {config.name}\n\n{BEGIN}\n{END}\n"
+    begin, end = text.find(BEGIN), text.find(END)
+    if not 0 <= begin < end:
+        raise UserError(f"'{path}' has no place for the tables: write {BEGIN} and {END} there")
+    systems = comparisons_of(config, results)
+    parts = [f"**{verdicts(systems)}**", EXPLANATION.format(baseline=config.baseline)]
+    if systems:
+        figure = _figure(systems)
+        write_with(
+            path.with_name(PICTURE), lambda p: figure.savefig(p, dpi=100, bbox_inches="tight")
+        )
+        parts.append(f"![Force errors against labels and MD steps]({PICTURE})")
+    for title, system in systems.items():
+        of_tables = [f"{caption}\n\n{_markdown(rows)}" for caption, rows in tables(system).items()]
+        parts += [f"### {title}", *of_tables, *_remarks(system)]
+    page = "\n\n".join([f"{text[:begin]}{BEGIN}", *parts, text[end:]])
+    write_with(path, lambda p: p.write_text(page))
+
+
+def print_results(config: BenchmarkConfig, results: Sequence[Result]) -> None:
+    """Print a table of each system, at equal labels, and the sentences of `verdicts`."""
+    systems = comparisons_of(config, results)
+    for title, system in systems.items():
+        print_narrow_table(f"{title}, {system.labels:.0f} labels, meV and Å", short_table(system))
+    print(verdicts(systems))
+
+
+def _remarks(system: Comparison) -> list[str]:
+    """Sentences about campaigns that did not end at their budget."""
+    ends = [(r.campaign, r.costs["labels"][-1]) for arm in system.arms.values() for r in arm]
+    return [
+        f"{campaign}: it ended with {n:.0f} labels; its budget is {campaign.config.stop.labels}."
+        for campaign, n in ends
+        if n != campaign.config.stop.labels
+    ]
+
+
+def _markdown(rows: Sequence[Sequence[str]]) -> str:
+    header, *body = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([header, "|---" * len(rows[0]) + "|", *body])
+
+
+def _figure(systems: Comparisons) -> Figure:
+    """For each system, the force errors of all campaigns against labels and against MD steps."""
+    figure, axes = new_panels(2 * len(systems))
+    panels = iter(axes)
+    for title, system in systems.items():
+        for cost, name in COSTS.items():
+            axis = next(panels)
+            for k, (arm, results) in enumerate(system.arms.items()):
+                for r in results:
+                    label = arm if r is results[0] else None
+                    y = 1e3 * r.curves["forces_rmse"]
+                    axis.plot(r.costs[cost], y, "o-", ms=3, color=arm_color(arm, k), label=label)
+            axis.set_yscale("log")
+            plain_numbers(axis.yaxis)
+            axis.set_title(title)
+            axis.set_xlabel(name)
+            axis.set_ylabel("forces RMSE (meV/Å)")
+    legend_below(figure, axes)
+    return figure
