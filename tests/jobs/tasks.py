@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,8 @@ class Note:
             os.kill(os.getpid(), signal.SIGKILL)
         if self.how == "leave":
             return
+        if self.how == "sleep":
+            time.sleep(3.0)
         values = [os.environ.get(name, "") for name in self.how.split()]
         if ranks is None or ranks.is_root:
             self.output.write_text("\n".join(values))
