@@ -47,6 +47,7 @@ class Jobs:
             self.folder.mkdir(parents=True, exist_ok=True)
             config, self._labels = parsl_config(self.stages, self.folder)
             self._kernel = self._thread.submit(DataFlowKernel, config).result()
+        folder.mkdir(parents=True, exist_ok=True)
         app = python_app(work, data_flow_kernel=self._kernel, executors=[self._labels[stage]])
         future = app(task, str(folder), self.stages[stage].launch)
         self._unfinished.add(future)

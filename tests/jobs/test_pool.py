@@ -126,17 +126,15 @@ def test_arms_with_the_same_resources_share_jobs(tmp_path: Path) -> None:
         for n in (1, 2)
     )
     folders = [tmp_path / name for name in ("main", "control", "third")]
-    for folder in folders:
-        folder.mkdir()
     with open_pools([first, first, other], folders, contextlib.nullcontext) as pools:
         main, control, third = pools
         assert main.jobs is control.jobs
         assert main.jobs is not third.jobs
-        tasks = [Note("same", folder) for folder in folders]
+        tasks = [Note(name, tmp_path) for name in ("one", "two", "three")]
         thread = threading.Thread(target=run, args=(main, tasks[:1]))
         thread.start()
         thread.join()
-        assert run(control, tasks[1:2]) == ["same"]
+        assert run(control, tasks[1:2]) == ["two"]
     assert [task.output.is_file() for task in tasks] == [True, True, False]
     assert (folders[0] / "parsl").is_dir()
     assert not (folders[1] / "parsl").exists()
@@ -150,7 +148,7 @@ def test_what_a_job_is_at_when_the_campaign_ends_is_done(tmp_path: Path) -> None
     pool.run("label", [task], print, may_end=lambda left: task.notes.is_file())
     jobs.close()
     assert not task.output.is_file()
-    deadline = time.monotonic() + 30.0
+    deadline = time.monotonic() + 60.0
     while not task.output.is_file() or claim_of(task, tmp_path).is_file():
         assert time.monotonic() < deadline
         time.sleep(0.1)
