@@ -191,7 +191,7 @@ class Mine(EMT):
         # jobs of its own, which need not wait for those of the first arm
         "resources": {"label": {"cores": 1}},
     }
-    campaign = Counting(tmp_path, "local", 4.0, control=control)
+    campaign = Counting(tmp_path, "local", 4.0, control=control, finish=None)
     command = campaign.start()
     assert command.wait() == 2
     assert "labelled none of the start structures: RuntimeError: no licence" in command.output
