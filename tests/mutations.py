@@ -412,6 +412,42 @@ MUTATIONS = [
         "command",
         "jobs/test_parsl_config.py",
     ),
+    Mutation(
+        "an arm that waits for jobs keeps its turn",
+        "jobs/turns.py",
+        """        self._turn.release()
+        try:
+            yield
+        finally:
+            self._turn.acquire()
+""",
+        """        try:
+            yield
+        finally:
+""",
+        "jobs/test_turns.py -k one_runs",
+    ),
+    Mutation(
+        "an arm goes on after an error of the other",
+        "jobs/turns.py",
+        "raise _AnotherFailed",
+        "pass",
+        "jobs/test_turns.py -k error",
+    ),
+    Mutation(
+        "the end of one arm cancels what jobs are at",
+        "jobs/pool.py",
+        "if self._unfinished:",
+        "if False:",
+        f"{JOBS} -k is_at",
+    ),
+    Mutation(
+        "arms do not share jobs",
+        "jobs/pool.py",
+        "first = resources.index(wanted)",
+        "first = k",
+        f"{JOBS} -k share",
+    ),
     # the loop
     Mutation(
         "failed labels are trained on",

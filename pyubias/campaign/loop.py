@@ -9,6 +9,7 @@ import itertools
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from pyubias.campaign.arms import Arm, arms_of
@@ -23,6 +24,8 @@ from pyubias.campaign.steps import Steps
 from pyubias.config.schema import CampaignConfig
 from pyubias.errors import UserError
 from pyubias.files import copy_file, read_json, write_json
+from pyubias.jobs.pool import Pool, open_pools
+from pyubias.jobs.turns import Turns
 from pyubias.parallel import Ranks
 
 __all__ = ["run_campaign"]
@@ -36,7 +39,9 @@ def run_campaign(
 ) -> Path:
     """Run or resume a campaign; every rank calls it.
 
-    With a control arm and two ranks or more, the arms share the ranks and run side by side.
+    With a control arm and two ranks or more, the arms share the ranks and run side by side. On one
+    rank they take turns if they have jobs: one goes on while the other waits. Else the second one
+    follows the first.
 
     Args:
         config: from `load_campaign`.
@@ -56,15 +61,18 @@ def run_campaign(
         changes = ranks.on_root(lambda: _prepare(arms, stack))
         arms = [with_given(arm, files) for arm, files in zip(arms, inputs, strict=True)]
         stack.enter_context(live_table([arm.folder for arm in arms], live))
-        if ranks.size < len(arms):
-            for arm, files, lines in zip(arms, inputs, changes, strict=True):
-                progress = _progress(arm, arms[0], ranks, echo=not live)
-                _run_arm(arm, files, ranks, progress, lines)
-        else:
-            mine = ranks.rank * len(arms) // ranks.size
-            group = ranks.split(mine)
-            progress = _progress(arms[mine], arms[0], group, echo=not live)
-            _run_arm(arms[mine], inputs[mine], group, progress, changes[mine])
+        mine, group = list(range(len(arms))), ranks
+        if ranks.size >= len(arms):
+            mine = [ranks.rank * len(arms) // ranks.size]
+            group = ranks.split(mine[0])
+        progress = [
+            Progress(arm.name, arm.folder, arms[0].folder.log, group.is_root, echo=not live)
+            for arm in arms
+        ]
+        for k in mine:
+            for line in changes[k]:
+                progress[k].log(line)
+        _run_arms([(arms[k], inputs[k], group, progress[k]) for k in mine])
     ranks.wait_for_all()
     return folder
 
@@ -91,18 +99,22 @@ def _prepare(arms: list[Arm], stack: contextlib.ExitStack) -> list[list[str]]:
     return changes
 
 
-def _progress(arm: Arm, main: Arm, ranks: Ranks, echo: bool) -> Progress:
-    return Progress(arm.name, arm.folder, main.folder.log, ranks.is_root, echo)
+def _run_arms(parts: Sequence[tuple[Arm, Inputs, Ranks, Progress]]) -> None:
+    """Run the arms of these ranks: one after the other, or side by side if they have jobs."""
+    turns = Turns()
+    resources = [arm.config.resources for arm, *_ in parts]
+    folders = [arm.folder.jobs for arm, *_ in parts]
+    with open_pools(resources, folders, turns.waiting) as pools:
+        functions = [
+            partial(_run_arm, *part, pool) for part, pool in zip(parts, pools, strict=True)
+        ]
+        turns.run(functions, side_by_side=any(pool.jobs.stages for pool in pools))
 
 
-def _run_arm(
-    arm: Arm, inputs: Inputs, ranks: Ranks, progress: Progress, changes: Sequence[str]
-) -> None:
-    for line in changes:
-        progress.log(line)
+def _run_arm(arm: Arm, inputs: Inputs, ranks: Ranks, progress: Progress, pool: Pool) -> None:
     hours = arm.config.stop.hours
     start = time.monotonic()
-    with contextlib.closing(Steps(arm.config, inputs, arm.folder, ranks, progress)) as steps:
+    with contextlib.closing(Steps(arm.config, inputs, arm.folder, ranks, progress, pool)) as steps:
         campaign = _Campaign(arm, ranks, progress, steps)
         ranks.on_root(campaign.metrics.renew)
         for iteration in itertools.count():

@@ -50,6 +50,7 @@ class Steps:
         folder: of the arm.
         ranks: that share its work.
         progress: shows what happens.
+        pool: of its tasks that run in jobs.
     """
 
     def __init__(
@@ -59,17 +60,16 @@ class Steps:
         folder: RunFolder,
         ranks: Ranks,
         progress: Progress,
+        pool: Pool,
     ) -> None:
         self.config = config
         self.inputs = inputs
         self.folder = folder
         self.ranks = ranks
         self.progress = progress
+        self.pool = pool
         self._resources = contextlib.ExitStack()
         self._reference: Reference | None = None
-        self.pool = self._resources.enter_context(
-            contextlib.closing(Pool(config.resources, folder.jobs))
-        )
         # one rank makes the database, then all open it
         ranks.on_root(self._make_label_store)
         self.labels = LabelStore(folder.labels)
@@ -80,7 +80,7 @@ class Steps:
             progress.log(f"warning: {remark}")
 
     def close(self) -> None:
-        """End the reference of this rank, and jobs."""
+        """End the reference of this rank."""
         self._resources.close()
 
     def _make_label_store(self) -> None:

@@ -2,7 +2,8 @@
 
 import contextlib
 import queue
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,13 +13,13 @@ from pyubias.jobs.claims import is_claimed
 from pyubias.jobs.parsl_config import parsl_config, require_parsl
 from pyubias.jobs.task import Task, claim_of, work
 
-__all__ = ["Pool", "check_resources"]
+__all__ = ["Jobs", "Pool", "check_resources", "open_pools"]
 
 LOOK = 1.0  # s between two looks at tasks that somebody else works on
 SomeTask = TypeVar("SomeTask", bound=Task)
 
 
-class Pool:
+class Jobs:
     """Jobs that do the tasks of those stages that do not run on the campaign's own ranks.
 
     Parsl starts with the first task. Jobs are asked for when there are tasks, and end when there
@@ -26,7 +27,7 @@ class Pool:
 
     Args:
         resources: of all stages.
-        folder: for claims, logs and what Parsl writes; all computers must see it.
+        folder: for what Parsl writes; all computers must see it.
     """
 
     def __init__(self, resources: ResourcesConfig, folder: Path) -> None:
@@ -34,11 +35,58 @@ class Pool:
         self.folder = folder
         self._labels: Mapping[str, str] = {}
         self._kernel: Any = None
+        self._unfinished: set[Any] = set()
+        # Linux ends Parsl's interchange with the thread that started it (`end_with_parent`)
+        self._thread = ThreadPoolExecutor(1)
+
+    def submit(self, stage: str, task: Task, folder: Path) -> Any:
+        """The future of a task, whose claim is in the folder."""
+        from parsl import DataFlowKernel, python_app
+
+        if self._kernel is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            config, self._labels = parsl_config(self.stages, self.folder)
+            self._kernel = self._thread.submit(DataFlowKernel, config).result()
+        folder.mkdir(parents=True, exist_ok=True)
+        app = python_app(work, data_flow_kernel=self._kernel, executors=[self._labels[stage]])
+        future = app(task, str(folder), self.stages[stage].launch)
+        self._unfinished.add(future)
+        future.add_done_callback(self._unfinished.discard)
+        return future
+
+    def close(self) -> None:
+        """End all jobs, unless tasks are unfinished: then they go on as after a kill."""
+        kernel, self._kernel = self._kernel, None
+        if kernel is not None:
+            if self._unfinished:
+                _leave_jobs(kernel)
+            kernel.cleanup()
+        self._thread.shutdown()
+
+
+class Pool:
+    """The tasks of one arm of a campaign, and the jobs that do them.
+
+    Args:
+        jobs: which may do the tasks of another arm as well.
+        folder: for claims and logs; all computers must see it.
+        waiting: makes a context in which the pool waits for jobs.
+    """
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        folder: Path,
+        waiting: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
+    ) -> None:
+        self.jobs = jobs
+        self.folder = folder
+        self._waiting = waiting
         self._futures: dict[str, Any] = {}
 
     def runs(self, stage: str) -> bool:
         """Whether the tasks of a stage go to jobs."""
-        return stage in self.stages
+        return stage in self.jobs.stages
 
     def run(
         self,
@@ -72,7 +120,9 @@ class Pool:
                 if name in self._futures or not (
                     task.output.is_file() or is_claimed(claim_of(task, self.folder))
                 ):
-                    future = self._submit(stage, task)
+                    if name not in self._futures:
+                        self._futures[name] = self.jobs.submit(stage, task, self.folder)
+                    future = self._futures[name]
                     future.add_done_callback(lambda _, name=name: ended.put(name))
                     followed.add(name)
                 elif task.output.is_file():
@@ -80,7 +130,8 @@ class Pool:
                 # else a job of a driver that was killed works on it
             with contextlib.suppress(queue.Empty):
                 while left and not may_end(list(left.values())):
-                    name = ended.get(timeout=LOOK)
+                    with self._waiting():
+                        name = ended.get(timeout=LOOK)
                     task = left.pop(name)
                     problem = _problem(task, self._futures.pop(name))
                     if problem:
@@ -92,24 +143,29 @@ class Pool:
             raise UserError(problems[0] + more)
         return list(left.values())
 
-    def close(self) -> None:
-        """End all jobs."""
-        kernel, self._kernel = self._kernel, None
-        if kernel is not None:
-            kernel.cleanup()
 
-    def _submit(self, stage: str, task: Task) -> Any:
-        from parsl import DataFlowKernel, python_app
+@contextlib.contextmanager
+def open_pools(
+    resources: Sequence[ResourcesConfig],
+    folders: Sequence[Path],
+    waiting: Callable[[], contextlib.AbstractContextManager[None]],
+) -> Iterator[list[Pool]]:
+    """A pool for each arm of a campaign; arms with the same resources share their jobs.
 
-        if self._kernel is None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            config, self._labels = parsl_config(self.stages, self.folder)
-            self._kernel = DataFlowKernel(config)
-        if task.name not in self._futures:
-            app = python_app(work, data_flow_kernel=self._kernel, executors=[self._labels[stage]])
-            launch = self.stages[stage].launch
-            self._futures[task.name] = app(task, str(self.folder), launch)
-        return self._futures[task.name]
+    Args:
+        resources, folders: of each arm.
+        waiting: makes a context in which a pool waits for jobs.
+    """
+    with contextlib.ExitStack() as stack:
+        pools: list[Pool] = []
+        for k, (wanted, folder) in enumerate(zip(resources, folders, strict=True)):
+            first = resources.index(wanted)
+            if first == k:
+                jobs = stack.enter_context(contextlib.closing(Jobs(wanted, folder)))
+            else:
+                jobs = pools[first].jobs
+            pools.append(Pool(jobs, folder, waiting))
+        yield pools
 
 
 def check_resources(resources: ResourcesConfig) -> None:
@@ -129,6 +185,13 @@ def _in_jobs(resources: ResourcesConfig) -> dict[str, JobResources | ParslResour
     """The stages that do not run on the campaign's own ranks."""
     stages = {name: getattr(resources, name) for name in ResourcesConfig.model_fields}
     return {name: stage for name, stage in stages.items() if stage.kind != "mpi"}
+
+
+def _leave_jobs(kernel: Any) -> None:
+    """Let Parsl end without the jobs that it would cancel."""
+    for executor in kernel.executors.values():
+        if getattr(executor, "provider", None) is not None:
+            executor.provider.cancel = lambda job_ids: [True for _ in job_ids]
 
 
 def _problem(task: Task, future: Any) -> str:

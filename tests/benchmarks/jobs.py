@@ -18,7 +18,7 @@ from pyubias.campaign.label_store import LabelStore
 from pyubias.campaign.label_task import LabelTask
 from pyubias.config.resources import ResourcesConfig
 from pyubias.config.schema import AseReference
-from pyubias.jobs.pool import Pool
+from pyubias.jobs.pool import Jobs, Pool
 
 SLEEPER = """
 import time
@@ -48,7 +48,8 @@ def seconds_of(folder: Path, n: int, seconds: float, workers: int, kind: str) ->
         frames[-1].rattle(0.05, seed=k)
         frames[-1].info.update(iteration=0, walker=-1, split="train")
     job = {"kind": kind, "cores": workers}
-    pool = Pool(ResourcesConfig.model_validate({"label": job}), folder / "jobs")
+    jobs = Jobs(ResourcesConfig.model_validate({"label": job}), folder / "jobs")
+    pool = Pool(jobs, folder / "jobs")
     store = LabelStore(folder / "labels.db")
     times: list[float] = []
 
@@ -61,7 +62,7 @@ def seconds_of(folder: Path, n: int, seconds: float, workers: int, kind: str) ->
         LabelTask(f"{k:04d}", atoms, reference, folder / "jobs") for k, atoms in enumerate(frames)
     ]
     pool.run("label", tasks, keep)
-    pool.close()
+    jobs.close()
     assert len(store.keys()) == n
     return n - workers, times[-1] - times[workers - 1]
 

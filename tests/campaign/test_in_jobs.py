@@ -6,6 +6,7 @@ The tests with Slurm want one that accepts jobs from here; `tests/cluster/slurm.
 import json
 import os
 import re
+import shutil
 import signal
 import time
 from collections import Counter
@@ -150,6 +151,57 @@ def test_a_node_goes_down_and_comes_back(kind: str, tmp_path: Path) -> None:
     assert command.wait() == 0, command.output
     campaign.end()
     assert 18 <= sum(campaign.noted("begin").values()) <= 18 + 2
+
+
+@law("control")
+def test_an_arm_and_its_control_run_side_by_side(tmp_path: Path) -> None:
+    """They share jobs, and end as if they had run one after the other."""
+    changes = {"control": {"exploration": {"tau": 0.0}}, "stop": {"labels": 14}}
+    folders = [tmp_path / "alone", tmp_path / "jobs"]
+    for folder in folders:
+        folder.mkdir()
+    alone, together = run(folders[0], changes), run(folders[1], changes | in_jobs("local"))
+    for arm in (".", "control"):
+        assert_same_result(together / arm, alone / arm)
+    arms = [re.findall(r"\[(\w+)\]", (path / "log.txt").read_text()) for path in (alone, together)]
+    # the first line of the second arm, and the last of the first
+    first, last = ("unbiased", "biased")
+    in_turn, side_by_side = ((a.index(first), len(a) - 1 - a[::-1].index(last)) for a in arms)
+    assert in_turn[0] > in_turn[1]
+    assert side_by_side[0] < side_by_side[1]
+    assert [p.name for p in (together / "jobs").iterdir()] == ["parsl"]
+    assert not list((together / "control/jobs").glob("*"))
+
+
+def test_an_error_in_one_arm_ends_the_other_whose_jobs_go_on(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.py"
+    text = """
+import time
+from pathlib import Path
+from ase.calculators.emt import EMT
+class Mine(EMT):
+    def __init__(self, notes, **_):
+        super().__init__()
+        while not Path(notes).is_file(): time.sleep(0.1)  # until the other arm is at a label
+    def calculate(self, *arguments): {}
+"""
+    mine.write_text(text.format("raise RuntimeError('no licence')"))
+    control = {
+        "reference": {"calculator": "mine.Mine", "file": str(mine)},
+        # jobs of its own, which need not wait for those of the first arm
+        "resources": {"label": {"cores": 1}},
+    }
+    campaign = Counting(tmp_path, "local", 4.0, control=control, finish=None)
+    command = campaign.start()
+    assert command.wait() == 2
+    assert "labelled none of the start structures: RuntimeError: no licence" in command.output
+    assert 0 < len(campaign.noted("begin")) < 10
+    assert not (campaign.run / "run.lock").exists()
+    mine.write_text(text.format("super().calculate(*arguments)"))
+    shutil.rmtree(campaign.run / "control")
+    campaign.end()
+    assert campaign.noted("begin") == campaign.noted("end")
+    assert len(labels(campaign.run / "control")) == 18
 
 
 @law("stop.stragglers")

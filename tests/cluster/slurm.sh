@@ -39,7 +39,8 @@ start() {
     --socket "$run/socket" --pid-file "$run/pid" --log-file "$run/log" --seed-file "$run/seed"
   cp "$run/pid" "$folder/munged.pid"
 
-  cores=$(nproc)
+  # nproc takes the number of threads that a shell asks of OpenMP for that of the cores
+  cores=$(env --unset=OMP_NUM_THREADS --unset=OMP_THREAD_LIMIT nproc)
   host=$(hostname -s)
   cat >"$SLURM_CONF" <<CONFIG
 ClusterName=tests

@@ -1,6 +1,7 @@
 """The files of inputs/cluster, on a real Slurm (`tests/cluster/slurm.sh` starts one)."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -9,11 +10,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import ase.io
+import numpy as np
 import pytest
 import yaml
+from ase.build import bulk
 from campaigns import ENVIRONMENT, merge
 from slurm import cancel_all, has_slurm, slurm
 
+from pyubias.campaign.label_store import LabelStore
 from pyubias.config.loading import load_campaign
 
 INPUTS = Path(__file__).parents[2] / "inputs" / "cluster"
@@ -92,6 +97,55 @@ def test_a_driver_in_a_job_sends_its_stages_to_other_jobs(folder: Path) -> None:
     scripts = [p.read_text() for p in (run / "jobs/parsl").rglob("submit_scripts/parsl.*")]
     assert any("--cpus-per-task=2" in text for text in scripts)
     assert any("--cpus-per-task=1" in text for text in scripts)
+
+
+@on_slurm
+@pytest.mark.slow
+def test_a_driver_whose_job_goes_back_into_the_queue_goes_on(folder: Path) -> None:
+    """As after a failure of its node: Slurm ends it and starts it again, and its jobs go on."""
+    pytest.importorskip("parsl", reason="Parsl is not installed")
+    small(folder, "jobs.yaml")
+    job = slurm("sbatch", "--parsable", "driver.sh", "jobs.yaml").strip()
+    run, out = folder / "runs/alcu-jobs", folder / "pyubias-driver.out"
+    until((run / "iterations/0000/potential.ckpt").is_file, out)
+    slurm("scontrol", "requeue", job)
+    until(lambda: ends_with(run, 14), out)
+    assert "Restarts=1" in slurm("scontrol", "show", "job", job)
+    log = (run / "log.txt").read_text()
+    assert log.count("label: iteration 0") == log.count("train: iteration 0") == 1
+    assert not list(run.glob("jobs/label-*"))
+
+
+@on_slurm
+@pytest.mark.slow
+@pytest.mark.cp2k
+@pytest.mark.skipif(shutil.which("cp2k.psmp") is None, reason="CP2K is not installed")
+def test_cp2k_labels_in_a_job(folder: Path) -> None:
+    """With four atoms, one k-point and a small basis, so that a label takes seconds."""
+    pytest.importorskip("parsl", reason="Parsl is not installed")
+    ase.io.write("alcu.xyz", bulk("Al", cubic=True))
+    path = folder / "cp2k.yaml"
+    inp = yaml.safe_load(path.read_text())["reference"]["arguments"]["inp"]
+    assert "PACK 2 2 2" in inp
+    arguments = {
+        "command": "cp2k.psmp -s",
+        "basis_set": "SZV-MOLOPT-SR-GTH",
+        "cutoff": 1400.0,
+        "inp": inp.replace("PACK 2 2 2", "PACK 1 1 1").replace("ADDED_MOS 40", "ADDED_MOS 10"),
+    }
+    data = os.environ.get("CP2K_DATA_DIR", "/usr/share/cp2k")
+    ours = {"partition": "debug", "cores": 1, "cores_per_item": 1, "worker_init": None}
+    ours |= dict.fromkeys(("account", "gpus", "modules", "max_blocks"))
+    resources = {stage: ours for stage in ("explore", "train")}
+    resources["label"] = ours | {"worker_init": f"export CP2K_DATA_DIR={data}"}
+    changes = {"start": {"count": 3}, "stop": {"labels": 3}, "finish": None}
+    small(folder, "cp2k.yaml", reference={"arguments": arguments}, resources=resources, **changes)
+    subprocess.run(["pyubias", "run", "cp2k.yaml"], check=True)
+    run = folder / "runs/alcu-cp2k"
+    assert ends_with(run, 3)
+    energies = [f.atoms.info["REF_energy"] / 4 for f in LabelStore(run / "labels.db").frames()]
+    # of an aluminium atom with three valence electrons
+    np.testing.assert_allclose(energies, -52.5, atol=0.5)
 
 
 @on_slurm

@@ -1,5 +1,6 @@
 """Tasks in jobs: real processes of Parsl on this computer."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from pyubias.config.resources import ResourcesConfig
 from pyubias.errors import UserError
 from pyubias.jobs import parsl_config
 from pyubias.jobs.claims import claimed
-from pyubias.jobs.pool import Pool
+from pyubias.jobs.pool import Jobs, Pool, open_pools
 from pyubias.jobs.task import claim_of
 
 law = pytest.mark.law
@@ -28,9 +29,10 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
     """Two workers, whose shell was told to export TOLD."""
     told = f"export TOLD=yes PYTHONPATH={Path(__file__).parent}:$PYTHONPATH"
     job = {"kind": "local", "cores": 4, "cores_per_item": 2, "worker_init": told}
-    pool = Pool(ResourcesConfig.model_validate({"label": job}), tmp_path_factory.mktemp("jobs"))
-    yield pool
-    pool.close()
+    folder = tmp_path_factory.mktemp("jobs")
+    jobs = Jobs(ResourcesConfig.model_validate({"label": job}), folder)
+    yield Pool(jobs, folder)
+    jobs.close()
 
 
 @pytest.fixture(autouse=True)
@@ -82,13 +84,14 @@ def test_a_worker_that_dies_is_replaced(pool: Pool, tmp_path: Path) -> None:
 def test_what_another_driver_began_is_not_submitted(tmp_path: Path) -> None:
     """It is waited for, without a job."""
     job = {"kind": "local"}
-    pool = Pool(ResourcesConfig.model_validate({"label": job}), tmp_path)
+    jobs = Jobs(ResourcesConfig.model_validate({"label": job}), tmp_path)
+    pool = Pool(jobs, tmp_path)
     task = Note("begun", tmp_path)
     with claimed(claim_of(task, pool.folder)):
         threading.Timer(1.5, task.output.touch).start()
         done: list[Any] = []
         pool.run("label", [task], done.append)
-    pool.close()
+    jobs.close()
     assert done == [task]
     assert not task.notes.is_file()
     assert not (tmp_path / "parsl").exists()
@@ -101,15 +104,54 @@ def test_jobs_end_when_nothing_is_left_to_do_and_come_back(
     monkeypatch.setattr(parsl_config, "IDLE", 1.0)
     told = f"export PYTHONPATH={Path(__file__).parent}:$PYTHONPATH"
     job = {"kind": "local", "worker_init": told}
-    pool = Pool(ResourcesConfig.model_validate({"label": job}), tmp_path)
+    jobs = Jobs(ResourcesConfig.model_validate({"label": job}), tmp_path)
+    pool = Pool(jobs, tmp_path)
     assert run(pool, [Note("one", tmp_path)]) == ["one"]
-    provider = pool._kernel.executors["label"].provider
+    provider = jobs._kernel.executors["label"].provider
     deadline = time.monotonic() + 30.0
     while any(not state.terminal for state in provider.status(list(provider.resources))):
         assert time.monotonic() < deadline
         time.sleep(0.2)
     assert run(pool, [Note("two", tmp_path)]) == ["two"]
-    pool.close()
+    jobs.close()
+
+
+def test_arms_with_the_same_resources_share_jobs(tmp_path: Path) -> None:
+    """Parsl also outlives the thread whose task came first."""
+    told = f"export PYTHONPATH={Path(__file__).parent}:$PYTHONPATH"
+    first, other = (
+        ResourcesConfig.model_validate(
+            {"label": {"kind": "local", "cores": n, "worker_init": told}}
+        )
+        for n in (1, 2)
+    )
+    folders = [tmp_path / name for name in ("main", "control", "third")]
+    with open_pools([first, first, other], folders, contextlib.nullcontext) as pools:
+        main, control, third = pools
+        assert main.jobs is control.jobs
+        assert main.jobs is not third.jobs
+        tasks = [Note(name, tmp_path) for name in ("one", "two", "three")]
+        thread = threading.Thread(target=run, args=(main, tasks[:1]))
+        thread.start()
+        thread.join()
+        assert run(control, tasks[1:2]) == ["two"]
+    assert [task.output.is_file() for task in tasks] == [True, True, False]
+    assert (folders[0] / "parsl").is_dir()
+    assert not (folders[1] / "parsl").exists()
+
+
+def test_what_a_job_is_at_when_the_campaign_ends_is_done(tmp_path: Path) -> None:
+    told = f"export PYTHONPATH={Path(__file__).parent}:$PYTHONPATH"
+    job = {"kind": "local", "worker_init": told, "grace": 10.0}
+    jobs = Jobs(ResourcesConfig.model_validate({"label": job}), tmp_path)
+    pool, task = Pool(jobs, tmp_path), Note("late", tmp_path, 0, "sleep")
+    pool.run("label", [task], print, may_end=lambda left: task.notes.is_file())
+    jobs.close()
+    assert not task.output.is_file()
+    deadline = time.monotonic() + 60.0
+    while not task.output.is_file() or claim_of(task, tmp_path).is_file():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 @law("resources.label.mpi.kind", "resources.explore.mpi.kind", "resources.train.mpi.kind")
@@ -122,7 +164,7 @@ def test_stages_are_told_apart(tmp_path: Path) -> None:
         others = {"label", "explore", "train"} - {stage}
         for there in (job, file):
             keys = {stage: there, **{other: {"kind": "mpi"} for other in others}}
-            pool = Pool(ResourcesConfig.model_validate(keys), tmp_path)
+            pool = Pool(Jobs(ResourcesConfig.model_validate(keys), tmp_path), tmp_path)
             assert pool.runs(stage)
             assert not any(pool.runs(other) for other in others)
 
