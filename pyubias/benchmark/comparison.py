@@ -15,24 +15,18 @@ Verdict = Literal["paid", "did not pay", "undecided"]
 
 @dataclass(frozen=True)
 class Ratio:
-    """Costs of an arm divided by those of the baseline, at the error that the baseline ends with.
+    """Costs of an arm divided by those of the baseline, at an error that both reach.
 
     Attributes:
-        mean: geometric mean over the seeds in which the arm reached the error; None if no seed
-            did, or if the first model of the baseline was as good as its last.
-        reached: number of these seeds.
-        seeds: that both arms have.
+        mean: geometric mean over the seeds that both arms have; None if the first model of one was
+            as good as that, which cost no MD step.
     """
 
     mean: Interval | None
-    reached: int
-    seeds: int
 
     @property
     def text(self) -> str:
-        """Such as ``0.40 [0.30, 0.60]``; a mean over part of the seeds would be too small."""
-        if self.reached < self.seeds:
-            return f"not reached ({self.seeds - self.reached} of {self.seeds})"
+        """Such as ``0.40 [0.30, 0.60]``."""
         if self.mean is None:
             return "–"
         if self.mean.low is None or self.mean.high is None:
@@ -41,14 +35,12 @@ class Ratio:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the interval excludes 1; an error that no seed reaches did not pay."""
-        if self.seeds > 1 and self.reached == 0:
-            return "did not pay"
-        if self.reached < self.seeds or self.mean is None or self.mean.high is None:
+        """Whether the interval excludes 1."""
+        if self.mean is None or self.mean.low is None or self.mean.high is None:
             return "undecided"
         if self.mean.high < 1.0:
             return "paid"
-        return "did not pay" if (self.mean.low or 0.0) > 1.0 else "undecided"
+        return "did not pay" if self.mean.low > 1.0 else "undecided"
 
 
 class Comparison:
@@ -78,9 +70,10 @@ class Comparison:
         return None if any(map(math.isnan, values)) else interval(values)
 
     def ratio(self, arm: str, cost: Cost, measure: str) -> Ratio | None:
-        """What the error that the baseline ends with costs an arm, divided by its own costs.
+        """What an error costs an arm, divided by what it costs the baseline.
 
-        Seeds are paired: those of a number begin with the same labels.
+        The error is the larger one of those that the two end with, so that both reach it. Seeds are
+        paired: those of a number begin with the same labels.
 
         Args:
             arm: name.
@@ -92,14 +85,13 @@ class Comparison:
         """
         others = {r.campaign.seed: r for r in self.arms.get(self.baseline, [])}
         pairs = [(r, others[r.campaign.seed]) for r in self.arms[arm] if r.campaign.seed in others]
-        ends = [other.at("labels", self.labels, measure) for _, other in pairs]
+        ends = [max(result.at("labels", self.labels, measure) for result in pair) for pair in pairs]
         if not pairs or any(map(math.isnan, ends)):
             return None
         costs = [
-            (mine.cost_of(cost, measure, end), other.cost_of(cost, measure, end))
-            for (mine, other), end in zip(pairs, ends, strict=True)
+            tuple(result.cost_of(cost, measure, end) for result in pair)
+            for pair, end in zip(pairs, ends, strict=True)
         ]
-        reached = [(own or 0.0, base or 0.0) for own, base in costs if own is not None]
-        known = reached and all(own > 0.0 and base > 0.0 for own, base in reached)
-        mean = geometric([own / base for own, base in reached]) if known else None
-        return Ratio(mean, len(reached), len(pairs))
+        if not all(own > 0.0 and base > 0.0 for own, base in costs):
+            return Ratio(None)
+        return Ratio(geometric([own / base for own, base in costs]))

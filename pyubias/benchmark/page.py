@@ -12,6 +12,7 @@ from pyubias.config.benchmark import BenchmarkConfig
 from pyubias.console import print_narrow_table
 from pyubias.errors import UserError
 from pyubias.files import write_with
+from pyubias.report.pictures import save
 from pyubias.report.style import arm_color, legend_below, new_panels, plain_numbers
 
 __all__ = ["BEGIN", "END", "PICTURE", "print_results", "verdicts", "write_page"]
@@ -21,10 +22,10 @@ PICTURE = "learning_curves.png"
 EXPLANATION = """\
 Errors are root mean squares on the test set, coverages the fractions of test structures and atoms
 within the calibrated uncertainty; both are means over seeds ± half of the 95 % interval. A ratio
-divides the labels, or MD steps, at which an arm first reaches the error that `{baseline}` ends
-with by those of `{baseline}`, seed by seed: geometric mean [95 % interval]. Between two models,
-errors are linear in the logarithm of 1 + labels, or 1 + MD steps, of which those count that were
-made before the model."""
+divides the labels, or MD steps, that an arm needs for an error by those that `{baseline}` needs,
+seed by seed: geometric mean [95 % interval]. The error is the larger one of those that the two end
+with, so that both reach it. Between two models, errors are linear in the logarithm of 1 + labels,
+or 1 + MD steps, of which those count that were made before the model."""
 
 Comparisons = Mapping[str, Comparison]
 
@@ -50,7 +51,7 @@ def verdicts(systems: Comparisons) -> str:
     lines = [f"{starts[name]}: {'; '.join(arms)}." for name, arms in found.items() if arms]
     if not lines:
         return "No biased arm can be compared with the baseline yet."
-    return " ".join([*lines, "In brackets: labels to the baseline's last force error, as a ratio."])
+    return " ".join([*lines, "In brackets: labels for the same force error, as a ratio."])
 
 
 def write_page(config: BenchmarkConfig, results: Sequence[Result], path: Path) -> None:
@@ -67,9 +68,7 @@ def write_page(config: BenchmarkConfig, results: Sequence[Result], path: Path) -
     parts = [f"**{verdicts(systems)}**", EXPLANATION.format(baseline=config.baseline)]
     if systems:
         figure = _figure(systems)
-        write_with(
-            path.with_name(PICTURE), lambda p: figure.savefig(p, dpi=100, bbox_inches="tight")
-        )
+        write_with(path.with_name(PICTURE), lambda p: save(figure, p, dpi=100))
         parts.append(f"![Force errors against labels and MD steps]({PICTURE})")
     for title, system in systems.items():
         of_tables = [f"{caption}\n\n{_markdown(rows)}" for caption, rows in tables(system).items()]

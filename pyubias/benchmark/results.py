@@ -61,17 +61,17 @@ class Result:
             self.finished.get(measure, math.nan) if labels == self.costs["labels"][-1] else math.nan
         )
 
-    def cost_of(self, cost: Cost, measure: str, error: float) -> float | None:
+    def cost_of(self, cost: Cost, measure: str, error: float) -> float:
         """Labels or MD steps at which an error is first reached, interpolated as in `at`.
 
+        Args:
+            error: which a model reaches.
+
         Returns:
-            the cost, that of the first model at least; None if the error is not reached.
+            the cost, that of the first model at least.
         """
         x, y = np.log1p(self.costs[cost]), self.curves[measure]
-        reached = np.flatnonzero(y <= error)
-        if len(reached) == 0:
-            return None
-        k = int(reached[0])
+        k = int(np.flatnonzero(y <= error)[0])
         if k == 0:
             return float(self.costs[cost][0])
         share = (y[k - 1] - error) / (y[k - 1] - y[k])

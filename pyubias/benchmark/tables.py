@@ -32,7 +32,7 @@ def tables(system: Comparison) -> dict[str, Table]:
         f"At {system.steps:,.0f} MD steps:": _measured(
             system, ERRORS, lambda measure, result: result.at("steps", system.steps, measure)
         ),
-        f"Costs of the errors of `{system.baseline}`, as ratios to its own:": _ratios(system),
+        f"Costs of an error, as ratios to those of `{system.baseline}`:": _ratios(system),
     }
     made = {caption: _table(system, columns) for caption, columns in found.items()}
     return {caption: table for caption, table in made.items() if len(table[0]) > 1}

@@ -42,7 +42,6 @@ def test_the_first_model_with_an_error_counts(campaign: BenchmarkCampaign) -> No
     curve = result(campaign, [0.9, 0.3, 0.5], LABELS)
     assert curve.cost_of("labels", "forces_rmse", 0.3) == pytest.approx(20.0)
     assert curve.cost_of("labels", "forces_rmse", 0.95) == 10.0
-    assert curve.cost_of("labels", "forces_rmse", 0.29) is None
 
 
 def record(k: int, **changes: object) -> Record:
