@@ -24,10 +24,10 @@ from ase.data import atomic_numbers, reference_states
 from ase.md.langevin import Langevin
 from ase.optimize import FIRE
 
-HERE = Path(__file__).parent
-sys.path.append(str(HERE.parent))
+sys.path.append(str(Path(__file__).parents[1]))
 from labelled import write_testset
 
+HERE = Path(__file__).parent
 METALS = ("Ag", "Au", "Cu", "Ni", "Pd")
 TEMPERATURES = (300.0, 600.0, 900.0, 1200.0)
 FRAMES = 28  # of each kind

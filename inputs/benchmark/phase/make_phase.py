@@ -1,9 +1,9 @@
-"""Makes start.xyz, start.data and testset.extxyz: silicon with the potential of Stillinger and Weber.
+"""Makes start.xyz, start.data and testset.extxyz: silicon of Stillinger and Weber.
 
 start.xyz is diamond, compressed as by 12 GPa: 2 x 2 x 2 primitive cells, which stay thick whichever
-axis is flattened. The test set is a grid of 14 stages of the way to β-tin, where a cube has 0.41 of its
-ratio of height and width, and of 5 volumes. Each frame is flattened along one of the three cubic axes,
-sheared by up to 3 %, and ends dynamics of 0.4 ps at 300, 700 or 1100 K in this cell. It takes seconds.
+axis is flattened. The test set is a grid of 14 stages of the way from diamond (c/a = 1) to β-tin
+(0.41), and of 5 volumes. Each frame is flattened along one of the three cubic axes, sheared by up to
+3 %, and ends dynamics of 0.4 ps at 300, 700 or 1100 K in this cell. It takes seconds.
 
     python make_phase.py
 """
@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from pyubias.lammps.data_file import write_structure
 from pyubias.lammps.library import open_lammps
 
-HERE = Path(__file__).parent
-sys.path.append(str(HERE.parent))
+sys.path.append(str(Path(__file__).parents[1]))
 from labelled import write_testset
 
+HERE = Path(__file__).parent
 START = 18.0  # Å³ for each atom
 FLATTENED = 0.41  # c/a of β-tin, in units of that of diamond
 STAGES = np.linspace(-0.1, 1.2, 14)
