@@ -2,8 +2,8 @@
 
 start.xyz is diamond, compressed as by 12 GPa: 2 x 2 x 2 primitive cells, which stay thick whichever
 axis is flattened. The test set is a grid of 14 stages of the way from diamond (c/a = 1) to β-tin
-(0.41), and of 5 volumes. Each frame is flattened along one of the three cubic axes, sheared by up to
-3 %, and ends dynamics of 0.4 ps at 300, 700 or 1100 K in this cell. It takes seconds.
+(0.41), and of 5 volumes. Each frame is flattened along one of the three cubic axes, sheared by up
+to 3 %, and ends dynamics of 0.4 ps at 300, 700 or 1100 K in this cell. It takes seconds.
 
     python make_phase.py
 """
