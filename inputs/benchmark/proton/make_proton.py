@@ -10,10 +10,13 @@ minute.
 
 import sys
 from pathlib import Path
+from typing import Any, ClassVar
 
 import ase.io
 import numpy as np
 from ase import Atoms, units
+from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.mixing import SumCalculator
 from ase.md.langevin import Langevin
 from ase.optimize import BFGS
 from tblite.ase import TBLite
@@ -30,35 +33,31 @@ FARTHEST = 3.0  # Å
 STEPS = 120
 
 
-class Restraints:
+class Restraint(Calculator):
     """½ k (d - d0)² of both protons, and ½ k (r - 3 Å)² of donor and acceptor beyond 3 Å."""
 
+    implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
+
     def __init__(self) -> None:
+        super().__init__()
         self.centres = [VALUES[0], VALUES[0]]
 
-    def adjust_forces(self, atoms: Atoms, forces: np.ndarray) -> None:
-        x = atoms.positions
+    def calculate(
+        self, atoms: Atoms | None = None, properties: Any = None, system_changes: Any = all_changes
+    ) -> None:
+        super().calculate(atoms, properties, system_changes)
+        x = self.atoms.positions
+        energy, forces = 0.0, np.zeros_like(x)
         for (donor, proton, acceptor), centre in zip(PROTONS, self.centres, strict=True):
             left, right = x[donor] - x[proton], x[acceptor] - x[proton]
-            a, b = np.linalg.norm(left), np.linalg.norm(right)
-            pull = -STIFFNESS * (a - b - centre)
-            forces[donor] += pull * left / a
-            forces[acceptor] -= pull * right / b
-            forces[proton] -= pull * (left / a - right / b)
             bridge = x[acceptor] - x[donor]
-            r = np.linalg.norm(bridge)
-            wall = -STIFFNESS * max(r - FARTHEST, 0.0) * bridge / r
-            forces[acceptor] += wall
-            forces[donor] -= wall
-
-    def adjust_positions(self, atoms: Atoms, positions: np.ndarray) -> None:
-        """A restraint fixes nothing."""
-
-    def adjust_momenta(self, atoms: Atoms, momenta: np.ndarray) -> None:
-        """A restraint fixes nothing."""
-
-    def get_removed_dof(self, atoms: Atoms) -> int:
-        return 0
+            a, b, r = np.linalg.norm([left, right, bridge], axis=1)
+            excess, beyond = a - b - centre, max(r - FARTHEST, 0.0)
+            energy += 0.5 * STIFFNESS * (excess**2 + beyond**2)
+            forces[donor] += STIFFNESS * (beyond * bridge / r - excess * left / a)
+            forces[acceptor] += STIFFNESS * (excess * right / b - beyond * bridge / r)
+            forces[proton] += STIFFNESS * excess * (left / a - right / b)
+        self.results = {"energy": energy, "forces": forces}
 
 
 def calculator() -> TBLite:
@@ -81,9 +80,8 @@ def dimer() -> Atoms:
 
 def sampled(start: Atoms) -> list[Atoms]:
     """A frame for each pair of values, on a way through them that turns at the ends of rows."""
-    atoms, restraints = start.copy(), Restraints()
-    atoms.calc = calculator()
-    atoms.set_constraint(restraints)
+    atoms, restraint = start.copy(), Restraint()
+    atoms.calc = SumCalculator([calculator(), restraint])
     dynamics = Langevin(
         atoms,
         0.5 * units.fs,
@@ -95,7 +93,10 @@ def sampled(start: Atoms) -> list[Atoms]:
     frames = []
     for row, first in enumerate(VALUES):
         for second in VALUES[:: -1 if row % 2 else 1]:
-            restraints.centres = [first, second]
+            restraint.centres = [first, second]
+            # what it kept is of other values
+            atoms.calc.reset()
+            restraint.reset()
             dynamics.run(STEPS)
             frames.append(Atoms(atoms.numbers, positions=atoms.positions))
     return frames
