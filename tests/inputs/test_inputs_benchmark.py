@@ -16,6 +16,7 @@ from pyubias.analysis.collective_variables import collective_variables
 from pyubias.campaign.inputs import read_inputs
 from pyubias.config.loading import load_campaign
 from pyubias.config.schema import CampaignConfig
+from pyubias.lammps.library import open_lammps
 from pyubias.lammps.walker import run_walker
 from pyubias.reference.label import label_frame
 from pyubias.reference.open import open_reference
@@ -83,6 +84,19 @@ def test_a_test_set_is_small_and_varied_and_within_what_is_counted(system: str) 
         low, high = variable.range or (-180.0, 180.0)
         assert ((column > low) & (column < high)).mean() > 0.95
         assert np.ptp(column) > 0.4 * (high - low), variable.name
+
+
+def test_water_excludes_pairs_of_one_molecule_in_a_cell_thinner_than_the_cutoff() -> None:
+    """LAMMPS leaves out the nearest images only: eight cells have eight times the energy."""
+    folder = INPUTS / "liquid"
+    script = (folder / "reference.in").read_text()
+    energies = []
+    for copies in (1, 2):
+        replicate = f"replicate {copies} {copies} {copies}\n"
+        with open_lammps(variables={"here": folder}) as instance:
+            instance.commands_string(script.replace("pair_coeff", replicate + "pair_coeff", 1))
+            energies.append(instance.get_thermo("pe") / copies**3)
+    assert energies[1] == pytest.approx(energies[0], abs=1e-4)
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
