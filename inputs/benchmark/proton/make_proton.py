@@ -94,9 +94,6 @@ def sampled(start: Atoms) -> list[Atoms]:
     for row, first in enumerate(VALUES):
         for second in VALUES[:: -1 if row % 2 else 1]:
             restraint.centres = [first, second]
-            # what it kept is of other values
-            atoms.calc.reset()
-            restraint.reset()
             dynamics.run(STEPS)
             frames.append(Atoms(atoms.numbers, positions=atoms.positions))
     return frames
