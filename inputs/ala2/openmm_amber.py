@@ -1,5 +1,6 @@
-"""An ASE calculator of alanine dipeptide with AMBER ff14SB in OpenMM, for openmm.yaml."""
+"""An ASE calculator of alanine peptides with AMBER ff14SB in OpenMM, for openmm.yaml."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,20 +10,20 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.units import kJ, mol, nm
 from openmm import app, unit
 
-# atoms in the order of c7eq.xyz
-RESIDUES = {
+# atoms of a residue in the order of c7eq.xyz
+ATOMS = {
     "ACE": "H1 CH3 H2 H3 C O",
     "ALA": "N H CA HA CB HB1 HB2 HB3 C O",
     "NME": "N H C H1 H2 H3",
 }
 
 
-def topology() -> app.Topology:
+def topology(residues: Sequence[str]) -> app.Topology:
     result = app.Topology()
     chain = result.addChain()
-    for residue, names in RESIDUES.items():
+    for residue in residues:
         group = result.addResidue(residue, chain)
-        for name in names.split():
+        for name in ATOMS[residue].split():
             result.addAtom(name, app.Element.getBySymbol(name[0]), group)
     result.createStandardBonds()
     return result
@@ -33,10 +34,14 @@ class Amber(Calculator):
 
     implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
 
-    def __init__(self, forcefield: str = "amber14-all.xml") -> None:
+    def __init__(
+        self,
+        forcefield: str = "amber14-all.xml",
+        residues: Sequence[str] = ("ACE", "ALA", "NME"),
+    ) -> None:
         super().__init__()
         system = app.ForceField(forcefield).createSystem(
-            topology(), nonbondedMethod=app.NoCutoff, constraints=None, rigidWater=False
+            topology(residues), nonbondedMethod=app.NoCutoff, constraints=None, rigidWater=False
         )
         platform = mm.Platform.getPlatformByName("Reference")
         self.context = mm.Context(system, mm.VerletIntegrator(0.001), platform)
