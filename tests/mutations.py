@@ -1296,7 +1296,7 @@ MUTATIONS = [
         "benchmark/test_comparison.py",
     ),
     Mutation(
-        "benchmark: equal is paid",
+        "benchmark: equal is fewer",
         "benchmark/comparison.py",
         "if self.mean.high < 1.0:",
         "if self.mean.high <= 1.0:",
@@ -1324,10 +1324,10 @@ MUTATIONS = [
         "benchmark/test_page.py",
     ),
     Mutation(
-        "benchmark: unbiased arms have verdicts",
+        "benchmark: the baseline is compared with itself",
         "benchmark/page.py",
-        'config.exploration.bias != "biased"',
-        'config.exploration.bias == "biased"',
+        "if arm != system.baseline and ratio",
+        "if ratio",
         "benchmark/test_page.py",
     ),
     Mutation(

@@ -10,7 +10,7 @@ from pyubias.benchmark.results import Cost, Result
 
 __all__ = ["Comparison", "Ratio", "Verdict"]
 
-Verdict = Literal["paid", "did not pay", "undecided"]
+Verdict = Literal["fewer", "more", "undecided"]
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class Ratio:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the interval excludes 1."""
+        """Whether the interval excludes 1: the arm needs fewer or more than the baseline."""
         if self.mean is None or self.mean.low is None or self.mean.high is None:
             return "undecided"
         if self.mean.high < 1.0:
-            return "paid"
-        return "did not pay" if self.mean.low > 1.0 else "undecided"
+            return "fewer"
+        return "more" if self.mean.low > 1.0 else "undecided"
 
 
 class Comparison:

@@ -38,20 +38,23 @@ def comparisons_of(config: BenchmarkConfig, results: Sequence[Result]) -> dict[s
 
 
 def verdicts(systems: Comparisons) -> str:
-    """Sentences about the arms with a bias by uncertainty: where it paid, and where not."""
-    found: dict[str, list[str]] = {"paid": [], "did not pay": [], "undecided": []}
+    """Sentences about all arms: which need fewer labels than the baseline, and which do not."""
+    found: dict[str, list[str]] = {"fewer": [], "more": [], "undecided": []}
     for title, system in systems.items():
-        for arm, results in system.arms.items():
-            if arm == system.baseline or results[0].campaign.config.exploration.bias != "biased":
-                continue
+        for arm in system.arms:
             ratio = system.ratio(arm, "labels", "forces_rmse")
-            if ratio is not None:
+            if arm != system.baseline and ratio is not None:
                 found[ratio.verdict].append(f"{title}, {arm} ({ratio.text})")
-    starts = {"paid": "Biasing paid", "did not pay": "It did not pay", "undecided": "Undecided"}
+    if not any(found.values()):
+        return "No arm can be compared with the baseline yet."
+    baseline = next(iter(systems.values())).baseline
+    starts = {
+        "fewer": f"Fewer labels than `{baseline}` for the same force error",
+        "more": "More",
+        "undecided": "Undecided",
+    }
     lines = [f"{starts[name]}: {'; '.join(arms)}." for name, arms in found.items() if arms]
-    if not lines:
-        return "No biased arm can be compared with the baseline yet."
-    return " ".join([*lines, "In brackets: labels for the same force error, as a ratio."])
+    return " ".join([*lines, f"In brackets: labels as a ratio to those of `{baseline}`."])
 
 
 def write_page(config: BenchmarkConfig, results: Sequence[Result], path: Path) -> None:

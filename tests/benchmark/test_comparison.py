@@ -44,7 +44,7 @@ def test_the_ratio_is_that_of_labels_at_the_last_error_of_the_baseline(
         "biased", "labels", "forces_rmse"
     )
     assert ratio.text == "0.50 [0.50, 0.50]"
-    assert ratio.verdict == "paid"
+    assert ratio.verdict == "fewer"
 
 
 def test_the_interval_is_that_of_a_t_test_of_logarithms(campaigns: Benchmark) -> None:
@@ -87,8 +87,8 @@ BETTER = (0.4, 0.2, 0.1, 0.05)
     ("curves", "text", "verdict"),
     [
         # the baseline has the last error of the arm, 0.2, with half of its labels
-        ((WORSE, WORSE, WORSE), "2.00 [2.00, 2.00]", "did not pay"),
-        ((BETTER, BETTER, BETTER), "0.50 [0.50, 0.50]", "paid"),
+        ((WORSE, WORSE, WORSE), "2.00 [2.00, 2.00]", "more"),
+        ((BETTER, BETTER, BETTER), "0.50 [0.50, 0.50]", "fewer"),
         ((BASELINE, BASELINE, BASELINE), "1.00 [1.00, 1.00]", "undecided"),
     ],
 )

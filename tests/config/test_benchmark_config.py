@@ -105,3 +105,13 @@ def test_arms_of_the_shipped_benchmark_are_what_their_names_say() -> None:
         assert (config.selection.method == "random") == (arm == "random")
     assert arms["mil53", "stress"].exploration.tau == 0.0
     assert arms["mil53", "forces"].exploration.tau_stress == 0.0
+
+
+@pytest.mark.parametrize("name", ["strengths", "uncertainties"])
+def test_arms_of_other_questions_differ_in_what_is_asked(name: str) -> None:
+    campaigns = load_benchmark(SHIPPED.with_stem(name)).campaigns
+    of_one_seed = [c.config for c in campaigns if c.seed == 1]
+    section = {"strengths": "exploration", "uncertainties": "uncertainty"}[name]
+    settings = [config.model_dump(exclude={"name", section}) for config in of_one_seed]
+    assert len(of_one_seed) > 3
+    assert all(others == settings[0] for others in settings)
