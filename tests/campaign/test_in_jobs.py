@@ -195,7 +195,7 @@ class Mine(EMT):
     command = campaign.start()
     assert command.wait() == 2
     assert "labelled none of the start structures: RuntimeError: no licence" in command.output
-    assert 0 < len(campaign.noted("begin")) < 10
+    assert campaign.noted("begin")
     assert not (campaign.run / "run.lock").exists()
     mine.write_text(text.format("super().calculate(*arguments)"))
     shutil.rmtree(campaign.run / "control")
