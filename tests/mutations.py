@@ -634,8 +634,8 @@ MUTATIONS = [
     Mutation(
         "earlier batches do not calibrate",
         "training/calibrate.py",
-        "join([earlier, _scores(exact, samples)])",
-        "_scores(exact, samples)",
+        "join([earlier, scores_on(potential, samples)])",
+        "scores_on(potential, samples)",
         "campaign/test_next_batch.py",
     ),
     Mutation(
@@ -1434,6 +1434,35 @@ MUTATIONS = [
         "if not (iterations and iterations[-1].read_record().last):",
         "if not iterations:",
         "campaign/test_run_state.py",
+    ),
+    # folds
+    Mutation(
+        "folds are trained on as well",
+        "training/folds.py",
+        "if j % n_folds != k",
+        "if j >= 0",
+        "training/test_folds.py",
+    ),
+    Mutation(
+        "with folds, calibration labels are kept back",
+        "training/train.py",
+        "    if training.folds:",
+        "    if False:",
+        "training/test_folds.py",
+    ),
+    Mutation(
+        "isolated atoms are in one fold",
+        "training/train.py",
+        'held_out = samples["train"][: len(regular)]',
+        'held_out = samples["train"]',
+        "training/test_folds.py",
+    ),
+    Mutation(
+        "a record counts the calibration split in place of folds",
+        "campaign/metrics.py",
+        'calibrating = ("train", "calibration") if folds',
+        'calibrating = ("calibration",) if folds',
+        "campaign/test_next_batch.py",
     ),
 ]
 

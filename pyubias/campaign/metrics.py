@@ -80,7 +80,9 @@ class Metrics:
         # those that its training had, which may not be the present ones
         settings = read_json(folder.settings)
         earlier = scores_before(self.folder, iteration, frames, settings)
-        n_split = sum(f.split == "calibration" for f in used if not f.failed)
+        folds = settings.get("training", {}).get("folds", 0)
+        calibrating = ("train", "calibration") if folds else ("calibration",)
+        n_split = sum(f.split in calibrating for f in used if not f.failed)
         walks = folder.walks()
         self._visit(iteration, walks)
         self._visit_all(iteration)

@@ -75,6 +75,11 @@ class TrainingConfig(Section):
         description="fraction of the labels that calibrates the uncertainty and does nothing else; "
         "in a campaign of its first labels, because later batches calibrate before they train",
     )
+    folds: Annotated[int, Field(ge=0, le=100)] = Field(
+        0,
+        description="parts of the labels, each of which calibrates by the errors of a potential "
+        "that is trained once more without it, in place of a calibration split; 0 is none",
+    )
     checkpoint: Literal["arithmetic", "geometric"] = Field(
         "arithmetic",
         description="mean of validation errors whose lowest value picks the checkpoint; in the "
@@ -101,6 +106,8 @@ class TrainingConfig(Section):
             raise ValueError(
                 f"validation and calibration together must be less than 1, got {total:g}"
             )
+        if self.folds == 1:
+            raise ValueError("folds is 1, and nothing is left to train on without it: 0, 2 or more")
         return self
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from pyubias.training.batches import Sample, collate
 from pyubias.training.loss import predict
 from pyubias.training.scores import Factors, Scores, factors_of, join, scores_of
 
-__all__ = ["calibrate"]
+__all__ = ["calibrate", "scores_on"]
 
 
 def calibrate(
@@ -32,16 +32,17 @@ def calibrate(
         alpha: α; the calibrated uncertainties cover a fraction 1 - α of the residuals.
         earlier: scores of earlier potentials of a campaign on labels that were new to them.
     """
-    exact = potential.to(torch.float64)
-    head = exact.head
+    factors = factors_of(join([earlier, scores_on(potential, samples)]), alpha)
+    head = potential.head
     assert head is not None
-    factors = factors_of(join([earlier, _scores(exact, samples)]), alpha)
     head.total_factor.fill_(factors.total)
     head.atomic_factor.fill_(factors.atomic)
     return factors
 
 
-def _scores(potential: UncertainPotential, samples: Sequence[Sample]) -> Scores:
+def scores_on(potential: UncertainPotential, samples: Sequence[Sample]) -> Scores:
+    """The scores of a potential, whose factors are 1, on samples that it was not trained on."""
+    potential = potential.to(torch.float64)
     head = potential.head
     assert head is not None
     residuals, uncertainties = [], []

@@ -15,17 +15,19 @@ from pyubias.parallel import Ranks, Replicas
 from pyubias.training.batches import Sample, make_sample
 from pyubias.training.calibrate import calibrate
 from pyubias.training.checkpoint import Trained
+from pyubias.training.folds import scores_of_folds
 from pyubias.training.isolated import check_isolated, is_isolated, without_images
 from pyubias.training.labels import check_labels, hash_frames
 from pyubias.training.optimise import Progress, fit, score_on, set_reference
-from pyubias.training.scores import Scores
+from pyubias.training.scores import Scores, join
 from pyubias.training.splits import SPLITS, split_frames
 from pyubias.training.structures import check_geometry
 
 __all__ = ["draw_splits", "train"]
 
 # a potential and its history
-Fitted = tuple[Potential, list[dict[str, float | None]]]
+History = list[dict[str, float | None]]
+Fitted = tuple[Potential, History]
 
 
 def train(
@@ -69,14 +71,14 @@ def train(
     elements = list(elements or sorted({s for a in frames for s in a.get_chemical_symbols()}))
     if splits is None:
         splits = draw_splits(frames, model, training)
+    if training.folds:
+        splits = ["train" if split == "calibration" else split for split in splits]
     _check(frames)
     chosen = _by_split(frames, splits, model.cutoff)
     # the regression of energies is that of bulk; training then finds the energy without neighbors
     regular = [a for a in chosen["train"] if not is_isolated(a, model.cutoff)]
-    known = {s for a in regular for s in a.symbols}
     isolated = chosen["train"][len(regular) :]
     check_isolated(isolated)
-    regular += [a for a in isolated if not set(a.symbols) <= known]
     samples = {
         name: [make_sample(a, model.cutoff, elements) for a in part]
         for name, part in chosen.items()
@@ -85,20 +87,33 @@ def train(
         n_in_turn = -(-uncertainty.n_members // (ranks.size if ranks else 1))
         finish = finish.model_copy(update={"minutes": finish.minutes / n_in_turn})
 
-    def fit_member(k: int, replicas: Replicas | None) -> Fitted:
-        member = new_potential(elements, model, training.seed + k)
-        set_reference(member, regular)
-        history = fit(
-            member, samples["train"], samples["validation"], training, progress, replicas, finish
-        )
-        return member, history
+    def fit_to(
+        numbers: Sequence[int], finish: FinishConfig | None = None
+    ) -> tuple[UncertainPotential, History]:
+        """A potential of these regular structures and the isolated atoms, and its history."""
+        part = [samples["train"][k] for k in numbers] + samples["train"][len(regular) :]
+        known = {s for k in numbers for s in regular[k].symbols}
+        reference = [regular[k] for k in numbers]
+        reference += [a for a in isolated if not set(a.symbols) <= known]
 
-    with _threads(training.threads):
+        def fit_member(k: int, replicas: Replicas | None) -> Fitted:
+            member = new_potential(elements, model, training.seed + k)
+            set_reference(member, reference)
+            return member, fit(
+                member, part, samples["validation"], training, progress, replicas, finish
+            )
+
         fitted = _fit_members(fit_member, uncertainty.n_members, training.device, ranks)
         members, histories = zip(*fitted, strict=True)
         potential = UncertainPotential(members, model, uncertainty)
-        potential.fit_head([sample.graph for sample in samples["train"]])
-        earlier = scores or Scores()
+        potential.fit_head([sample.graph for sample in part])
+        return potential, histories[-1]
+
+    with _threads(training.threads):
+        potential, history = fit_to(range(len(regular)), finish)
+        held_out = samples["train"][: len(regular)]
+        of_folds = scores_of_folds(training.folds, held_out, lambda rest: fit_to(rest)[0])
+        earlier = join([scores or Scores(), of_folds])
         factors = calibrate(potential, samples["calibration"], uncertainty.alpha, earlier)
 
     return Trained(
@@ -106,9 +121,9 @@ def train(
         model=model,
         uncertainty=uncertainty,
         training_hash=hash_frames(frames),
-        history=histories[-1],
+        history=history,
         training_score=score_on(
-            members[-1], _evenly(samples["train"], len(samples["validation"])), training
+            potential.members[-1], _evenly(samples["train"], len(samples["validation"])), training
         ),
         n_train=len(chosen["train"]),
         n_validation=len(chosen["validation"]),

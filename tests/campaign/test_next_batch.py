@@ -94,3 +94,14 @@ def test_scores_that_are_gone_are_made_again(uninterrupted: Path, tmp_path: Path
         Scores.read(RunFolder(uninterrupted).iteration(0).scores).total,
         rtol=1e-5,
     )
+
+
+def test_with_folds_every_label_that_is_trained_on_calibrates(tmp_path: Path) -> None:
+    folder = run(tmp_path, {"training": {"folds": 2}, "finish": None, "stop": {"labels": 14}})
+    for iteration, record in enumerate(metrics(folder)):
+        used = [f for f in labels(folder) if f.iteration <= iteration]
+        n_folds = sum(f.split != "validation" for f in used)
+        assert record["n_calibration"] == n_folds + 4 * iteration
+        metadata = Model(RunFolder(folder).iteration(iteration).model).metadata
+        n = record["n_calibration"]
+        assert metadata.atomic_attainable == pytest.approx(min(0.95, n / (n + 1)))
