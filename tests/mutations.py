@@ -848,15 +848,15 @@ MUTATIONS = [
     Mutation(
         "calibration frames are trained on",
         "training/train.py",
-        'member, samples["train"], samples["validation"], training',
-        'member, samples["train"] + samples["calibration"], samples["validation"], training',
+        'member, part, samples["validation"], training',
+        'member, part + samples["calibration"], samples["validation"], training',
         TRAINING,
     ),
     Mutation(
         "calibration frames enter the kernel of the uncertainty",
         "training/train.py",
-        'for sample in samples["train"]])',
-        'for sample in samples["train"] + samples["calibration"]])',
+        "for sample in part])",
+        'for sample in part + samples["calibration"]])',
         TRAIN,
     ),
     Mutation(
