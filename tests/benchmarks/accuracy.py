@@ -4,7 +4,8 @@ python tests/benchmarks/accuracy.py TRAIN TEST [--mace ENV] [--sevennet ENV] [--
     [--minutes 2.5] [--epochs mace=60 sevennet=6] [--models default mace] [--json FILE]
 
 Each row is one `pyubias train`, on one core, and its time is the CPU time of that command.
-`default` is our potential as it is shipped, with one cycle of training, `finished` the same with as
+`default` is our potential as it is shipped, with one cycle of training, `folds` the same with all
+labels in training and cross-conformal calibration, `finished` the same as `default` with as
 many as the last training of a campaign takes (`finish`) within --minutes; `before` is one cycle
 with the loss of Zaverkin et al., in which energies of large structures weigh more. The packages
 train as many epochs as fit in --minutes, which do not include the start of the package and `wrap`.
@@ -34,11 +35,13 @@ from common import (
 )
 
 from pyubias import Model, read_frames
-from pyubias.analysis.residuals import evaluate
+from pyubias.analysis.residuals import residuals_of, summarise
 
+FOLDS = 5
 OURS = {
     "before": "pyubias, one cycle, ΔE² in the loss",
     "default": "pyubias, one cycle",
+    "folds": f"pyubias, one cycle, calibrated by {FOLDS} folds",
     "finished": "pyubias, finished",
 }
 PACKAGES: dict[str, dict[str, Any]] = {
@@ -54,7 +57,13 @@ TITLES = OURS | {
     "sevennet": "SevenNet, from 7net-0",
     "nequip": "NequIP",
 }
-ERRORS = {"energy_rmse": "E, meV/atom", "forces_rmse": "F, meV/Å", "stress_rmse": "σ, meV/Å³"}
+ERRORS = {
+    "energy_rmse": "E, meV/atom",
+    "forces_rmse": "F, meV/Å",
+    "stress_rmse": "σ, meV/Å³",
+    "total_mean": "mean u, meV/atom",
+    "atomic_mean": "mean u_i, meV/Å",
+}
 COVERAGES = {"total_coverage": "coverage, E", "atomic_coverage": "coverage, F"}
 MANY = 10**6  # steps, more than any training here has
 
@@ -68,6 +77,8 @@ def settings_of(
     training = {} if epochs is None else {"epochs": epochs, "max_steps": MANY}
     if name == "before":  # undoes the (20/N)² of the loss
         training["energy_weight"] = max(1.0, n_atoms / 20.0) ** 2
+    if name == "folds":
+        training["folds"] = FOLDS
     return {"training": training, "finish": {"minutes": minutes} if name == "finished" else None}
 
 
@@ -134,7 +145,13 @@ def measure(
         n_atoms = float(np.mean([len(atoms) for atoms in frames]))
         settings = settings_of(name, epochs, environment, options.minutes, n_atoms)
         model, seconds = trained(name, data, settings, folder / "whole")
-        errors = evaluate(Model(model), test)
+        residuals = residuals_of(test, Model(model).predict(test))
+    errors: dict[str, Any] = summarise(residuals)
+    for name_of_mean, uncertainties in (
+        ("total_mean", residuals.total_uncertainty),
+        ("atomic_mean", residuals.atomic_uncertainty),
+    ):
+        errors[name_of_mean] = float(np.mean(uncertainties)) if len(uncertainties) else None
     found = {k: None if errors[k] is None else 1e3 * float(errors[k]) for k in ERRORS}
     found |= {k: errors[k] for k in COVERAGES}
     return {"model": name, "epochs": epochs, "minutes": seconds / 60.0} | found
