@@ -124,6 +124,17 @@ def test_the_first_labels_are_perturbed_copies_of_the_start_structures(spied: Sp
     assert len({shift.max() for shift in shifts}) == 11
 
 
+@law("seed")
+def test_another_seed_perturbs_the_start_structures_otherwise(spied: Spied) -> None:
+    starts = ase.io.read(spied.config.start.structures, index=":")
+    first, again, other = (
+        perturbed(starts, spied.config.model_copy(update={"seed": seed}))[0].positions
+        for seed in (1, 1, 2)
+    )
+    assert np.array_equal(first, again)
+    assert np.abs(first - other).max() > 1e-3
+
+
 @law("start.strain")
 def test_copies_of_periodic_structures_are_strained_by_no_more_than_asked_for(
     spied: Spied,
