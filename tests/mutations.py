@@ -550,8 +550,8 @@ MUTATIONS = [
     Mutation(
         "nobody hears that all walkers stopped at once",
         "campaign/steps.py",
-        "        if line:\n            self.progress.log(line)\n\n    def select",
-        "        if False:\n            self.progress.log(line)\n\n    def select",
+        "        if line:\n            self.progress.log(line)\n\n    def _strengths",
+        "        if False:\n            self.progress.log(line)\n\n    def _strengths",
         "campaign/test_walk_task.py",
     ),
     Mutation(
@@ -1463,6 +1463,41 @@ MUTATIONS = [
         'calibrating = ("train", "calibration") if folds',
         'calibrating = ("calibration",) if folds',
         "campaign/test_next_batch.py",
+    ),
+    Mutation(
+        "a schedule of the bias has no limits",
+        "campaign/bias_schedule.py",
+        "return min(max(strength, 1.0 / schedule.largest), schedule.largest)",
+        "return strength",
+        "campaign/test_bias_schedule.py",
+    ),
+    Mutation(
+        "a schedule of the bias leaves lists alone",
+        "campaign/bias_schedule.py",
+        "name: times(value) if name in STRENGTHS else value",
+        "name: value",
+        "campaign/test_bias_schedule.py",
+    ),
+    Mutation(
+        "with folds, earlier scores are forgotten",
+        "training/train.py",
+        "join([scores or Scores(), of_folds])",
+        "of_folds",
+        "training/test_folds.py",
+    ),
+    Mutation(
+        "with folds, the last training has one cycle",
+        "training/train.py",
+        "fit_to(range(len(regular)), finish)",
+        "fit_to(range(len(regular)))",
+        "training/test_folds.py",
+    ),
+    Mutation(
+        "more folds than structures",
+        "training/folds.py",
+        "min(n_folds, len(samples)) if",
+        "n_folds if",
+        "training/test_folds.py",
     ),
 ]
 

@@ -331,8 +331,7 @@ class Steps:
         n_ranks = (
             config.ranks_per_walker if in_jobs else min(config.ranks_per_walker, self.ranks.size)
         )
-        before = self.folder.iteration(iteration - 1).walks() if iteration else []
-        strengths = self.ranks.on_root(lambda: strengths_after(before, config))
+        strengths = self.ranks.on_root(lambda: self._strengths(iteration))
         tasks = []
         for k in todo:
             seed, start = seed_of(self.config.seed, iteration, k), starts[k % len(starts)].atoms
@@ -367,6 +366,12 @@ class Steps:
         line = self.ranks.on_root(lambda: stopped_at_once(folder.walks(), config))
         if line:
             self.progress.log(line)
+
+    def _strengths(self, iteration: int) -> list[float]:
+        """Factors of the strengths of the bias of each walker."""
+        scheduled = self.config.exploration.tau_schedule is not None and iteration > 0
+        before = self.folder.iteration(iteration - 1).walks() if scheduled else []
+        return strengths_after(before, self.config.exploration)
 
     def select(self, iteration: int, frames: Sequence[LabelledFrame]) -> None:
         """Pick the most informative frames of the pool, given all labelled frames."""

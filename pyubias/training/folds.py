@@ -26,7 +26,8 @@ def scores_of_folds(
         fit: trains on the samples of these numbers, and fits the head of the potential.
     """
     numbers = range(len(samples))
-    n_folds = min(n_folds, len(samples))
+    # nothing is left to train on without the only one
+    n_folds = min(n_folds, len(samples)) if len(samples) > 1 else 0
     return join(
         [
             scores_on(fit([j for j in numbers if j % n_folds != k]), samples[k::n_folds])

@@ -25,8 +25,8 @@ from pyubias.training.structures import check_geometry
 
 __all__ = ["draw_splits", "train"]
 
-# a potential and its history
 History = list[dict[str, float | None]]
+# a potential and its history
 Fitted = tuple[Potential, History]
 
 

@@ -89,6 +89,7 @@ def test_there_are_no_more_folds_than_structures_and_none_without_folds() -> Non
     assert len(scores_of_folds(5, samples, fit).total) == 3
     assert asked == [[1, 2], [0, 2], [0, 1]]
     assert len(scores_of_folds(0, samples, fit).total) == 0
+    assert len(scores_of_folds(5, samples[:1], fit).total) == 0
 
 
 def test_one_fold_leaves_nothing_to_train_on() -> None:
