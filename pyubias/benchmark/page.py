@@ -15,10 +15,8 @@ from pyubias.files import write_with
 from pyubias.report.pictures import save
 from pyubias.report.style import arm_color, legend_below, new_panels, plain_numbers
 
-__all__ = ["BEGIN", "END", "PICTURE", "print_results", "verdicts", "write_page"]
+__all__ = ["marks", "print_results", "verdicts", "write_page"]
 
-BEGIN, END = "<!-- pyubias benchmark: begin -->", "<!-- pyubias benchmark: end -->"
-PICTURE = "learning_curves.png"
 EXPLANATION = """\
 Errors are root mean squares on the test set, coverages the fractions of test structures and atoms
 within the calibrated uncertainty; both are means over seeds ± half of the 95 % interval. A ratio
@@ -57,26 +55,34 @@ def verdicts(systems: Comparisons) -> str:
     return " ".join([*lines, f"In brackets: labels as a ratio to those of `{baseline}`."])
 
 
+def marks(config: BenchmarkConfig) -> tuple[str, str]:
+    """What stands before and after the tables of a benchmark; a page may have several."""
+    name = f"pyubias benchmark {config.name}"
+    return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+
+
 def write_page(config: BenchmarkConfig, results: Sequence[Result], path: Path) -> None:
-    """Write what lies between the marks of a page, and the picture beside it.
+    """Write what lies between the marks of a page, and the picture NAME.png beside it.
 
     Raises:
         UserError: the file is there without the marks.
     """
-    text = path.read_text() if path.is_file() else f"# {config.name}\n\n{BEGIN}\n{END}\n"
-    begin, end = text.find(BEGIN), text.find(END)
+    before, after = marks(config)
+    text = path.read_text() if path.is_file() else f"# {config.name}\n\n{before}\n{after}\n"
+    begin, end = text.find(before), text.find(after)
     if not 0 <= begin < end:
-        raise UserError(f"'{path}' has no place for the tables: write {BEGIN} and {END} there")
+        raise UserError(f"'{path}' has no place for the tables: write {before} and {after} there")
     systems = comparisons_of(config, results)
     parts = [f"**{verdicts(systems)}**", EXPLANATION.format(baseline=config.baseline)]
     if systems:
         figure = _figure(systems)
-        write_with(path.with_name(PICTURE), lambda p: save(figure, p, dpi=100))
-        parts.append(f"![Force errors against labels and MD steps]({PICTURE})")
+        picture = path.with_name(f"{config.name}.png")
+        write_with(picture, lambda p: save(figure, p, dpi=100))
+        parts.append(f"![Force errors against labels and MD steps]({picture.name})")
     for title, system in systems.items():
         of_tables = [f"{caption}\n\n{_markdown(rows)}" for caption, rows in tables(system).items()]
         parts += [f"### {title}", *of_tables, *_remarks(system)]
-    page = "\n\n".join([f"{text[:begin]}{BEGIN}", *parts, text[end:]])
+    page = "\n\n".join([f"{text[:begin]}{before}", *parts, text[end:]])
     write_with(path, lambda p: p.write_text(page))
 
 

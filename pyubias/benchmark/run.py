@@ -2,12 +2,13 @@
 
 The folder of a benchmark holds the run folder of each campaign, and the page:
 
-    runs/NAME/SYSTEM/ARM-SEED/   README.md   learning_curves.png
+    runs/NAME/SYSTEM/ARM-SEED/   README.md   NAME.png   NAME.jsonl
 """
 
 from pathlib import Path
 from typing import Literal
 
+from pyubias.benchmark.kept_results import keep_results
 from pyubias.benchmark.page import write_page
 from pyubias.benchmark.results import Result, read_result
 from pyubias.campaign.arms import Arm, arms_of
@@ -20,7 +21,7 @@ from pyubias.errors import UserError
 from pyubias.files import read_json
 from pyubias.parallel import Ranks
 
-__all__ = ["plan_rows", "results_of", "run_benchmark"]
+__all__ = ["plan_rows", "publish", "run_benchmark"]
 
 State = Literal["complete", "begun", "to run", "other settings"]
 # a campaign may go on with more labels or another time limit; all else makes it another arm
@@ -40,22 +41,24 @@ def run_benchmark(benchmark: Benchmark, runs: Path, ranks: Ranks) -> list[Result
             print(f"campaign {k} of {len(waiting)}: {campaign}", flush=True)
         run_campaign(campaign.config, folder / campaign.system, ranks)
 
-    def finish() -> list[Result]:
-        results = results_of(benchmark, runs)
-        write_page(benchmark.config, results, folder / "README.md")
-        return results
-
-    return ranks.on_root(finish)
+    return ranks.on_root(lambda: publish(benchmark, runs, folder / "README.md"))
 
 
-def results_of(benchmark: Benchmark, runs: Path) -> list[Result]:
-    """The results of the complete campaigns."""
+def publish(benchmark: Benchmark, runs: Path, page: Path) -> list[Result]:
+    """Write the results of the complete campaigns, and those kept beside the page, onto it.
+
+    Returns:
+        the results on the page.
+    """
     folder = runs.resolve() / benchmark.config.name
-    return [
+    complete = [
         read_result(campaign, _arm(campaign, folder).folder)
         for campaign in benchmark.campaigns
         if _state(campaign, folder) == "complete"
     ]
+    results = keep_results(benchmark, complete, page.with_name(f"{benchmark.config.name}.jsonl"))
+    write_page(benchmark.config, results, page)
+    return results
 
 
 def plan_rows(benchmark: Benchmark, runs: Path) -> list[list[str]]:

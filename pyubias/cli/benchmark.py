@@ -38,8 +38,8 @@ def benchmark(
         lambda: load_benchmark(file).part(*(names_of(x) for x in (systems, arms, seeds)))
     )
     # imported after the file is checked, because torch takes seconds to import
-    from pyubias.benchmark.page import print_results, write_page
-    from pyubias.benchmark.run import plan_rows, results_of, run_benchmark
+    from pyubias.benchmark.page import print_results
+    from pyubias.benchmark.run import plan_rows, publish, run_benchmark
 
     if dry_run:
         ranks.on_root(lambda: print_narrow_table(str(file), plan_rows(chosen, runs)))
@@ -48,8 +48,7 @@ def benchmark(
         with resumable(ranks.is_root):
             results = run_benchmark(chosen, runs, ranks)
     else:
-        results = ranks.on_root(lambda: results_of(chosen, runs))
-        ranks.on_root(lambda: write_page(chosen.config, results, page))
+        results = ranks.on_root(lambda: publish(chosen, runs, page))
     ranks.on_root(lambda: print_results(chosen.config, results))
 
 

@@ -1,6 +1,8 @@
 """The schema of the YAML file of a benchmark, and the campaigns that it stands for."""
 
 import difflib
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,12 +68,19 @@ class BenchmarkConfig(Section):
 
 @dataclass(frozen=True)
 class BenchmarkCampaign:
-    """One seed of an arm of a system."""
+    """One seed of an arm of a system.
+
+    Attributes:
+        config: its settings, with defaults.
+        settings: digest of the settings as the files have them, without `resources`, the same for
+            all seeds and on all machines; files that they name count by their names.
+    """
 
     system: str
     arm: str
     seed: int
     config: CampaignConfig
+    settings: str
 
     def __str__(self) -> str:
         return f"{self.system}, {self.arm}, seed {self.seed}"
@@ -116,25 +125,25 @@ def load_benchmark(path: str | Path) -> Benchmark:
     config = absolute_paths(config, path.parent.resolve())
     campaigns = []
     for name, system in config.systems.items():
-        arms: dict[str, CampaignConfig] = {}
+        arms: dict[str, tuple[CampaignConfig, str]] = {}
         for arm in system.arms:
             made = _campaign(system, arm, f"{path}: system {name}, arm {arm}")
-            same = next((other for other, before in arms.items() if before == made), None)
+            same = next((other for other, (c, _) in arms.items() if c == made[0]), None)
             if same is not None:
                 raise ConfigError(
                     f"{path}: system {name}: arms {same} and {arm} have the same settings"
                 )
             arms[arm] = made
         campaigns += [
-            BenchmarkCampaign(name, arm, seed, _with_seed(made, arm, seed))
+            BenchmarkCampaign(name, arm, seed, _with_seed(made, arm, seed), settings)
             for seed in config.seeds
-            for arm, made in arms.items()
+            for arm, (made, settings) in arms.items()
         ]
     return Benchmark(config, campaigns)
 
 
-def _campaign(system: SystemConfig, arm: str, where: str) -> CampaignConfig:
-    """The campaign of an arm, without its seed."""
+def _campaign(system: SystemConfig, arm: str, where: str) -> tuple[CampaignConfig, str]:
+    """The campaign of an arm, without its seed, and the digest of its settings."""
     for changes in (system.settings, system.arms[arm]):
         for key, origin in GIVEN.items():
             if key in changes:
@@ -151,7 +160,9 @@ def _campaign(system: SystemConfig, arm: str, where: str) -> CampaignConfig:
         raise ConfigError(
             f"{where}: stop.forces_rmse ends arms at different numbers of labels: leave it out"
         )
-    return config
+    acting = {key: value for key, value in fields.items() if key != "resources"}
+    text = json.dumps(acting, sort_keys=True, default=str)
+    return config, hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _with_seed(config: CampaignConfig, arm: str, seed: int) -> CampaignConfig:

@@ -102,10 +102,23 @@ def test_a_folder_with_other_settings_is_refused(
     assert done.status == 2
     assert "was made with exploration.tau = 0.0, now it is 0.01: bring" in done.output
     assert "dipeptide, unbiased, seed 1" in done.output
-    # and its numbers are on no page
+    # and its numbers are on no page, also not those that an earlier page kept
+    (tmp_path / "bench.jsonl").write_bytes((folder / "runs/bench/bench.jsonl").read_bytes())
     page = run(tmp_path, *runs, "--page", "page.md")
     assert page.status == 0, page.output
     assert "| unbiased" not in (tmp_path / "page.md").read_text()
+    assert "2 results of other settings are left out, as of dipeptide, unbiased" in page.output
+
+
+def test_results_stay_when_their_run_folders_are_gone(
+    killed_and_resumed: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    folder, _ = killed_and_resumed
+    page = folder / "runs/bench/README.md"
+    before = page.read_bytes()
+    done = run(folder, "--runs", tmp_path, "--page", page)
+    assert done.status == 0, done.output
+    assert page.read_bytes() == before
 
 
 def test_a_missing_file_is_found_before_the_first_campaign(tmp_path: Path) -> None:

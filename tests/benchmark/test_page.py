@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 from made_up import benchmark, result
 
-from pyubias.benchmark.page import BEGIN, END, PICTURE, print_results, write_page
+from pyubias.benchmark.page import print_results, write_page
 from pyubias.benchmark.results import Result
 from pyubias.config.benchmark import Benchmark
 from pyubias.errors import UserError
 
+BEGIN, END = "<!-- pyubias benchmark bench: begin -->", "<!-- pyubias benchmark bench: end -->"
 BETTER = {"biased": (0.4, 0.2, 0.1), "unbiased": (0.8, 0.4, 0.2)}
 
 
@@ -34,7 +35,7 @@ def test_prose_around_the_tables_stays(made_up: Benchmark, tmp_path: Path) -> No
     assert text.startswith(f"Mine.\n\n{BEGIN}\n")
     assert text.endswith(f"{END}\n\nThe end.\n")
     assert "old" not in text
-    assert (tmp_path / PICTURE).stat().st_size > 5000
+    assert (tmp_path / "bench.png").stat().st_size > 5000
     write_page(made_up.config, results(made_up), page)
     assert page.read_text() == text
 
@@ -62,7 +63,7 @@ def test_the_page_has_the_numbers(made_up: Benchmark, tmp_path: Path) -> None:
 def test_a_page_without_a_place_for_tables_stays(made_up: Benchmark, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"{END} {BEGIN}")
-    with pytest.raises(UserError, match=r"page\.md' has no place for the tables: write <!-- "):
+    with pytest.raises(UserError, match=f"page.md' has no place for the tables: write {BEGIN} and"):
         write_page(made_up.config, results(made_up), page)
     assert page.read_text() == f"{END} {BEGIN}"
 

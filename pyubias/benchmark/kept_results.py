@@ -1,0 +1,101 @@
+"""Results beside a page, in a file with a line of JSON for each campaign.
+
+They stay when the run folders are gone, and those of several machines come onto one page.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pyubias.benchmark.results import Result
+from pyubias.config.benchmark import Benchmark, BenchmarkCampaign
+from pyubias.errors import UserError
+from pyubias.files import write_with
+
+__all__ = ["keep_results"]
+
+
+class Line(BaseModel):
+    """A result, with the digest of the settings of its campaign."""
+
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
+
+    system: str
+    arm: str
+    seed: int
+    settings: str
+    labels: list[float]
+    steps: list[float]
+    curves: dict[str, list[float]]
+    visited: float
+    next_batch: tuple[float, float]
+    minutes: float
+    finished: dict[str, float]
+
+
+def keep_results(benchmark: Benchmark, results: Sequence[Result], path: Path) -> list[Result]:
+    """Write results into a file in which those of other campaigns stay.
+
+    Results that were made with other settings are left out, and a printed line says so.
+
+    Returns:
+        what the file then holds of the benchmark, in the order of its campaigns.
+
+    Raises:
+        UserError: the file holds something else.
+    """
+    lines = {(line.system, line.arm, line.seed): line for line in _read(path)}
+    lines |= {(r.campaign.system, r.campaign.arm, r.campaign.seed): _line(r) for r in results}
+    text = "".join(f"{line.model_dump_json()}\n" for line in lines.values())
+    write_with(path, lambda p: p.write_text(text))
+    found = [(c, lines.get((c.system, c.arm, c.seed))) for c in benchmark.campaigns]
+    others = [str(c) for c, line in found if line and line.settings != c.settings]
+    if others:
+        print(
+            f"'{path}': {len(others)} results of other settings are left out, as of {others[0]}: "
+            "run these campaigns again"
+        )
+    return [_result(c, line) for c, line in found if line and line.settings == c.settings]
+
+
+def _read(path: Path) -> list[Line]:
+    texts = path.read_text().splitlines() if path.is_file() else []
+    try:
+        return [Line.model_validate_json(text) for text in texts]
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(
+            f"'{path}' holds something else than results of a benchmark ({first['msg']}): restore "
+            "or remove it"
+        ) from error
+
+
+def _line(result: Result) -> Line:
+    campaign = result.campaign
+    return Line(
+        system=campaign.system,
+        arm=campaign.arm,
+        seed=campaign.seed,
+        settings=campaign.settings,
+        labels=result.costs["labels"].tolist(),
+        steps=result.costs["steps"].tolist(),
+        curves={measure: values.tolist() for measure, values in result.curves.items()},
+        visited=result.visited,
+        next_batch=result.next_batch,
+        minutes=result.minutes,
+        finished=result.finished,
+    )
+
+
+def _result(campaign: BenchmarkCampaign, line: Line) -> Result:
+    return Result(
+        campaign,
+        {"labels": np.array(line.labels), "steps": np.array(line.steps)},
+        {measure: np.array(values) for measure, values in line.curves.items()},
+        line.visited,
+        line.next_batch,
+        line.minutes,
+        line.finished,
+    )
