@@ -15,7 +15,7 @@ Verdict = Literal["fewer", "more", "undecided"]
 
 @dataclass(frozen=True)
 class Ratio:
-    """Costs of an arm divided by those of the baseline, at an error that both reach.
+    """Costs of an arm divided by those of the baseline, at an error that both reach; or errors.
 
     Attributes:
         mean: geometric mean over the seeds that both arms have; None if the first model of one was
@@ -30,8 +30,8 @@ class Ratio:
         if self.mean is None:
             return "–"
         if self.mean.low is None or self.mean.high is None:
-            return f"{self.mean.mean:.2f}"
-        return f"{self.mean.mean:.2f} [{self.mean.low:.2f}, {self.mean.high:.2f}]"
+            return _short(self.mean.mean)
+        return f"{_short(self.mean.mean)} [{_short(self.mean.low)}, {_short(self.mean.high)}]"
 
     @property
     def verdict(self) -> Verdict:
@@ -83,8 +83,7 @@ class Comparison:
         Returns:
             None if no seed of both arms has the error.
         """
-        others = {r.campaign.seed: r for r in self.arms.get(self.baseline, [])}
-        pairs = [(r, others[r.campaign.seed]) for r in self.arms[arm] if r.campaign.seed in others]
+        pairs = self._pairs(arm)
         ends = [max(result.at("labels", self.labels, measure) for result in pair) for pair in pairs]
         if not pairs or any(map(math.isnan, ends)):
             return None
@@ -95,3 +94,24 @@ class Comparison:
         if not all(own > 0.0 and base > 0.0 for own, base in costs):
             return Ratio(None)
         return Ratio(geometric([own / base for own, base in costs]))
+
+    def finished_ratio(self, arm: str, measure: str) -> Ratio | None:
+        """An error after the last training, divided by that of the baseline, seed by seed.
+
+        Returns:
+            None if no seed of both arms has the error at `labels`.
+        """
+        pairs = [[r.finished_at(self.labels, measure) for r in pair] for pair in self._pairs(arm)]
+        if not pairs or any(math.isnan(error) for pair in pairs for error in pair):
+            return None
+        return Ratio(geometric([own / base for own, base in pairs]))
+
+    def _pairs(self, arm: str) -> list[tuple[Result, Result]]:
+        """Results of an arm, each with that of the baseline of the same seed."""
+        others = {r.campaign.seed: r for r in self.arms.get(self.baseline, [])}
+        seeds = (r for r in self.arms[arm] if r.campaign.seed in others)
+        return [(r, others[r.campaign.seed]) for r in seeds]
+
+
+def _short(value: float) -> str:
+    return f"{value:.2f}" if value < 10.0 else f"{value:.0f}"

@@ -1,13 +1,14 @@
 """The page of a benchmark: sentences, tables and a picture between two marks of a Markdown file."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from pyubias.benchmark.comparison import Comparison
 from pyubias.benchmark.results import Result
-from pyubias.benchmark.tables import COSTS, short_table, tables
+from pyubias.benchmark.tables import COSTS, overview, short_table, tables
 from pyubias.config.benchmark import BenchmarkConfig
 from pyubias.console import print_narrow_table
 from pyubias.errors import UserError
@@ -36,23 +37,25 @@ def comparisons_of(config: BenchmarkConfig, results: Sequence[Result]) -> dict[s
 
 
 def verdicts(systems: Comparisons) -> str:
-    """Sentences about all arms: which need fewer labels than the baseline, and which do not."""
-    found: dict[str, list[str]] = {"fewer": [], "more": [], "undecided": []}
+    """Sentences about all arms: which need less than the baseline for its error, and which more."""
+    found: dict[str, list[str]] = {}
+    n_ratios = 0
     for title, system in systems.items():
-        for arm in system.arms:
-            ratio = system.ratio(arm, "labels", "forces_rmse")
-            if arm != system.baseline and ratio is not None:
-                found[ratio.verdict].append(f"{title}, {arm} ({ratio.text})")
-    if not any(found.values()):
+        arms = [arm for arm in system.arms if arm != system.baseline]
+        for arm, (cost, name) in product(arms, COSTS.items()):
+            ratio = system.ratio(arm, cost, "forces_rmse")
+            n_ratios += ratio is not None
+            if ratio is not None and ratio.verdict != "undecided":
+                start = f"{ratio.verdict} {name}"
+                found.setdefault(start, []).append(f"{title}, {arm} ({ratio.text})")
+    if not n_ratios:
         return "No arm can be compared with the baseline yet."
     baseline = next(iter(systems.values())).baseline
-    starts = {
-        "fewer": f"Fewer labels than `{baseline}` for the same force error",
-        "more": "More",
-        "undecided": "Undecided",
-    }
-    lines = [f"{starts[name]}: {'; '.join(arms)}." for name, arms in found.items() if arms]
-    return " ".join([*lines, f"In brackets: labels as a ratio to those of `{baseline}`."])
+    lines = [f"{start} than `{baseline}`: {'; '.join(arms)}." for start, arms in found.items()]
+    lines = [f"For the same force error, {line}" for line in lines]
+    n_undecided = n_ratios - sum(map(len, found.values()))
+    lines.append(f"Of {n_ratios} ratios of labels or MD steps, {n_undecided} may be 1.")
+    return " ".join(lines)
 
 
 def marks(config: BenchmarkConfig) -> tuple[str, str]:
@@ -78,7 +81,11 @@ def write_page(config: BenchmarkConfig, results: Sequence[Result], path: Path) -
         figure = _figure(systems)
         picture = path.with_name(f"{config.name}.png")
         write_with(picture, lambda p: save(figure, p, dpi=100))
-        parts.append(f"![Force errors against labels and MD steps]({picture.name})")
+        parts += [
+            f"Force errors: ratios to `{config.baseline}` of what they cost, and of the last ones.",
+            _markdown(overview(systems)),
+            f"![Force errors against labels and MD steps]({picture.name})",
+        ]
     for title, system in systems.items():
         of_tables = [f"{caption}\n\n{_markdown(rows)}" for caption, rows in tables(system).items()]
         parts += [f"### {title}", *of_tables, *_remarks(system)]

@@ -47,15 +47,20 @@ def run_benchmark(benchmark: Benchmark, runs: Path, ranks: Ranks) -> list[Result
 def publish(benchmark: Benchmark, runs: Path, page: Path) -> list[Result]:
     """Write the results of the complete campaigns, and those kept beside the page, onto it.
 
+    A printed line tells of run folders that were made with other settings and have no part in it.
+
     Returns:
         the results on the page.
     """
     folder = runs.resolve() / benchmark.config.name
+    states = [(campaign, _state(campaign, folder)) for campaign in benchmark.campaigns]
     complete = [
-        read_result(campaign, _arm(campaign, folder).folder)
-        for campaign in benchmark.campaigns
-        if _state(campaign, folder) == "complete"
+        read_result(c, _arm(c, folder).folder) for c, state in states if state == "complete"
     ]
+    others = [c for c, state in states if state == "other settings"]
+    if others:
+        path, changes = _arm(others[0], folder).folder.path, _changes(_arm(others[0], folder))
+        print(f"{len(others)} run folders are left out, as '{path}': it was made with {changes[0]}")
     results = keep_results(benchmark, complete, page.with_name(f"{benchmark.config.name}.jsonl"))
     write_page(benchmark.config, results, page)
     return results

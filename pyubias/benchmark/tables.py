@@ -1,12 +1,12 @@
 """The numbers of a benchmark as texts: for each system, tables with a row for each arm."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from pyubias.benchmark.comparison import Comparison
 from pyubias.benchmark.results import ERRORS, MEASURES, Cost, Result
 
-__all__ = ["Table", "short_table", "tables"]
+__all__ = ["Table", "overview", "short_table", "tables"]
 
 Table = list[list[str]]  # a header, and a row for each arm
 Columns = dict[str, list[str]]  # title → a cell for each arm
@@ -20,6 +20,18 @@ SHOWN = {
     "atomic_coverage": ("atomic coverage", 1.0, 3),
 }
 COSTS: dict[Cost, str] = {"labels": "labels", "steps": "MD steps"}
+
+
+def overview(systems: Mapping[str, Comparison]) -> Table:
+    """The ratios of the force error for each arm of each system."""
+    rows = [["system", "arm", "labels", "MD steps", "error after the last training"]]
+    for title, system in systems.items():
+        for arm in system.arms:
+            ratios = [system.ratio(arm, cost, "forces_rmse") for cost in COSTS]
+            ratios.append(system.finished_ratio(arm, "forces_rmse"))
+            if arm != system.baseline:
+                rows.append([title, arm, *(NONE if r is None else r.text for r in ratios)])
+    return rows
 
 
 def tables(system: Comparison) -> dict[str, Table]:

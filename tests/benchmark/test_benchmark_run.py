@@ -108,6 +108,8 @@ def test_a_folder_with_other_settings_is_refused(
     assert page.status == 0, page.output
     assert "| unbiased" not in (tmp_path / "page.md").read_text()
     assert "2 results of other settings are left out, as of dipeptide, unbiased" in page.output
+    assert "2 run folders are left out, as '" in page.output
+    assert "unbiased-1': it was made with exploration.tau = 0.0, now it is 0.01" in page.output
 
 
 def test_results_stay_when_their_run_folders_are_gone(

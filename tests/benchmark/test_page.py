@@ -22,7 +22,11 @@ def made_up(tmp_path: Path) -> Benchmark:
 def results(made_up: Benchmark) -> list[Result]:
     factors = {1: 0.9, 2: 1.1}
     return [
-        result(c, [factors[c.seed] * x for x in BETTER[c.arm]], finished=(0.05 * c.seed,))
+        result(
+            c,
+            [factors[c.seed] * x for x in BETTER[c.arm]],
+            finished=(0.05 * c.seed * BETTER[c.arm][0],),
+        )
         for c in made_up.campaigns
     ]
 
@@ -46,13 +50,17 @@ def test_the_page_has_the_numbers(made_up: Benchmark, tmp_path: Path) -> None:
     assert lines[0] == "# bench"
     assert any(
         line.startswith(
-            "**Fewer labels than `unbiased` for the same force error: alanine dipeptide, biased "
-            "(0.50 [0.50, 0.50]). In"
+            "**For the same force error, fewer labels than `unbiased`: alanine dipeptide, biased "
+            "(0.50 [0.50, 0.50]). For the same force error, fewer MD steps than `unbiased`: "
+            "alanine dipeptide, biased (0.33 [0.33, 0.33]). Of 2 ratios of labels or MD steps, 0 "
+            "may be 1.**"
         )
         for line in lines
     )
     # half of the interval of 90 and 110: t(0.975, 1) = 12.706, standard error 10
     assert any("100.0 ± 127.1" in line and line.startswith("| biased") for line in lines)
+    row = "alanine dipeptide | biased | 0.50 [0.50, 0.50] | 0.33 [0.33, 0.33] | 0.50 [0.50, 0.50]"
+    assert f"| {row} |" in lines
     assert "At 32 labels:" in lines
     assert "After the last training, on 32 labels:" in lines
     assert "At 300 MD steps:" in lines
@@ -94,4 +102,4 @@ def test_the_table_fits_eighty_columns(
     *table, verdict = capsys.readouterr().out.splitlines()
     assert max(map(len, table)) <= 80
     assert any("0.50 [0.50, 0.50]  0.33 [0.33, 0.33]" in line for line in table)
-    assert verdict.startswith("Fewer labels")
+    assert verdict.startswith("For the same force error, fewer labels")
