@@ -19,7 +19,8 @@ __all__ = [
     "smallest_calibration",
 ]
 
-# eV or eV/Å: lower bound of uncertainties, because no factor makes an uncertainty of zero cover
+# eV or eV/Å: lower bound of errors and uncertainties, because no factor makes an uncertainty of zero
+# cover, and none of zero is a calibration
 TINY = 1e-12
 
 
@@ -38,11 +39,14 @@ def conformal_factor(residuals: ArrayLike, uncertainties: ArrayLike, alpha: floa
         uncertainties: (n,) uncalibrated, not negative.
         alpha: α, the fraction of residuals that may be larger than f u, between 0 and 1.
 
+    Returns:
+        f > 0.
+
     Raises:
         ValueError: there are no data, their numbers differ, they are not finite, or alpha is out
             of range.
     """
-    errors, u = np.abs(np.ravel(residuals)), np.ravel(uncertainties)
+    errors, u = np.maximum(np.abs(np.ravel(residuals)), TINY), np.ravel(uncertainties)
     n = len(errors)
     if not 0.0 < alpha < 1.0:
         raise ValueError(f"alpha must be between 0 and 1, got {alpha}")

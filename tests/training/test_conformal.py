@@ -87,6 +87,10 @@ def test_an_uncertainty_of_zero_does_not_divide_by_zero():
     assert np.isfinite(conformal_factor([1.0, 1.0], [0.0, 1.0], 0.1))
 
 
+def test_errors_of_zero_do_not_make_a_factor_of_zero() -> None:
+    assert 0.0 < conformal_factor([0.0, 0.0], [0.1, 0.2], 0.1) < 1e-9
+
+
 def test_coverage_is_the_fraction_covered():
     assert coverage([1.0, -1.0, 2.0, -2.0], [1.0, 1.5, 1.0, 2.5]) == 0.75
     assert np.isnan(coverage([], []))
