@@ -5,11 +5,16 @@ import shutil
 import subprocess
 
 
-def has_slurm() -> bool:
+def n_nodes() -> int:
+    """Nodes of the Slurm of this machine; 0 without one."""
     if shutil.which("sinfo") is None:
-        return False
-    seen = subprocess.run(["sinfo", "-h", "-o", "%t"], capture_output=True, text=True, check=False)
-    return seen.returncode == 0 and bool(seen.stdout.strip())
+        return 0
+    seen = subprocess.run(["sinfo", "-h", "-N"], capture_output=True, text=True, check=False)
+    return len(seen.stdout.splitlines()) if seen.returncode == 0 else 0
+
+
+def has_slurm() -> bool:
+    return n_nodes() > 0
 
 
 def slurm(*command: object) -> str:

@@ -41,9 +41,9 @@ class MpiResources(Section):
 
 # keys that would be ignored
 NOT_OF_KIND = {
-    "local": ("partition", "account", "nodes", "walltime", "options"),
-    "sge": ("account", "nodes"),
-    "lsf": ("nodes",),
+    "local": ("partition", "account", "nodes", "nodes_per_item", "walltime", "options"),
+    "sge": ("account", "nodes", "nodes_per_item"),
+    "lsf": ("nodes", "nodes_per_item"),
 }
 
 
@@ -63,6 +63,12 @@ class JobResources(Section):
         1,
         description="cores of one label, walker or training; a node works on "
         "cores / cores_per_item of them at a time",
+    )
+    nodes_per_item: Annotated[int, Field(gt=0, le=10000)] = Field(
+        1,
+        description="nodes of one label, walker or training that is a program of several nodes; "
+        "more than 1: a job works on nodes / nodes_per_item of them at a time, all from its first "
+        "node, and the command of each starts the program on the others",
     )
     gpus: Annotated[int, Field(ge=0, le=100)] = Field(
         0,
@@ -100,6 +106,11 @@ class JobResources(Section):
             raise ValueError(
                 f"an item of {self.cores_per_item} cores does not fit into a job of {self.cores} "
                 "on a node: raise cores"
+            )
+        if self.nodes_per_item > self.nodes:
+            raise ValueError(
+                f"an item of {self.nodes_per_item} nodes does not fit into a job of {self.nodes}: "
+                "raise nodes"
             )
         return self
 

@@ -121,6 +121,12 @@ def _executor(resources: JobResources, label: str) -> Any:
     command = DEFAULT_LAUNCH_CMD.replace("process_worker_pool.py", f"python -m {WORKERS}")
     # a job that lost its driver may finish what it is at; a driver learns soon of a lost job
     command = command.replace("{heartbeat_threshold}", f"{resources.grace:.0f}")
+    spans = resources.nodes_per_item > 1
+    n_items = (
+        resources.nodes // resources.nodes_per_item
+        if spans
+        else resources.cores // resources.cores_per_item
+    )
     with warnings.catch_warnings():
         # Parsl looks for addresses with sockets that it leaves to Python to close
         warnings.simplefilter("ignore", ResourceWarning)
@@ -130,9 +136,10 @@ def _executor(resources: JobResources, label: str) -> Any:
             address="127.0.0.1" if resources.kind == "local" else None,
             launch_cmd=command,
             interchange_launch_cmd=[sys.executable, "-m", "pyubias.jobs.interchange"],
-            max_workers_per_node=resources.cores // resources.cores_per_item,
-            cores_per_worker=resources.cores_per_item,
-            available_accelerators=resources.gpus,
+            max_workers_per_node=n_items,
+            # of the first node, which only starts programs of several nodes
+            cores_per_worker=1e-3 if spans else resources.cores_per_item,
+            available_accelerators=0 if spans else resources.gpus,
             heartbeat_period=SIGN,
             heartbeat_threshold=LOST,
             encrypted=resources.kind != "local",
@@ -159,7 +166,7 @@ def _provider(resources: JobResources, label: str) -> Any:
         case "local":
             return providers.LocalProvider(**common)
         case "slurm":
-            if resources.nodes > 1:
+            if resources.nodes > 1 and resources.nodes_per_item == 1:
                 # the workers leave the cores to steps that they start with srun or mpirun
                 common["launcher"] = launchers.SrunLauncher(overrides="--overlap")
             return providers.SlurmProvider(
@@ -172,7 +179,7 @@ def _provider(resources: JobResources, label: str) -> Any:
                 **of_batch,
             )
         case "pbs":
-            if resources.nodes > 1:
+            if resources.nodes > 1 and resources.nodes_per_item == 1:
                 common["launcher"] = launchers.MpiExecLauncher()
             return providers.PBSProProvider(
                 account=account,

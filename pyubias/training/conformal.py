@@ -19,8 +19,8 @@ __all__ = [
     "smallest_calibration",
 ]
 
-# eV or eV/Å: lower bound of errors and uncertainties, because no factor makes an uncertainty of zero
-# cover, and none of zero is a calibration
+# eV or eV/Å: lower bound of errors and uncertainties: no factor makes an uncertainty of zero cover,
+# and a factor of zero calibrates nothing
 TINY = 1e-12
 
 

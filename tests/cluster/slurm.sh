@@ -1,5 +1,5 @@
 #!/bin/sh
-# A Slurm of one node on this machine, for the tests that need one. Wants root and the packages
+# A Slurm of two nodes, both this machine, for the tests that need one. Wants root and the packages
 # slurm-wlm and munge of Debian or Ubuntu.
 #
 #   tests/cluster/slurm.sh start FOLDER    prints nothing; then `sbatch` and `squeue` work with
@@ -20,12 +20,12 @@ end() { # the process of a file that holds its number
 
 stop() {
   end "$folder/slurmctld.pid"
-  end "$folder/slurmd.pid"
+  for node in n1 n2; do end "$folder/slurmd-$node.pid"; done
   end "$folder/munged.pid"
 }
 
 start() {
-  mkdir -p "$folder/spool" "$folder/state"
+  mkdir -p "$folder/spool/n1" "$folder/spool/n2" "$folder/state"
   chmod 755 "$folder"
   [ -f "$folder/munge.key" ] || head -c 128 /dev/urandom >"$folder/munge.key"
   # munged accepts no folder that others could write to, which the one for temporary files is
@@ -47,7 +47,6 @@ ClusterName=tests
 SlurmctldHost=$host(127.0.0.1)
 SlurmUser=root
 SlurmctldPort=16817
-SlurmdPort=16818
 AuthType=auth/munge
 AuthInfo=socket=$run/socket
 CredType=cred/munge
@@ -57,25 +56,26 @@ MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 StateSaveLocation=$folder/state
-SlurmdSpoolDir=$folder/spool
+SlurmdSpoolDir=$folder/spool/%n
 SlurmctldPidFile=$folder/slurmctld.pid
-SlurmdPidFile=$folder/slurmd.pid
+SlurmdPidFile=$folder/slurmd-%n.pid
 SlurmctldLogFile=$folder/slurmctld.log
-SlurmdLogFile=$folder/slurmd.log
+SlurmdLogFile=$folder/slurmd-%n.log
 SwitchType=switch/none
 ReturnToService=2
 KillWait=2
 SchedulerParameters=batch_sched_delay=0,sched_min_interval=0,bf_interval=1
-NodeName=$host NodeAddr=127.0.0.1 CPUs=$cores State=UNKNOWN
-PartitionName=debug Nodes=$host Default=YES MaxTime=INFINITE State=UP OverSubscribe=FORCE:4
+NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=16821 CPUs=$cores State=UNKNOWN
+NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=16822 CPUs=$cores State=UNKNOWN
+PartitionName=debug Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP OverSubscribe=FORCE:4
 CONFIG
   slurmctld
-  slurmd
+  for node in n1 n2; do slurmd -N $node; done
   for _ in $(seq 100); do
-    if sinfo --noheader --format=%t 2>/dev/null | grep -q '^idle'; then return; fi
+    if [ "$(sinfo --noheader --format='%t %D' 2>/dev/null)" = "idle 2" ]; then return; fi
     sleep 0.2
   done
-  echo "the node is not idle after 20 s: see $folder/slurmctld.log" >&2
+  echo "the nodes are not idle after 20 s: see $folder/slurmctld.log" >&2
   exit 1
 }
 

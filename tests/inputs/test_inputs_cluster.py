@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 import yaml
 from ase.build import bulk
 from campaigns import ENVIRONMENT, merge
-from slurm import cancel_all, has_slurm, slurm
+from slurm import cancel_all, has_slurm, n_nodes, slurm
 
 from pyubias.campaign.label_store import LabelStore
 from pyubias.config.loading import load_campaign
@@ -31,7 +32,9 @@ SMALL = {
     "selection": {"batch_size": 4},
     "stop": {"labels": 14},
 }
+law = pytest.mark.law
 on_slurm = pytest.mark.skipif(not has_slurm(), reason="no Slurm here")
+on_two_nodes = pytest.mark.skipif(n_nodes() < 2, reason="no Slurm of two nodes here")
 
 
 @pytest.fixture
@@ -75,15 +78,56 @@ def test_its_campaigns_are_read(name: str) -> None:
 
 @on_slurm
 @pytest.mark.slow
-def test_a_job_on_one_node_goes_back_into_the_queue_and_on(folder: Path) -> None:
+@pytest.mark.parametrize("nodes", [1, pytest.param(2, marks=on_two_nodes)])
+def test_a_job_goes_back_into_the_queue_and_on(nodes: int, folder: Path) -> None:
+    """Its two ranks are on one node, or on two."""
     small(folder, "one_node.yaml", stop={"labels": 18})
-    job = slurm("sbatch", "--parsable", "one_node.sh").strip()
+    options = (f"--nodes={nodes}", f"--ntasks-per-node={2 // nodes}")
+    job = slurm("sbatch", "--parsable", *options, "one_node.sh").strip()
     run, out = folder / "runs/alcu", folder / "pyubias.out"
     until((run / "iterations/0000/record.json").is_file, out)
     slurm("scancel", "--signal=USR1", "--batch", job)
     until(lambda: "back into the queue" in out.read_text(), out)
     until(lambda: ends_with(run, 18), out)
     assert "stopped by SIGTERM; nothing is lost" in out.read_text()
+
+
+def noting(folder: Path) -> Path:
+    """A program: `lmp` that notes for each rank the node that it runs on."""
+    program = folder / "noting"
+    program.write_text(f'#!/bin/sh\necho $SLURMD_NODENAME >>{folder}/nodes\nexec lmp "$@"\n')
+    program.chmod(0o755)
+    return program
+
+
+def labelled(folder: Path, command: str, **keys: Any) -> Counter[str]:
+    """Run the campaign in jobs to its end; how often the nodes ran the command of a label."""
+    pytest.importorskip("parsl", reason="Parsl is not installed")
+    ours = {"cores": 1, "cores_per_item": 1} | keys
+    reference = {"arguments": {"command": command}}
+    small(folder, "jobs.yaml", reference=reference, resources={"label": ours})
+    subprocess.run(["pyubias", "run", "jobs.yaml"], check=True)
+    assert ends_with(folder / "runs/alcu-jobs", 14)
+    return Counter((folder / "nodes").read_text().split())
+
+
+@on_slurm
+@on_two_nodes
+@pytest.mark.slow
+def test_nodes_of_a_job_share_labels(folder: Path) -> None:
+    nodes = labelled(folder, str(noting(folder)), nodes=2)
+    assert nodes.total() == 14
+    assert min(nodes["n1"], nodes["n2"]) > 1
+
+
+@law("resources.label.local.nodes_per_item")
+@on_slurm
+@on_two_nodes
+@pytest.mark.slow
+def test_a_label_is_a_program_of_two_nodes(folder: Path) -> None:
+    command = f"mpirun -n 2 -ppn 1 {noting(folder)}"
+    nodes = labelled(folder, command, nodes=2, nodes_per_item=2)
+    assert nodes == {"n1": 14, "n2": 14}
 
 
 @on_slurm

@@ -117,6 +117,20 @@ def test_a_node_does_several_items_at_a_time(tmp_path: Path, script: Any) -> Non
     assert "export OMP_NUM_THREADS=8\n" in script(cores=16, cores_per_item=8)
 
 
+@law("resources.label.local.nodes_per_item")
+def test_a_job_does_several_items_of_several_nodes_from_its_first_node(
+    tmp_path: Path, script: Any
+) -> None:
+    keys = {"nodes": 6, "nodes_per_item": 2, "cores": 2, "gpus": 4}
+    of_nodes = executor(tmp_path, **keys)
+    assert of_nodes.workers_per_node == 3
+    assert of_nodes.available_accelerators == []
+    assert "srun" in script(**keys | {"nodes_per_item": 1})
+    assert "srun" not in script(**keys)
+    with pytest.raises(ValueError, match="an item of 2 nodes does not fit into a job of 1: raise"):
+        executor(tmp_path, nodes_per_item=2)
+
+
 @law("resources.label.local.max_blocks")
 def test_jobs_at_a_time_are_bounded(tmp_path: Path) -> None:
     assert executor(tmp_path, max_blocks=7).provider.max_blocks == 7
