@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from pyubias.benchmark.comparison import Comparison
 from pyubias.benchmark.results import Result
-from pyubias.benchmark.tables import COSTS, overview, short_table, tables
+from pyubias.benchmark.tables import COSTS, coverages, overview, short_table, tables
 from pyubias.config.benchmark import BenchmarkConfig
 from pyubias.console import print_narrow_table
 from pyubias.errors import UserError
@@ -84,6 +84,8 @@ def write_page(config: BenchmarkConfig, results: Sequence[Result], path: Path) -
         parts += [
             f"Force errors: ratios to `{config.baseline}` of what they cost, and of the last ones.",
             _markdown(overview(systems)),
+            "Coverages: means over all campaigns, of next batches after the third.",
+            _markdown(coverages(systems)),
             f"![Force errors against labels and MD steps]({picture.name})",
         ]
     for title, system in systems.items():

@@ -1,12 +1,13 @@
 """The numbers of a benchmark as texts: for each system, tables with a row for each arm."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from pyubias.benchmark.comparison import Comparison
 from pyubias.benchmark.results import ERRORS, MEASURES, Cost, Result
 
-__all__ = ["Table", "overview", "short_table", "tables"]
+__all__ = ["Table", "coverages", "overview", "short_table", "tables"]
 
 Table = list[list[str]]  # a header, and a row for each arm
 Columns = dict[str, list[str]]  # title → a cell for each arm
@@ -20,6 +21,14 @@ SHOWN = {
     "atomic_coverage": ("atomic coverage", 1.0, 3),
 }
 COSTS: dict[Cost, str] = {"labels": "labels", "steps": "MD steps"}
+COVERAGES: dict[str, Callable[[Result], float]] = {
+    "next batch, total": lambda r: r.next_batch[0],
+    "next batch, atomic": lambda r: r.next_batch[1],
+    "test set, total": lambda r: float(r.curves["total_coverage"][-1]),
+    "test set, atomic": lambda r: float(r.curves["atomic_coverage"][-1]),
+    "after the last training, total": lambda r: r.finished.get("total_coverage", math.nan),
+    "after the last training, atomic": lambda r: r.finished.get("atomic_coverage", math.nan),
+}
 
 
 def overview(systems: Mapping[str, Comparison]) -> Table:
@@ -32,6 +41,22 @@ def overview(systems: Mapping[str, Comparison]) -> Table:
             if arm != system.baseline:
                 rows.append([title, arm, *(NONE if r is None else r.text for r in ratios)])
     return rows
+
+
+def coverages(systems: Mapping[str, Comparison]) -> Table:
+    """Coverages of each system, and of all: means over the campaigns that have them."""
+    of_systems = {t: [r for arm in s.arms.values() for r in arm] for t, s in systems.items()}
+    if len(of_systems) > 1:
+        of_systems["all"] = [r for results in of_systems.values() for r in results]
+    return [["system", "campaigns", *COVERAGES]] + [
+        [title, str(len(results)), *(_mean(map(value, results)) for value in COVERAGES.values())]
+        for title, results in of_systems.items()
+    ]
+
+
+def _mean(values: Iterable[float]) -> str:
+    known = [value for value in values if not math.isnan(value)]
+    return f"{sum(known) / len(known):.3f}" if known else NONE
 
 
 def tables(system: Comparison) -> dict[str, Table]:

@@ -61,6 +61,10 @@ def test_the_page_has_the_numbers(made_up: Benchmark, tmp_path: Path) -> None:
     assert any("100.0 ± 127.1" in line and line.startswith("| biased") for line in lines)
     row = "alanine dipeptide | biased | 0.50 [0.50, 0.50] | 0.33 [0.33, 0.33] | 0.50 [0.50, 0.50]"
     assert f"| {row} |" in lines
+    # of four campaigns; a coverage is twice the error of the last model: 2 (0.1 + 0.2)/2
+    finished = (0.02 + 0.04 + 0.04 + 0.08) / 2.0
+    cells = ["0.900", "0.950", "0.300", "0.300", f"{finished:.3f}", f"{finished:.3f}"]
+    assert f"| alanine dipeptide | 4 | {' | '.join(cells)} |" in lines
     assert "At 32 labels:" in lines
     assert "After the last training, on 32 labels:" in lines
     assert "At 300 MD steps:" in lines
