@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from pyubias.benchmark.comparison import Comparison
-from pyubias.benchmark.results import Result
+from pyubias.benchmark.results import Cost, Result
 from pyubias.benchmark.tables import COSTS, coverages, overview, short_table, tables
 from pyubias.config.benchmark import BenchmarkConfig
 from pyubias.console import print_narrow_table
@@ -25,6 +26,8 @@ divides the labels, or MD steps, that an arm needs for an error by those that `{
 seed by seed: geometric mean [95 % interval]. The error is the larger one of those that the two end
 with, so that both reach it. Between two models, errors are linear in the logarithm of 1 + labels,
 or 1 + MD steps, of which those count that were made before the model."""
+# of the x axes: labels and units
+AXES: dict[Cost, tuple[str, float]] = {"labels": ("labels", 1.0), "steps": ("1,000 MD steps", 1e3)}
 
 Comparisons = Mapping[str, Comparison]
 
@@ -86,7 +89,7 @@ def write_page(config: BenchmarkConfig, results: Sequence[Result], path: Path) -
             _markdown(overview(systems)),
             "Coverages: means over all campaigns, of next batches after the third.",
             _markdown(coverages(systems)),
-            f"![Force errors against labels and MD steps]({picture.name})",
+            f"![Force errors against labels and MD steps: seeds thin, their means thick]({picture.name})",
         ]
     for title, system in systems.items():
         of_tables = [f"{caption}\n\n{_markdown(rows)}" for caption, rows in tables(system).items()]
@@ -119,17 +122,23 @@ def _markdown(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _figure(systems: Comparisons) -> Figure:
-    """For each system, the force errors of all campaigns against labels and against MD steps."""
+    """Force errors against labels and MD steps: of seeds thin, their geometric means thick."""
     figure, axes = new_panels(2 * len(systems))
     panels = iter(axes)
+    arms = list(dict.fromkeys(arm for system in systems.values() for arm in system.arms))
     for title, system in systems.items():
-        for cost, name in COSTS.items():
+        for cost, (name, unit) in AXES.items():
             axis = next(panels)
-            for k, (arm, results) in enumerate(system.arms.items()):
+            for arm, results in system.arms.items():
+                color = arm_color(arm, arms.index(arm))
                 for r in results:
-                    label = arm if r is results[0] else None
                     y = 1e3 * r.curves["forces_rmse"]
-                    axis.plot(r.costs[cost], y, "o-", ms=3, color=arm_color(arm, k), label=label)
+                    axis.plot(r.costs[cost] / unit, y, color=color, lw=0.8, alpha=0.4)
+                ends = [r.costs[cost][[0, -1]] for r in results]
+                x = np.geomspace(1 + max(e[0] for e in ends), 1 + min(e[1] for e in ends)) - 1.0
+                curves = [[r.at(cost, value, "forces_rmse") for value in x] for r in results]
+                mean = 1e3 * np.exp(np.log(curves).mean(0))
+                axis.plot(x / unit, mean, color=color, lw=2.0, label=arm)
             axis.set_yscale("log")
             plain_numbers(axis.yaxis)
             axis.set_title(title)

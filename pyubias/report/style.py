@@ -88,7 +88,7 @@ def legend_below(
         found.values(),
         found.keys(),
         loc="upper center",
-        bbox_to_anchor=(0.5, 0.02),
+        bbox_to_anchor=(0.5, 0.06 / figure.get_figheight()),
         ncols=5,
         frameon=False,
     )
