@@ -89,7 +89,7 @@ def write_page(config: BenchmarkConfig, results: Sequence[Result], path: Path) -
             _markdown(overview(systems)),
             "Coverages: means over all campaigns, of next batches after the third.",
             _markdown(coverages(systems)),
-            f"![Force errors against labels and MD steps: seeds thin, their means thick]({picture.name})",
+            f"![Force errors of seeds (thin) and their means (thick)]({picture.name})",
         ]
     for title, system in systems.items():
         of_tables = [f"{caption}\n\n{_markdown(rows)}" for caption, rows in tables(system).items()]

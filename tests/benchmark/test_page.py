@@ -25,7 +25,7 @@ def results(made_up: Benchmark) -> list[Result]:
         result(
             c,
             [factors[c.seed] * x for x in BETTER[c.arm]],
-            finished=(0.05 * c.seed * BETTER[c.arm][0],),
+            finished=(0.05 * c.seed * BETTER[c.arm][0] ** 2,),
         )
         for c in made_up.campaigns
     ]
@@ -59,10 +59,10 @@ def test_the_page_has_the_numbers(made_up: Benchmark, tmp_path: Path) -> None:
     )
     # half of the interval of 90 and 110: t(0.975, 1) = 12.706, standard error 10
     assert any("100.0 ± 127.1" in line and line.startswith("| biased") for line in lines)
-    row = "alanine dipeptide | biased | 0.50 [0.50, 0.50] | 0.33 [0.33, 0.33] | 0.50 [0.50, 0.50]"
+    row = "alanine dipeptide | biased | 0.50 [0.50, 0.50] | 0.33 [0.33, 0.33] | 0.25 [0.25, 0.25]"
     assert f"| {row} |" in lines
     # of four campaigns; a coverage is twice the error of the last model: 2 (0.1 + 0.2)/2
-    finished = (0.02 + 0.04 + 0.04 + 0.08) / 2.0
+    finished = (0.008 + 0.016 + 0.032 + 0.064) / 2.0
     cells = ["0.900", "0.950", "0.300", "0.300", f"{finished:.3f}", f"{finished:.3f}"]
     assert f"| alanine dipeptide | 4 | {' | '.join(cells)} |" in lines
     assert "At 32 labels:" in lines
