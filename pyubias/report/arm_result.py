@@ -34,8 +34,8 @@ class ArmResult:
         walks: for each iteration and walker.
         points: for each iteration and walker, collective variables (frames, variables).
         labels: all frames that were labelled, or failed.
-        finished: errors of the model of the last training on the test set, with ``n_labels``; empty
-            before it.
+        finished: errors of the model of the last training on the test set, with ``n_labels``, and
+            the time that it took in ``seconds``; empty before it.
     """
 
     arm: Arm
@@ -97,7 +97,9 @@ def _finished(arm: Arm) -> dict[str, Any]:
     final = arm.folder.final
     if not (final.evaluation.is_file() and final.made_of.is_file()):
         return {}
-    return {"n_labels": len(read_json(final.made_of)["labels"])} | read_json(final.evaluation)
+    found = {"n_labels": len(read_json(final.made_of)["labels"])} | read_json(final.evaluation)
+    seconds = read_json(final.seconds) if final.seconds.is_file() else {}
+    return found | {"seconds": seconds.get("finish")}
 
 
 def common_time_step(walks: Iterable[Walk]) -> float | None:

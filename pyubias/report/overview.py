@@ -15,6 +15,7 @@ from pyubias.campaign.record import describe_final
 from pyubias.campaign.run_folder import RunFolder
 from pyubias.config.schema import AseReference, CampaignConfig, LammpsReference
 from pyubias.config.trainer import BuiltinTrainer, CommandTrainer
+from pyubias.console import duration
 from pyubias.files import read_json
 from pyubias.report.arm_result import ArmResult
 
@@ -63,10 +64,12 @@ def _state(result: ArmResult) -> str:
 
 
 def _finished(result: ArmResult) -> str:
-    """Errors of the model of the last training; empty before it."""
+    """Errors of the model of the last training, and its time; empty before it."""
     if not result.finished:
         return ""
-    return describe_final(result.finished["n_labels"], result.finished)
+    sentence = describe_final(result.finished["n_labels"], result.finished)
+    seconds = result.finished.get("seconds")
+    return sentence if seconds is None else f"{sentence}, in {duration(seconds)}"
 
 
 def _structures(result: ArmResult) -> str:

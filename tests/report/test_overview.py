@@ -85,6 +85,9 @@ def test_a_campaign_that_goes_on_says_how_far_it_is(tmp_path: Path) -> None:
     assert dict(facts([finished]))["State"] == "complete, after 1 iteration"
     sentence = dict(facts([finished]))["Last training, biased"]
     assert sentence == "finished: 16 labels, E 1.20 meV/atom"
+    timed = replace(last, finished=finished.finished | {"seconds": 95.0})
+    sentence = dict(facts([timed]))["Last training, biased"]
+    assert sentence == "finished: 16 labels, E 1.20 meV/atom, in 1 min 35 s"
 
 
 def test_structures_of_several_sizes_are_a_range(tmp_path: Path) -> None:

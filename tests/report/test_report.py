@@ -27,6 +27,7 @@ from pyubias.model.prediction import Model
 from pyubias.report import campaign, figures
 from pyubias.report.arm_result import collect
 from pyubias.report.campaign import write_report
+from pyubias.report.overview import facts
 from pyubias.training.reading import read_frames
 
 LINKS = [
@@ -147,6 +148,7 @@ def test_the_summary_is_of_the_last_records(finished: tuple[CampaignConfig, Path
         assert cells["MD steps"] == f"{last.md_steps:,}"
         found = [r.conformal_coverage for r in result.records if r.conformal_coverage is not None]
         assert cells["next-batch calibration"] == f"{np.mean(found):.3f}"
+    assert dict(facts(both))["Last training, biased"].endswith(" s")
 
 
 def test_the_report_is_one_file_that_loads_nothing(
