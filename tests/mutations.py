@@ -1312,15 +1312,15 @@ MUTATIONS = [
     Mutation(
         "benchmark: the steps of a first model are divided by",
         "benchmark/comparison.py",
-        "if not all(own > 0.0 and base > 0.0 for own, base in costs):",
-        "if False:",
+        "if any(spent == first for",
+        "if all(spent != spent + first for",
         "benchmark/test_comparison.py",
     ),
     Mutation(
         "benchmark: last errors are those before the last training",
-        "benchmark/comparison.py",
-        "r.finished_at(self.labels, measure) for r in pair",
-        'r.at("labels", self.labels, measure) for r in pair',
+        "benchmark/tables.py",
+        "arm, lambda result: result.finished_at(system.labels, measure)",
+        'arm, lambda result: result.at("labels", system.labels, measure)',
         "benchmark/test_page.py",
     ),
     Mutation(
@@ -1382,8 +1382,8 @@ MUTATIONS = [
     Mutation(
         "benchmark: the baseline is compared with itself",
         "benchmark/page.py",
-        "arms = [arm for arm in system.arms if arm != system.baseline]",
-        "arms = list(system.arms)",
+        "force_ratios(system, arm) if arm != system.baseline else {}",
+        "force_ratios(system, arm)",
         "benchmark/test_page.py",
     ),
     Mutation(

@@ -10,7 +10,7 @@ from pyubias.benchmark.results import Cost, Result
 
 __all__ = ["Comparison", "Ratio", "Verdict"]
 
-Verdict = Literal["fewer", "more", "undecided"]
+Verdict = Literal["less", "more", "undecided"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Ratio:
 
     Attributes:
         mean: geometric mean over the seeds that both arms have; None if the first model of one was
-            as good as that, which cost no MD step.
+            as good as that, so that neither labels nor MD steps were spent for it.
     """
 
     mean: Interval | None
@@ -35,11 +35,11 @@ class Ratio:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the interval excludes 1: the arm needs fewer or more than the baseline."""
+        """Whether the interval excludes 1: the arm has or needs less or more than the baseline."""
         if self.mean is None or self.mean.low is None or self.mean.high is None:
             return "undecided"
         if self.mean.high < 1.0:
-            return "fewer"
+            return "less"
         return "more" if self.mean.low > 1.0 else "undecided"
 
 
@@ -91,18 +91,19 @@ class Comparison:
             tuple(result.cost_of(cost, measure, end) for result in pair)
             for pair, end in zip(pairs, ends, strict=True)
         ]
-        if not all(own > 0.0 and base > 0.0 for own, base in costs):
+        firsts = [result.costs[cost][0] for pair in pairs for result in pair]
+        if any(spent == first for spent, first in zip(sum(costs, ()), firsts, strict=True)):
             return Ratio(None)
         return Ratio(geometric([own / base for own, base in costs]))
 
-    def finished_ratio(self, arm: str, measure: str) -> Ratio | None:
-        """An error after the last training, divided by that of the baseline, seed by seed.
+    def error_ratio(self, arm: str, error: Callable[[Result], float]) -> Ratio | None:
+        """An error of an arm, divided by that of the baseline, seed by seed.
 
         Returns:
-            None if no seed of both arms has the error at `labels`.
+            None if no seed of both arms has the error.
         """
-        pairs = [[r.finished_at(self.labels, measure) for r in pair] for pair in self._pairs(arm)]
-        if not pairs or any(math.isnan(error) for pair in pairs for error in pair):
+        pairs = [[error(result) for result in pair] for pair in self._pairs(arm)]
+        if not pairs or any(math.isnan(value) for pair in pairs for value in pair):
             return None
         return Ratio(geometric([own / base for own, base in pairs]))
 

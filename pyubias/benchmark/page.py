@@ -1,7 +1,6 @@
 """The page of a benchmark: sentences, tables and a picture between two marks of a Markdown file."""
 
 from collections.abc import Mapping, Sequence
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ from matplotlib.figure import Figure
 
 from pyubias.benchmark.comparison import Comparison
 from pyubias.benchmark.results import Cost, Result
-from pyubias.benchmark.tables import COSTS, coverages, overview, short_table, tables
+from pyubias.benchmark.tables import coverages, force_ratios, overview, short_table, tables
 from pyubias.config.benchmark import BenchmarkConfig
 from pyubias.console import print_narrow_table
 from pyubias.errors import UserError
@@ -21,11 +20,11 @@ __all__ = ["marks", "print_results", "verdicts", "write_page"]
 
 EXPLANATION = """\
 Errors are root mean squares on the test set, coverages the fractions of test structures and atoms
-within the calibrated uncertainty; both are means over seeds ± half of the 95 % interval. A ratio
-divides the labels, or MD steps, that an arm needs for an error by those that `{baseline}` needs,
-seed by seed: geometric mean [95 % interval]. The error is the larger one of those that the two end
-with, so that both reach it. Between two models, errors are linear in the logarithm of 1 + labels,
-or 1 + MD steps, of which those count that were made before the model."""
+within the calibrated uncertainty; both are means over seeds ± half of the 95 % interval. Ratios are
+formed seed by seed: geometric mean [95 % interval]. Those of labels and MD steps are about what an
+arm and `{baseline}` need for the same error, the larger one of those that the two end with, so that
+both reach it; there is none if a first model has it. Between two models, errors are linear in the
+logarithm of 1 + labels, or 1 + MD steps, of which those count that were made before the model."""
 # of the x axes: labels and units
 AXES: dict[Cost, tuple[str, float]] = {"labels": ("labels", 1.0), "steps": ("1,000 MD steps", 1e3)}
 
@@ -40,25 +39,21 @@ def comparisons_of(config: BenchmarkConfig, results: Sequence[Result]) -> dict[s
 
 
 def verdicts(systems: Comparisons) -> str:
-    """Sentences about all arms: which need less than the baseline for its error, and which more."""
-    found: dict[str, list[str]] = {}
-    n_ratios = 0
+    """Sentences about the ratios of `force_ratios`: which are less than 1, and which more."""
+    found: dict[str, list[str]] = {"less": [], "more": [], "undecided": []}
     for title, system in systems.items():
-        arms = [arm for arm in system.arms if arm != system.baseline]
-        for arm, (cost, name) in product(arms, COSTS.items()):
-            ratio = system.ratio(arm, cost, "forces_rmse")
-            n_ratios += ratio is not None
-            if ratio is not None and ratio.verdict != "undecided":
-                start = f"{ratio.verdict} {name}"
-                found.setdefault(start, []).append(f"{title}, {arm} ({ratio.text})")
-    if not n_ratios:
+        for arm in system.arms:
+            ratios = force_ratios(system, arm) if arm != system.baseline else {}
+            for name, ratio in ratios.items():
+                if ratio is not None:
+                    found[ratio.verdict].append(f"{title}, {arm}: {name} {ratio.text}")
+    n = sum(map(len, found.values()))
+    if not n:
         return "No arm can be compared with the baseline yet."
     baseline = next(iter(systems.values())).baseline
-    lines = [f"{start} than `{baseline}`: {'; '.join(arms)}." for start, arms in found.items()]
-    lines = [f"For the same force error, {line}" for line in lines]
-    n_undecided = n_ratios - sum(map(len, found.values()))
-    lines.append(f"Of {n_ratios} ratios of labels or MD steps, {n_undecided} may be 1.")
-    return " ".join(lines)
+    starts = {"less": f"Less than `{baseline}`", "more": f"More than `{baseline}`"}
+    lines = [f"{start}: {'; '.join(found[name])}." for name, start in starts.items() if found[name]]
+    return " ".join([*lines, f"Of {n} ratios of force errors, {len(found['undecided'])} may be 1."])
 
 
 def marks(config: BenchmarkConfig) -> tuple[str, str]:
@@ -84,13 +79,16 @@ def write_page(config: BenchmarkConfig, results: Sequence[Result], path: Path) -
         figure = _figure(systems)
         picture = path.with_name(f"{config.name}.png")
         write_with(picture, lambda p: save(figure, p, dpi=100))
-        parts += [
-            f"Force errors: ratios to `{config.baseline}` of what they cost, and of the last ones.",
-            _markdown(overview(systems)),
-            "Coverages: means over all campaigns, of next batches after the third.",
-            _markdown(coverages(systems)),
-            f"![Force errors of seeds (thin) and their means (thick)]({picture.name})",
-        ]
+        ratios = {
+            f"Force errors and what they cost, as ratios to `{config.baseline}`:": overview(
+                systems
+            ),
+            "Coverages: means over all campaigns, of next batches after the third.": coverages(
+                systems
+            ),
+        }
+        parts += [f"{caption}\n\n{_markdown(rows)}" for caption, rows in ratios.items() if rows]
+        parts.append(f"![Force errors of seeds (thin) and their means (thick)]({picture.name})")
     for title, system in systems.items():
         of_tables = [f"{caption}\n\n{_markdown(rows)}" for caption, rows in tables(system).items()]
         parts += [f"### {title}", *of_tables, *_remarks(system)]

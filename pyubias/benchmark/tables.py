@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
-from pyubias.benchmark.comparison import Comparison
+from pyubias.benchmark.comparison import Comparison, Ratio
 from pyubias.benchmark.results import ERRORS, MEASURES, Cost, Result
 
-__all__ = ["Table", "coverages", "overview", "short_table", "tables"]
+__all__ = ["Table", "coverages", "force_ratios", "overview", "short_table", "tables"]
 
 Table = list[list[str]]  # a header, and a row for each arm
 Columns = dict[str, list[str]]  # title → a cell for each arm
@@ -31,16 +31,36 @@ COVERAGES: dict[str, Callable[[Result], float]] = {
 }
 
 
+def force_ratios(system: Comparison, arm: str) -> dict[str, Ratio | None]:
+    """Force errors of an arm, and what they cost, over those of the baseline."""
+    measure = "forces_rmse"
+
+    def at(cost: Cost, value: float) -> Ratio | None:
+        return system.error_ratio(arm, lambda result: result.at(cost, value, measure))
+
+    return {
+        "error at equal labels": at("labels", system.labels),
+        "error at equal MD steps": at("steps", system.steps),
+        "labels": system.ratio(arm, "labels", measure),
+        "MD steps": system.ratio(arm, "steps", measure),
+        "error after the last training": system.error_ratio(
+            arm, lambda result: result.finished_at(system.labels, measure)
+        ),
+    }
+
+
 def overview(systems: Mapping[str, Comparison]) -> Table:
-    """The ratios of the force error for each arm of each system."""
-    rows = [["system", "arm", "labels", "MD steps", "error after the last training"]]
+    """`force_ratios` for each arm of each system."""
+    rows = []
     for title, system in systems.items():
         for arm in system.arms:
-            ratios = [system.ratio(arm, cost, "forces_rmse") for cost in COSTS]
-            ratios.append(system.finished_ratio(arm, "forces_rmse"))
             if arm != system.baseline:
-                rows.append([title, arm, *(NONE if r is None else r.text for r in ratios)])
-    return rows
+                ratios = force_ratios(system, arm)
+                cells = [NONE if ratio is None else ratio.text for ratio in ratios.values()]
+                rows.append(
+                    dict(zip(["system", "arm", *ratios], [title, arm, *cells], strict=True))
+                )
+    return [list(rows[0]), *(list(row.values()) for row in rows)] if rows else []
 
 
 def coverages(systems: Mapping[str, Comparison]) -> Table:

@@ -44,7 +44,7 @@ def test_the_ratio_is_that_of_labels_at_the_last_error_of_the_baseline(
         "biased", "labels", "forces_rmse"
     )
     assert ratio.text == "0.50 [0.50, 0.50]"
-    assert ratio.verdict == "fewer"
+    assert ratio.verdict == "less"
 
 
 def test_the_interval_is_that_of_a_t_test_of_logarithms(campaigns: Benchmark) -> None:
@@ -88,7 +88,7 @@ BETTER = (0.4, 0.2, 0.1, 0.05)
     [
         # the baseline has the last error of the arm, 0.2, with half of its labels
         ((WORSE, WORSE, WORSE), "2.00 [2.00, 2.00]", "more"),
-        ((BETTER, BETTER, BETTER), "0.50 [0.50, 0.50]", "fewer"),
+        ((BETTER, BETTER, BETTER), "0.50 [0.50, 0.50]", "less"),
         ((BASELINE, BASELINE, BASELINE), "1.00 [1.00, 1.00]", "undecided"),
     ],
 )
@@ -100,10 +100,15 @@ def test_costs_are_compared_at_an_error_that_both_arms_reach(
     assert (ratio.text, ratio.verdict) == (text, verdict)
 
 
-def test_nothing_is_divided_by_the_steps_of_a_first_model(campaigns: Benchmark) -> None:
-    curves = dict.fromkeys((1, 2, 3), (0.1, 0.4, 0.2, 0.1))
-    ratio = compared(campaigns, curves, curves).ratio("biased", "steps", "forces_rmse")
+@pytest.mark.parametrize("cost", ["labels", "steps"])
+def test_an_error_that_a_first_model_has_costs_nothing(campaigns: Benchmark, cost: str) -> None:
+    """The baseline never gets better than its first model, whose labels all arms have."""
+    worse = dict.fromkeys((1, 2, 3), (0.8, 0.9, 1.0, 1.1))
+    system = compared(campaigns, dict.fromkeys((1, 2, 3), BASELINE), worse)
+    ratio = system.ratio("biased", cost, "forces_rmse")
     assert (ratio.text, ratio.verdict) == ("–", "undecided")
+    errors = system.error_ratio("biased", lambda r: r.at("labels", 64, "forces_rmse"))
+    assert (errors.text, errors.verdict) == ("0.09 [0.09, 0.09]", "less")
 
 
 def test_an_error_without_labels_has_no_ratio(campaigns: Benchmark) -> None:
