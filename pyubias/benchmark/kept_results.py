@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from pyubias.benchmark.results import Result
+from pyubias.benchmark.results import MEASURES, Result
 from pyubias.config.benchmark import Benchmark, BenchmarkCampaign
 from pyubias.errors import UserError
 from pyubias.files import write_with
@@ -33,6 +33,13 @@ class Line(BaseModel):
     next_batch: tuple[float, float]
     minutes: float
     finished: dict[str, float]
+
+    @model_validator(mode="after")
+    def _have_all_models(self) -> "Line":
+        lengths = {len(values) for values in (self.labels, self.steps, *self.curves.values())}
+        if set(self.curves) != set(MEASURES) or len(lengths) > 1 or 0 in lengths:
+            raise ValueError(f"curves are not {', '.join(MEASURES)} of each model")
+        return self
 
 
 def keep_results(benchmark: Benchmark, results: Sequence[Result], path: Path) -> list[Result]:
@@ -61,14 +68,14 @@ def keep_results(benchmark: Benchmark, results: Sequence[Result], path: Path) ->
 
 
 def _read(path: Path) -> list[Line]:
-    texts = path.read_text().splitlines() if path.is_file() else []
     try:
+        texts = path.read_text().splitlines() if path.is_file() else []
         return [Line.model_validate_json(text) for text in texts]
-    except ValidationError as error:
-        first = error.errors()[0]
+    except ValueError as error:  # no text, no JSON, or other fields
+        reason = str(error).splitlines()[0]
         raise UserError(
-            f"'{path}' holds something else than results of a benchmark ({first['msg']}): restore "
-            "or remove it"
+            f"'{path}' holds something else than results of a benchmark ({reason}): restore or "
+            "remove it"
         ) from error
 
 

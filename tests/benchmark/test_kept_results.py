@@ -86,10 +86,23 @@ def test_settings_do_not_depend_on_the_place_or_on_resources(tmp_path: Path) -> 
     assert not {c.settings for c in load_benchmark(there).campaigns} & {c.settings for c in here}
 
 
-@pytest.mark.parametrize("text", ["some text", "[1]", '{"system": "dipeptide"}', "{"])
-def test_a_file_of_something_else_stays(made_up: Benchmark, tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("text", [b"some text", b"[1]", b'{"system": "dipeptide"}', b"{", b"\xff"])
+def test_a_file_of_something_else_stays(made_up: Benchmark, tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "bench.jsonl"
-    path.write_text(text)
+    path.write_bytes(text)
     with pytest.raises(UserError, match="holds something else than results of a benchmark"):
         keep_results(made_up, results(made_up), path)
-    assert path.read_text() == text
+    assert path.read_bytes() == text
+
+
+@pytest.mark.parametrize(
+    "damage", [(b"forces_rmse", b"forces"), (b'"labels":[8', b'"labels":[8,9')]
+)
+def test_a_line_without_all_curves_is_refused(
+    made_up: Benchmark, tmp_path: Path, damage: tuple[bytes, bytes]
+) -> None:
+    path = tmp_path / "bench.jsonl"
+    keep_results(made_up, results(made_up), path)
+    path.write_bytes(path.read_bytes().replace(*damage))
+    with pytest.raises(UserError, match="results of a benchmark"):
+        keep_results(made_up, [], path)

@@ -125,9 +125,14 @@ def test_nodes_of_a_job_share_labels(folder: Path) -> None:
 @on_two_nodes
 @pytest.mark.slow
 def test_a_label_is_a_program_of_two_nodes(folder: Path) -> None:
-    command = f"mpirun -n 2 -ppn 1 {noting(folder)}"
-    nodes = labelled(folder, command, nodes=2, nodes_per_item=2)
+    program, starters = folder / "spanning", folder / "starters"
+    command = f'exec mpirun -n 2 -ppn 1 {noting(folder)} "$@"'
+    program.write_text(f"#!/bin/sh\necho $SLURMD_NODENAME >>{starters}\n{command}\n")
+    program.chmod(0o755)
+    nodes = labelled(folder, str(program), nodes=2, nodes_per_item=2)
     assert nodes == {"n1": 14, "n2": 14}
+    # workers on the second node would start labels beside those that it takes part in
+    assert Counter(starters.read_text().split()) == {"n1": 14}
 
 
 @on_slurm
