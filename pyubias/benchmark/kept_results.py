@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from pyubias.benchmark.results import MEASURES, Result
 from pyubias.config.benchmark import Benchmark, BenchmarkCampaign
@@ -72,7 +72,7 @@ def _read(path: Path) -> list[Line]:
         texts = path.read_text().splitlines() if path.is_file() else []
         return [Line.model_validate_json(text) for text in texts]
     except ValueError as error:  # no text, no JSON, or other fields
-        reason = str(error).splitlines()[0]
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
         raise UserError(
             f"'{path}' holds something else than results of a benchmark ({reason}): restore or "
             "remove it"
