@@ -104,5 +104,5 @@ def test_a_line_without_all_curves_is_refused(
     path = tmp_path / "bench.jsonl"
     keep_results(made_up, results(made_up), path)
     path.write_bytes(path.read_bytes().replace(*damage))
-    with pytest.raises(UserError, match="results of a benchmark .*curves are not energy_rmse, "):
+    with pytest.raises(UserError, match=r"results of a benchmark .*curves are not energy_rmse, "):
         keep_results(made_up, [], path)
