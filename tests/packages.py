@@ -109,7 +109,10 @@ def check_in_lammps(model: Path, steps: int, tolerance: float) -> None:
     atoms = ase.io.read(folder / "emt.extxyz", "3")
     write_data(folder / "start.data", atoms, ["Cu", "Au"])
     script = BIASED.format(model=model, steps=steps, precision=FULL_PRECISION)
-    one, two = (lmp(script, folder / f"{model.stem}-{n}", n, timeout=900.0) for n in (1, 2))
+    one, two = (
+        lmp(script, folder / f"{model.stem}-{n}", n, timeout=900.0, own_process=True)
+        for n in (1, 2)
+    )
     first, other = one.dump("d.dump")[0], two.dump("d.dump")[0]
     for column in ("f_physical[1]", "fx", "fy", "fz", "f_u"):
         scale = max(1.0, np.abs(first[column]).max())

@@ -73,7 +73,7 @@ def main() -> None:
             every = options.steps // 40
             values = {"pair": pair, "bias": bias, "output": output, "every": every}
             script = SCRIPT.format(steps=options.steps, **values)
-            lmp(script, folder, plugin=options.plugin, timeout=3600.0)
+            lmp(script, folder, plugin=options.plugin, timeout=3600.0, own_process=True)
             lines = (folder / "rss.txt").read_text().splitlines()
             kilobytes = np.array([int(line.split()[1]) for line in lines])
             steps = every * np.arange(1, len(kilobytes) + 1)

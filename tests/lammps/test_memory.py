@@ -28,7 +28,7 @@ thermo_style custom step pe f_b[*]
 """
     for steps in runs:
         script += f"run {steps}\nshell 'grep VmRSS /proc/$PPID/status >> rss.txt'\n"
-    lmp(script, folder)
+    lmp(script, folder, own_process=True)
     return [int(line.split()[1]) for line in (folder / "rss.txt").read_text().splitlines()]
 
 
