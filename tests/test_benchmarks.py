@@ -1,4 +1,4 @@
-"""The benchmarks of models, accuracy and calibration run, on as little as they can."""
+"""The benchmarks of models, accuracy, labels and calibration run, on as little as they can."""
 
 import json
 import subprocess
@@ -12,7 +12,9 @@ from campaigns import metrics
 from outcomes import run
 
 from pyubias import Model, read_frames
-from pyubias.analysis.residuals import residuals_of
+from pyubias.analysis.collective_variables import collective_variables
+from pyubias.analysis.residuals import evaluate, residuals_of
+from pyubias.campaign.label_store import LabelStore
 from pyubias.campaign.run_folder import RunFolder
 
 TESTS = Path(__file__).parent
@@ -52,6 +54,26 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose α is so large that its few scores have a quantile below the largest."""
     changes = {"uncertainty": {"alpha": 0.5}, "stop": {"labels": 22}}
     return run(tmp_path_factory.mktemp("campaign"), changes)
+
+
+@pytest.mark.slow
+def test_labels_are_those_of_the_run_and_errors_those_of_its_model(campaign: Path) -> None:
+    (record,) = records_of("labels.py", campaign, campaign, "--parts", "1")
+    folder = RunFolder(campaign)
+    config = folder.read_config()
+    labelled = [f.atoms for f in LabelStore(folder.labels).frames() if not f.failed]
+    phi = [config.evaluation.collective_variables[0]]
+    values = collective_variables(labelled, phi)[:, 0]
+    forces = np.concatenate([atoms.arrays["REF_forces"] for atoms in labelled])
+    assert record["labels"] == len(labelled) == 22
+    assert record["variable"] == pytest.approx(np.quantile(values, [0.0, 0.25, 0.5, 0.75, 1.0]))
+    assert record["forces"] == pytest.approx(1e3 * np.sqrt(np.mean(forces**2)))
+    ((low, high, error),) = record["errors"]
+    test, _ = read_frames(config.evaluation.test)
+    tested = collective_variables(test, phi)[:, 0]
+    assert [low, high] == [tested.min(), tested.max()]
+    wanted = evaluate(Model(folder.path / "model.pt"), test)["forces_rmse"]
+    assert error == pytest.approx(1e3 * wanted)
 
 
 @pytest.fixture(scope="module")
