@@ -82,7 +82,9 @@ class JobResources(Section):
         1, description="jobs at a time; there are none while there is nothing to do"
     )
     options: Lines = Field(
-        "", description="further lines for the batch system, such as `#SBATCH --gres=gpu:1`"
+        "",
+        description="further lines for the batch system, such as `#SBATCH --gres=gpu:1`; with sge "
+        "and more than one core, the parallel environment, such as `#$ -pe smp 16`",
     )
     modules: list[Name] = Field([], max_length=100, description="environment modules to load")
     worker_init: Lines = Field(
@@ -98,6 +100,16 @@ class JobResources(Section):
         for key in NOT_OF_KIND.get(self.kind, ()):
             if getattr(self, key) != type(self).model_fields[key].default:
                 raise ValueError(f"kind: {self.kind} has no {key}: leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _have_their_cores(self) -> "JobResources":
+        # a job of Grid Engine has one core unless it names a parallel environment of that cluster
+        if self.kind == "sge" and self.cores > 1 and "-pe " not in self.options:
+            raise ValueError(
+                f"kind: sge reserves {self.cores} cores by a parallel environment of your cluster: "
+                f"name it in options, such as '#$ -pe smp {self.cores}' (qconf -spl lists them)"
+            )
         return self
 
     @model_validator(mode="after")

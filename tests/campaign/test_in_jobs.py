@@ -1,6 +1,7 @@
-"""Campaigns whose labels, walkers and trainings run in jobs: of this computer, and of a Slurm.
+"""Campaigns whose labels, walkers and trainings run in jobs: of this computer, Slurm, Grid Engine.
 
-The tests with Slurm want one that accepts jobs from here; `tests/cluster/slurm.sh` starts one.
+The tests with these want one that accepts jobs from here; `tests/cluster/slurm.sh` and
+`tests/cluster/sge.sh` start one.
 """
 
 import json
@@ -18,6 +19,7 @@ import pytest
 from campaigns import Command, metrics, shared_commands, tiny
 from outcomes import assert_same_result, labels, run
 from references import ase_reference
+from sge import delete_all, has_sge
 from slurm import cancel_all, has_slurm, slurm
 
 from pyubias.campaign.run_folder import RunFolder
@@ -28,21 +30,26 @@ pytestmark = pytest.mark.slow
 law = pytest.mark.law
 REFERENCES = Path(__file__).parents[1] / "references.py"
 STAGES = ("label", "explore", "train")
+CANCEL_ALL = {"slurm": cancel_all, "sge": delete_all}
 
 
 def in_jobs(kind: str, **keys: Any) -> dict[str, Any]:
     job = {"kind": kind, "cores": 2, "grace": 20.0, **keys}
+    if kind == "sge":
+        job["options"] = "#$ -pe smp 2"
     return {"resources": {stage: job for stage in STAGES}}
 
 
-@pytest.fixture(params=["local", "slurm"])
+@pytest.fixture(params=["local", "slurm", "sge"])
 def kind(request: pytest.FixtureRequest) -> Iterator[str]:
     """Where the jobs run; none is left after the test."""
     if request.param == "slurm" and not has_slurm():
         pytest.skip("no Slurm here")
+    if request.param == "sge" and not has_sge():
+        pytest.skip("no Grid Engine here")
     yield request.param
-    if request.param == "slurm":
-        cancel_all()
+    if request.param in CANCEL_ALL:
+        CANCEL_ALL[request.param]()
 
 
 def until(condition: Callable[[], Any], timeout: float = 120.0) -> None:
@@ -127,12 +134,12 @@ def test_a_worker_is_killed(kind: str, tmp_path: Path) -> None:
     assert sum(campaign.noted("begin").values()) == 18 + 1
 
 
-@pytest.mark.parametrize("kind", ["slurm"], indirect=True)
+@pytest.mark.parametrize("kind", ["slurm", "sge"], indirect=True)
 def test_a_job_is_cancelled(kind: str, tmp_path: Path) -> None:
     campaign = Counting(tmp_path, kind, 1.0)
     command = campaign.start()
     until(lambda: len(campaign.noted("begin")) >= 3)
-    cancel_all()
+    CANCEL_ALL[kind]()
     assert command.wait() == 0, command.output
     campaign.end()
     assert 18 <= sum(campaign.noted("begin").values()) <= 18 + 2

@@ -83,13 +83,13 @@ def test_slurm_gets_a_line(script: Any, key: str, value: Any, line: str) -> None
     ("kind", "lines"),
     [
         ("pbs", ["-q big", "-A physics", "ncpus=16:ngpus=2", "walltime=02:30:00"]),
-        ("sge", ["-q big", "h_rt=02:30:00"]),
+        ("sge", ["-q big", "h_rt=02:30:00", "#$ -pe smp 16"]),
         ("lsf", ["#BSUB -q big", "#BSUB -P physics", "#BSUB -W 150"]),
     ],
 )
 def test_other_batch_systems_get_theirs(script: Any, kind: str, lines: list[str]) -> None:
     keys = {"partition": "big", "walltime": "02:30:00", "cores": 16, "gpus": 2}
-    keys |= {} if kind == "sge" else {"account": "physics"}
+    keys |= {"options": "#$ -pe smp 16"} if kind == "sge" else {"account": "physics"}
     text = script(kind=kind, **keys)
     for line in lines:
         assert line in text, text
@@ -165,6 +165,13 @@ def test_a_key_that_would_be_ignored_is_refused(kind: str, key: str, value: Any)
     with pytest.raises(ValueError, match=f"kind: {kind} has no {key}: leave it out"):
         JobResources(**{"kind": kind, key: value})
     assert JobResources.model_validate(JobResources(kind=kind).model_dump()).kind == kind
+
+
+def test_a_job_of_grid_engine_has_a_parallel_environment_for_its_cores() -> None:
+    with pytest.raises(ValueError, match="in options, such as '#. -pe smp 4'"):
+        JobResources(kind="sge", cores=4)
+    assert JobResources(kind="sge", cores=4, options="#$ -pe openmp 4").cores == 4
+    assert JobResources(kind="sge").cores == 1
 
 
 @pytest.mark.parametrize("launch", ["mpirun -n {n}", "mpirun '", "{}", " "])
