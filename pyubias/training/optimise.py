@@ -22,6 +22,7 @@ from pyubias.model.potential import Potential
 from pyubias.parallel import Replicas
 from pyubias.training.adam import Adam
 from pyubias.training.batches import Batch, Sample, collate, to_device
+from pyubias.training.element_energies import element_energies
 from pyubias.training.labels import ENERGY, FORCES
 from pyubias.training.learning_curve import pays
 from pyubias.training.loss import batch_loss, loss_gradient, predict
@@ -64,16 +65,15 @@ class BestParameters(NamedTuple):
 def set_reference(potential: Potential, frames: Sequence[Atoms]) -> None:
     """Set E⁰ and c of equation (8) from labelled structures.
 
-    E⁰ comes from a ridge regression of total energies on composition. c is the standard deviation
-    of the residual energies per square root of the number of atoms, but at least the energy of the
-    root mean square force over 0.1 Å. Without this lower bound, nearly equal energies would give
-    a scale near zero, on which the network could not express the forces.
+    E⁰ comes from a regression of total energies on composition (`element_energies`). c is the
+    standard deviation of the residual energies per square root of the number of atoms, but at least
+    the energy of the root mean square force over 0.1 Å. Without this lower bound, nearly equal
+    energies would give a scale near zero, on which the network could not express the forces.
     """
     elements = potential.elements
     counts = np.array([[a.get_chemical_symbols().count(e) for e in elements] for a in frames])
     energies = np.array([a.info[ENERGY] for a in frames])
-    ridge = 1e-8 * np.eye(len(elements)) * max(1.0, float(np.square(counts).mean()))
-    reference = np.linalg.solve(counts.T @ counts + ridge, counts.T @ energies)
+    reference = element_energies(counts, energies)
     deviation = float(np.std((energies - counts @ reference) / np.sqrt(counts.sum(1))))
     forces = [a.arrays[FORCES] for a in frames if FORCES in a.arrays]
     known = np.concatenate(forces) if forces else np.zeros(0)

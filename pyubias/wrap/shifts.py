@@ -7,6 +7,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from pyubias.errors import UserError
+from pyubias.training.element_energies import element_energies
 
 __all__ = ["LARGEST_RESIDUAL", "fit_shifts"]
 
@@ -24,8 +25,7 @@ def fit_shifts(
 ) -> Array:
     """Shifts (elements,), eV, that bring a model's energies to those of the labels.
 
-    Least squares of the differences over the numbers of atoms of each element; of several equally
-    good solutions the shortest.
+    A regression of the differences on composition (`element_energies`).
 
     Args:
         frames: structures.
@@ -37,14 +37,12 @@ def fit_shifts(
         UserError: the differences are no shifts of elements.
     """
     counts = np.array([[atoms.symbols.count(e) for e in elements] for atoms in frames], dtype=float)
-    per_atom = counts / counts.sum(1, keepdims=True)
-    wanted = np.asarray(differences) / counts.sum(1)
-    shifts = np.linalg.lstsq(per_atom, wanted, rcond=None)[0]
-    left = float(np.sqrt(np.mean((wanted - per_atom @ shifts) ** 2)))
+    shifts = element_energies(counts, np.asarray(differences))
+    left = float(np.sqrt(np.mean(((differences - counts @ shifts) / counts.sum(1)) ** 2)))
     if not left <= largest:
         raise UserError(
             f"the energies of model and labels differ by {left:.2f} eV/atom beyond a shift of each "
             f"element, wanted at most {largest:g}: are the labels of another kind of "
             "calculation, or the model not for this material? Fine-tune it first"
         )
-    return np.asarray(shifts)
+    return shifts

@@ -168,7 +168,7 @@ def test_a_key_that_would_be_ignored_is_refused(kind: str, key: str, value: Any)
 
 
 def test_a_job_of_grid_engine_has_a_parallel_environment_for_its_cores() -> None:
-    with pytest.raises(ValueError, match="in options, such as '#. -pe smp 4'"):
+    with pytest.raises(ValueError, match=r"in options, such as '#. -pe smp 4'"):
         JobResources(kind="sge", cores=4)
     assert JobResources(kind="sge", cores=4, options="#$ -pe openmp 4").cores == 4
     assert JobResources(kind="sge").cores == 1
