@@ -21,6 +21,7 @@ from pyubias.analysis.collective_variables import collective_variables
 from pyubias.analysis.residuals import evaluate
 from pyubias.campaign.label_store import LabelStore
 from pyubias.campaign.run_folder import RunFolder
+from pyubias.errors import UserError
 from pyubias.training.labels import ENERGY, FORCES, STRESS
 
 BINS = 20
@@ -38,7 +39,10 @@ def record_of(run: Path, test: Path | None, parts: int, n_labels: int | None) ->
     if not variable:
         raise SystemExit(f"'{run}' has no collective variable")
     labelled = [f.atoms for f in LabelStore(folder.labels).frames() if not f.failed][:n_labels]
-    frames, _ = read_frames(test or config.evaluation.test)
+    file = test or config.evaluation.test
+    if file is None:
+        raise SystemExit(f"'{run}' has no test set: name one with --test")
+    frames, _ = read_frames(file)
     values, tested = (collective_variables(x, variable)[:, 0] for x in (labelled, frames))
     edges = np.linspace(tested.min(), tested.max(), BINS + 1)
     per_atom = np.array([atoms.info[ENERGY] / len(atoms) for atoms in labelled])
@@ -70,7 +74,12 @@ def main() -> None:
     parser.add_argument("--parts", type=int, default=3, help="of the test set")
     parser.add_argument("--labels", type=int, metavar="N", help="the first so many of each run")
     options = parser.parse_args()
-    records = [record_of(run, options.test, options.parts, options.labels) for run in options.runs]
+    try:
+        records = [
+            record_of(run, options.test, options.parts, options.labels) for run in options.runs
+        ]
+    except UserError as error:
+        raise SystemExit(str(error)) from error
 
     def row(record: dict[str, Any]) -> list[str]:
         stress = "–" if record["stress"] is None else f"{1e3 * record['stress']:.2f}"
