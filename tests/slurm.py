@@ -6,11 +6,18 @@ import subprocess
 
 
 def n_nodes() -> int:
-    """Nodes of the Slurm of this machine; 0 without one."""
+    """Nodes of the partition `debug` of a Slurm of this machine; 0 without one."""
     if shutil.which("sinfo") is None:
         return 0
-    seen = subprocess.run(["sinfo", "-h", "-N"], capture_output=True, text=True, check=False)
+    seen = subprocess.run(
+        ["sinfo", "-h", "-N", "-p", "debug"], capture_output=True, text=True, check=False
+    )
     return len(seen.stdout.splitlines()) if seen.returncode == 0 else 0
+
+
+def has_gpus() -> bool:
+    """Whether there are the partitions of inputs/cluster, `cpu` and `gpu`, with GPUs."""
+    return has_slurm() and "gpu" in slurm("sinfo", "-h", "-p", "cpu,gpu", "-o", "%G")
 
 
 def has_slurm() -> bool:

@@ -1,6 +1,7 @@
 """The engine that sends tasks to jobs of a cluster, through Parsl."""
 
 import contextlib
+import logging
 import queue
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,23 @@ __all__ = ["Jobs", "Pool", "check_resources", "open_pools"]
 
 LOOK = 1.0  # s between two looks at tasks that somebody else works on
 SomeTask = TypeVar("SomeTask", bound=Task)
+PROVIDERS = logging.getLogger("parsl.providers")
+
+
+class Refusals(logging.Handler):
+    """Keeps what the batch system said of the last job that it did not take.
+
+    Parsl writes the answers of `sbatch`, `qsub` and `bsub` into its log, and raises some of them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.last = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _, found, answer = record.getMessage().rpartition("STDERR:")
+        if found:
+            self.last = _one_line(answer)
 
 
 class Jobs:
@@ -35,6 +53,7 @@ class Jobs:
         self.folder = folder
         self._labels: Mapping[str, str] = {}
         self._kernel: Any = None
+        self._refusals = Refusals()
         self._unfinished: set[Any] = set()
         # Linux ends Parsl's interchange with the thread that started it (`end_with_parent`)
         self._thread = ThreadPoolExecutor(1)
@@ -47,6 +66,7 @@ class Jobs:
             self.folder.mkdir(parents=True, exist_ok=True)
             config, self._labels = parsl_config(self.stages, self.folder)
             self._kernel = self._thread.submit(DataFlowKernel, config).result()
+            PROVIDERS.addHandler(self._refusals)
         folder.mkdir(parents=True, exist_ok=True)
         app = python_app(work, data_flow_kernel=self._kernel, executors=[self._labels[stage]])
         future = app(task, str(folder), self.stages[stage].launch)
@@ -54,8 +74,20 @@ class Jobs:
         future.add_done_callback(self._unfinished.discard)
         return future
 
+    def problem(self, task: Task, future: Any) -> str:
+        """Why a task that has ended is not done, in one line; empty if it is done."""
+        error = future.exception()
+        if error is None:
+            message: str = future.result()
+            return message
+        if self._refusals.last and "Failed to start block" in str(error):
+            return f"the batch system refused a job for {task.name}: {self._refusals.last}"
+        reason = f"{type(error).__name__}: {_one_line(str(error))}"
+        return f"the jobs of {task.name} ended before it was done: {reason}"
+
     def close(self) -> None:
         """End all jobs, unless tasks are unfinished: then they go on as after a kill."""
+        PROVIDERS.removeHandler(self._refusals)
         kernel, self._kernel = self._kernel, None
         if kernel is not None:
             if self._unfinished:
@@ -133,7 +165,7 @@ class Pool:
                     with self._waiting():
                         name = ended.get(timeout=LOOK)
                     task = left.pop(name)
-                    problem = _problem(task, self._futures.pop(name))
+                    problem = self.jobs.problem(task, self._futures.pop(name))
                     if problem:
                         problems.append(problem)
                     else:
@@ -194,10 +226,5 @@ def _leave_jobs(kernel: Any) -> None:
             executor.provider.cancel = lambda job_ids: [True for _ in job_ids]
 
 
-def _problem(task: Task, future: Any) -> str:
-    error = future.exception()
-    if error is not None:
-        reason = " ".join(str(error).split())[:300]
-        return f"the jobs of {task.name} ended before it was done: {type(error).__name__}: {reason}"
-    message: str = future.result()
-    return message
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:300]

@@ -1,6 +1,7 @@
 #!/bin/sh
-# A Slurm of two nodes, both this machine, for the tests that need one. Wants root and the packages
-# slurm-wlm and munge of Debian or Ubuntu.
+# A Slurm of three nodes, all this machine, for the tests that need one. Wants root and the packages
+# slurm-wlm and munge of Debian or Ubuntu. n1 and n2 are the partition `debug` and have the cores of the
+# machine. n3, in `cpu` and `gpu`, claims to be as large as the node that inputs/cluster is written for.
 #
 #   tests/cluster/slurm.sh start FOLDER    prints nothing; then `sbatch` and `squeue` work with
 #                                          SLURM_CONF=FOLDER/slurm.conf
@@ -20,7 +21,7 @@ end() { # the process of a file that holds its number
 
 stop() {
   end "$folder/slurmctld.pid"
-  for node in n1 n2; do end "$folder/slurmd-$node.pid"; done
+  for node in n1 n2 n3; do end "$folder/slurmd-$node.pid"; done
   end "$folder/munged.pid"
 }
 
@@ -42,6 +43,9 @@ start() {
   # nproc takes the number of threads that a shell asks of OpenMP for that of the cores
   cores=$(env --unset=OMP_NUM_THREADS --unset=OMP_THREAD_LIMIT nproc)
   host=$(hostname -s)
+  # Slurm counts and numbers the files of GPUs, and opens none
+  for k in 0 1 2 3; do : >"$folder/gpu$k"; done
+  echo "NodeName=n3 Name=gpu File=$folder/gpu[0-3]" >"$folder/gres.conf"
   cat >"$SLURM_CONF" <<CONFIG
 ClusterName=tests
 SlurmctldHost=$host(127.0.0.1)
@@ -64,15 +68,20 @@ SlurmdLogFile=$folder/slurmd-%n.log
 SwitchType=switch/none
 ReturnToService=2
 KillWait=2
+GresTypes=gpu
+SlurmdParameters=config_overrides
 SchedulerParameters=batch_sched_delay=0,sched_min_interval=0,bf_interval=1
 NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=16821 CPUs=$cores State=UNKNOWN
 NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=16822 CPUs=$cores State=UNKNOWN
+NodeName=n3 NodeHostname=$host NodeAddr=127.0.0.1 Port=16823 CPUs=32 Gres=gpu:4 State=UNKNOWN
 PartitionName=debug Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP OverSubscribe=FORCE:4
+PartitionName=cpu Nodes=n3 MaxTime=INFINITE State=UP OverSubscribe=FORCE:16
+PartitionName=gpu Nodes=n3 MaxTime=INFINITE State=UP OverSubscribe=FORCE:16
 CONFIG
   slurmctld
-  for node in n1 n2; do slurmd -N $node; done
+  for node in n1 n2 n3; do slurmd -N $node; done
   for _ in $(seq 100); do
-    if [ "$(sinfo --noheader --format='%t %D' 2>/dev/null)" = "idle 2" ]; then return; fi
+    if [ "$(sinfo --noheader --Node --format='%N %t' 2>/dev/null | sort --unique | grep --count idle)" = 3 ]; then return; fi
     sleep 0.2
   done
   echo "the nodes are not idle after 20 s: see $folder/slurmctld.log" >&2

@@ -17,12 +17,13 @@ import pytest
 import yaml
 from ase.build import bulk
 from campaigns import ENVIRONMENT, merge
-from slurm import cancel_all, has_slurm, n_nodes, slurm
+from slurm import cancel_all, has_gpus, has_slurm, n_nodes, slurm
 
 from pyubias.campaign.label_store import LabelStore
 from pyubias.config.loading import load_campaign
 
 INPUTS = Path(__file__).parents[2] / "inputs" / "cluster"
+ALA2 = INPUTS.parent / "ala2"
 # a minute in place of several: fewer labels, shorter walks, a coarse model
 SMALL = {
     "start": {"count": 10},
@@ -34,6 +35,7 @@ SMALL = {
 }
 law = pytest.mark.law
 on_slurm = pytest.mark.skipif(not has_slurm(), reason="no Slurm here")
+with_gpus = pytest.mark.skipif(not has_gpus(), reason="no Slurm with GPUs here")
 on_two_nodes = pytest.mark.skipif(n_nodes() < 2, reason="no Slurm of two nodes here")
 
 
@@ -163,6 +165,52 @@ def test_a_driver_whose_job_goes_back_into_the_queue_goes_on(folder: Path) -> No
     log = (run / "log.txt").read_text()
     assert log.count("label: iteration 0") == log.count("train: iteration 0") == 1
     assert not list(run.glob("jobs/label-*"))
+
+
+@with_gpus
+@pytest.mark.slow
+def test_large_jobs_label_and_walkers_see_a_gpu_each(folder: Path) -> None:
+    """vasp.yaml in jobs of 32 cores and 4 GPUs; LAMMPS is its reference and walks without them."""
+    pytest.importorskip("parsl", reason="Parsl is not installed")
+    settings = yaml.safe_load((folder / "vasp.yaml").read_text())
+    settings["reference"] = yaml.safe_load((folder / "jobs.yaml").read_text())["reference"]
+    settings["exploration"]["variables"] |= {"device": "cpu"}
+    (folder / "vasp.yaml").write_text(yaml.safe_dump(settings))
+    seen = folder / "seen"
+    note = "variable gpu getenv CUDA_VISIBLE_DEVICES\n" + f'print "${{gpu}}" append {seen}\n'
+    script = folder / "explore.in"
+    script.write_text(note + script.read_text())
+    resources = {"train": {"cores_per_item": 1}}  # not more threads than there are cores
+    small(folder, "vasp.yaml", exploration={"walkers": 4}, resources=resources, finish=None)
+    subprocess.run(["pyubias", "run", "vasp.yaml"], check=True)
+    run = folder / "runs/alcu-vasp"
+    assert ends_with(run, 14)
+    assert set(seen.read_text().splitlines()) == set("0123")
+    scripts = [p.read_text() for p in (run / "jobs/parsl").rglob("submit_scripts/parsl.*")]
+    for line in (
+        "--partition=cpu",
+        "--account=my-project",
+        "--cpus-per-task=32",
+        "module load vasp",
+    ):
+        assert any(line in text for text in scripts)
+
+
+@with_gpus
+@pytest.mark.slow
+def test_a_node_labels_four_molecules_at_a_time(folder: Path) -> None:
+    """orca.yaml with its jobs of 32 cores; LAMMPS with a force field is its reference."""
+    pytest.importorskip("parsl", reason="Parsl is not installed")
+    shutil.copytree(ALA2, folder.parent / "ala2")
+    settings = yaml.safe_load((folder / "orca.yaml").read_text())
+    settings["reference"] = {"kind": "lammps", "input": "../ala2/reference.in"}
+    (folder / "orca.yaml").write_text(yaml.safe_dump(settings))
+    small(folder, "orca.yaml")
+    subprocess.run(["pyubias", "run", "orca.yaml"], check=True)
+    run = folder / "runs/ala2-orca"
+    assert ends_with(run, 14)
+    workers = {p.name for p in (run / "jobs/parsl").rglob("label/block-*/*/worker_*.log")}
+    assert len(workers) == 4
 
 
 @on_slurm

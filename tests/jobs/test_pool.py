@@ -1,6 +1,7 @@
 """Tasks in jobs: real processes of Parsl on this computer."""
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -176,3 +177,22 @@ def test_resources_that_cannot_be_had_stop_a_campaign_before_it_begins(tmp_path:
     with pytest.raises(UserError, match=r"config is int, wanted a parsl\.Config"):
         run_campaign(load_campaign(file), tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
+
+
+@law("resources.label.local.kind")
+@pytest.mark.parametrize(
+    ("kind", "command"), [("slurm", "sbatch"), ("sge", "qsub"), ("pbs", "qsub")]
+)
+def test_what_the_batch_system_says_of_a_job_that_it_does_not_take_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, command: str
+) -> None:
+    script = tmp_path / command
+    script.write_text("#!/bin/sh\necho 'no queue is\nnamed nope' >&2\nexit 1\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    job = {"kind": kind, "partition": "nope"}
+    jobs = Jobs(ResourcesConfig.model_validate({"label": job}), tmp_path)
+    with contextlib.closing(jobs), pytest.raises(UserError) as refused:
+        Pool(jobs, tmp_path).run("label", [Note("one", tmp_path)], lambda _: None)
+    line = "the batch system refused a job for one: no queue is named nope"
+    assert str(refused.value) == line

