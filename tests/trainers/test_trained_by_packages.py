@@ -72,7 +72,7 @@ def test_a_fine_tuned_sevennet_is_better_than_its_foundation_and_runs_biased(fol
         errors_of(model, folder)[1] for model in (folder / "7net-foundation.pt", tuned)
     )
     assert after < 0.8 * before
-    check_in_lammps(tuned, steps=20, tolerance=2e-6)
+    check_in_lammps(tuned, steps=100, tolerance=2e-6)
 
 
 def test_a_fine_tuned_mace_runs_biased(folder: Path) -> None:
@@ -81,7 +81,8 @@ def test_a_fine_tuned_mace_runs_biased(folder: Path) -> None:
     check_in_lammps(trained("mace", folder, "mace-tuned", 3, **settings), 100, 1e-9)
 
 
-def test_a_fine_tuned_nequip_runs_biased(folder: Path) -> None:
+@pytest.mark.parametrize("model", ["nequip", "allegro"])
+def test_a_fine_tuned_nequip_or_allegro_runs_biased(folder: Path, model: str) -> None:
     made = made_by("nequip", "nequip_models.py", folder)
-    settings = {"foundation": str(made / "nequip" / "last.ckpt"), "trust": True}
-    check_in_lammps(trained("nequip", folder, "nequip-tuned", 3, **settings), 100, 2e-6)
+    settings = {"foundation": str(made / model / "last.ckpt"), "trust": True}
+    check_in_lammps(trained("nequip", folder, f"{model}-tuned", 3, **settings), 100, 2e-6)
