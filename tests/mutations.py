@@ -515,8 +515,8 @@ MUTATIONS = [
     Mutation(
         "advice: more steps help whether they did or not",
         "training/learning_curve.py",
-        "if kept(cycles, finish) is cycles[-1]:",
-        "if True:",
+        "len(cycles) == 1 or pays(cycles[-1].score, cycles[-2].score, finish)",
+        "True",
         "training/test_cycles.py",
     ),
     Mutation(
@@ -613,15 +613,8 @@ MUTATIONS = [
     Mutation(
         "cycles go on whether they pay or not",
         "training/optimise.py",
-        "if not pays(fitting.best.score, before.score, finish):",
+        "if not pays(score, before, finish):",
         "if False:",
-        TRAINING,
-    ),
-    Mutation(
-        "a cycle that does not pay is kept",
-        "training/optimise.py",
-        "fitting.best = before",
-        "pass",
         TRAINING,
     ),
     Mutation(

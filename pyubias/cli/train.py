@@ -113,7 +113,7 @@ def _elsewhere(
 
 
 def _describe(trained: "Trained", finish: FinishConfig | None, output: Path) -> None:
-    from pyubias.training.learning_curve import advice, cycles_of, kept
+    from pyubias.training.learning_curve import advice, cycles_of
 
     cycles = cycles_of(trained.history)
     for cycle in cycles if finish else []:
@@ -125,7 +125,7 @@ def _describe(trained: "Trained", finish: FinishConfig | None, output: Path) -> 
         f"validation, {trained.n_calibration} for calibration"
     )
     if cycles:
-        print(_errors(kept(cycles, finish)))
+        print(_errors(cycles[-1]))
     for remark in trained.calibration_remarks:
         print(f"warning: {remark}")
 

@@ -129,7 +129,7 @@ class FinishConfig(Section):
     gain: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         0.03,
         description="a cycle that lowers the validation error by less than this fraction is the "
-        "last, and is undone",
+        "last",
     )
     minutes: Positive | None = Field(
         None,

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from pyubias.config.potential import FinishConfig
 
-__all__ = ["Cycle", "advice", "cycles_of", "kept", "pays"]
+__all__ = ["Cycle", "advice", "cycles_of", "pays"]
 
 # Errors on the validation set over those on the training set. A potential that knows its labels
 # so much better than others has room for more of them.
@@ -44,18 +44,8 @@ def cycles_of(history: History) -> list[Cycle]:
 
 
 def pays(score: float, before: float, finish: FinishConfig) -> bool:
-    """Whether a cycle lowered the score enough to be kept, and for another one."""
+    """Whether a cycle lowered the score enough for another one."""
     return score < (1.0 - finish.gain) * before
-
-
-def kept(cycles: Sequence[Cycle], finish: FinishConfig | None) -> Cycle:
-    """The cycle whose parameters a training of at least one keeps."""
-    undone = (
-        finish is not None
-        and len(cycles) > 1
-        and not pays(cycles[-1].score, cycles[-2].score, finish)
-    )
-    return cycles[-2 if undone else -1]
 
 
 def advice(cycles: Sequence[Cycle], finish: FinishConfig, training_score: float) -> str:
@@ -74,12 +64,12 @@ def advice(cycles: Sequence[Cycle], finish: FinishConfig, training_score: float)
     if len(cycles) > 1:
         gain = 1.0 - cycles[-1].score / cycles[-2].score
         last = f"the last cycle lowered the validation error by {gain:.0%}"
-    if kept(cycles, finish) is cycles[-1]:
+    if len(cycles) == 1 or pays(cycles[-1].score, cycles[-2].score, finish):
         most = "finish.minutes" if len(cycles) < finish.cycles else "finish.cycles"
         begin = f"{last}: " if len(cycles) > 1 else ""
         return f"{begin}more steps may help: raise {most}"
-    ratio = kept(cycles, finish).score / training_score if training_score else float("inf")
-    known = f"{last} and is undone; the error is {ratio:.1f} times that on the training set"
+    ratio = cycles[-1].score / training_score if training_score else float("inf")
+    known = f"{last}, and it is {ratio:.1f} times that on the training set"
     if ratio >= MEMORISED:
         return f"{known}: more labels would help, more steps would not"
     return f"{known}: a larger potential may help (model.n_radial, model.hidden)"

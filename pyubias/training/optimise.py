@@ -98,9 +98,7 @@ def fit(
     energies grows by the factor `config.energy_ramp`, because energies gain most when forces are
     nearly right. With `finish`, another cycle of twice as many epochs follows from where the last
     one ended, as long as that pays: the errors on the validation set tell, so that no number of
-    steps has to be known. One that does not pay is undone: it moves the parameters where no label
-    tells the difference, and forces far from all labels become wild. Every batch holds the isolated
-    atoms in addition.
+    steps has to be known. Every batch holds the isolated atoms in addition.
     A cycle ends when its score has not fallen for `config.patience` epochs; the first steps of a
     cycle are large, and lead away from the best parameters before it.
     Without a validation set there is one cycle, and its last parameters are kept.
@@ -120,12 +118,10 @@ def fit(
     """
     with _on_device(potential, torch.device(config.device)):
         fitting = _Fitting(potential, training_set, validation_set, config, replicas, progress)
-        fitting.cycle()
+        score = fitting.cycle()
         while finish is not None and fitting.n_cycles < finish.cycles and fitting.fits_in(finish):
-            before = fitting.best
-            fitting.cycle()
-            if not pays(fitting.best.score, before.score, finish):
-                fitting.best = before
+            before, score = score, fitting.cycle()
+            if not pays(score, before, finish):
                 break
         if fitting.best.state is not None:
             potential.load_state_dict(fitting.best.state)
@@ -162,8 +158,12 @@ class _Fitting:
         self.n_epochs = 0  # of the cycles that are done
         self.length = min(config.epochs, max(1, config.max_steps // self.n_batches))
 
-    def cycle(self) -> None:
-        """Train for `length` epochs, and double it."""
+    def cycle(self) -> float:
+        """Train for `length` epochs, and double it.
+
+        Returns:
+            the lowest score so far.
+        """
         self.n_cycles += 1
         adam = _adam(self.potential, self.config, self.length * self.n_batches)
         lowest, found = math.inf, self.n_epochs
@@ -185,6 +185,7 @@ class _Fitting:
                 break
         self.n_epochs += epoch
         self.length *= 2
+        return self.best.score
 
     def fits_in(self, finish: FinishConfig) -> bool:
         """Whether another cycle would end in time, by the time that an epoch took so far."""
