@@ -373,6 +373,20 @@ MUTATIONS = [
     ),
     # jobs
     Mutation(
+        "an old refusal explains the loss of a worker",
+        "jobs/pool.py",
+        'if self._refusals.last and "Failed to start block" in str(error):',
+        "if self._refusals.last:",
+        f"{JOBS} -k 'batch_system or long_ago'",
+    ),
+    Mutation(
+        "what a batch system says of a job is not heard",
+        "jobs/pool.py",
+        "PROVIDERS.addHandler(self._refusals)",
+        "pass",
+        f"{JOBS} -k batch_system",
+    ),
+    Mutation(
         "what a job of a killed driver does is begun once more",
         "jobs/pool.py",
         "task.output.is_file() or is_claimed(claim_of(task, self.folder))",

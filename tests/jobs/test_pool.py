@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +197,13 @@ def test_what_the_batch_system_says_of_a_job_that_it_does_not_take_is_told(
         Pool(jobs, tmp_path).run("label", [Note("one", tmp_path)], lambda _: None)
     line = "the batch system refused a job for one: no queue is named nope"
     assert str(refused.value) == line
+
+
+def test_a_refusal_of_long_ago_does_not_explain_another_end(tmp_path: Path) -> None:
+    jobs = Jobs(ResourcesConfig(), tmp_path)
+    jobs._refusals.last = "no queue is named nope"
+    future: Future[str] = Future()
+    future.set_exception(RuntimeError("the worker is lost"))
+    line = "the jobs of one ended before it was done: RuntimeError: the worker is lost"
+    assert jobs.problem(Note("one", tmp_path), future) == line
+    jobs.close()
