@@ -681,10 +681,17 @@ MUTATIONS = [
         TRAINING,
     ),
     Mutation(
-        "all batches calibrate, also the oldest",
+        "all batches calibrate atoms, also the oldest",
         "training/scores.py",
         "if sum(len(scores.total) for scores in chosen) >= 2.0 / alpha:",
         "if False:",
+        "training/test_scores.py",
+    ),
+    Mutation(
+        "only the newest batches calibrate structures",
+        "training/scores.py",
+        "Scores(join(batches).total, recent.atomic,",
+        "Scores(recent.total, recent.atomic,",
         "training/test_scores.py",
     ),
     Mutation(

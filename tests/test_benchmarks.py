@@ -115,7 +115,7 @@ def test_ways_of_calibration_take_the_structures_that_they_are_named_for(
     assert structures["newest 1/α"] == structures["newest 2/α"] == [0, 4, 4, 4]
     assert structures["newest 4/α"] == [0, 4, 8, 8]
     assert structures["all batches"] == [0, 4, 8, 12]
-    assert structures["shipped, γ = 0.05"] == structures["as shipped"] == [2, 6, 6, 6]
+    assert structures["shipped, γ = 0.05"] == structures["as shipped"] == [2, 6, 10, 14]
     first = calibrations["all batches"][0]
     assert first["factor_total"] is first["test_atomic"] is first["width_total"] is None
 
@@ -133,6 +133,25 @@ def test_adaptive_levels_follow_what_was_missed_of_each_batch(
                 level += gamma * (0.5 - (1.0 - record[f"batch_{kind}"]))
         assert level != 0.5
         assert {r[f"level_{kind}"] for r in calibrations["as shipped"]} == {0.5}
+
+
+@pytest.mark.slow
+def test_heads_that_are_fitted_again_are_those_of_the_run_or_of_another_regularisation(
+    campaign: Path, calibrations: dict[str, list[dict[str, float]]]
+) -> None:
+    options = [campaign, "--first", "1", "--regularisation", "0.2", "10"]
+    found = records_of("calibration.py", campaign, *options)
+    names = ("factor_total", "factor_atomic", "width_total", "test_atomic")
+
+    def of(rows: list[dict[str, float]]) -> list[list[float]]:
+        return [[row[name] for name in names] for row in rows]
+
+    ours, same, other = (
+        of(calibrations["as shipped"]),
+        *(of([r for r in found if r["way"] == f"as shipped, λ = {k}"]) for k in ("0.2", "10")),
+    )
+    assert np.allclose(same, ours, rtol=1e-3)
+    assert not np.allclose(other, ours, rtol=0.1)
 
 
 @pytest.mark.slow

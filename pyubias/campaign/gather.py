@@ -12,7 +12,7 @@ from pyubias.campaign.run_folder import RunFolder
 from pyubias.config.loading import TrainingFile
 from pyubias.errors import UserError
 from pyubias.training.reading import read_frames
-from pyubias.training.scores import Scores, join, newest
+from pyubias.training.scores import Scores, join, of_batches
 
 __all__ = ["Gathered", "gather"]
 
@@ -94,4 +94,5 @@ def _scores_of_run(path: Path, settings: TrainingFile) -> tuple[Scores, str]:
     ]
     n_others = len(there) - len(fit)
     remark = f"; {n_others} of its models have another kind of uncertainty" if n_others else ""
-    return newest([Scores.read(each.scores) for each in fit], settings.uncertainty.alpha), remark
+    batches = [Scores.read(each.scores) for each in fit]
+    return of_batches(batches, settings.uncertainty.alpha), remark

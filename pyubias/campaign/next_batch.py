@@ -9,7 +9,7 @@ from pyubias.campaign.label_store import LabelledFrame
 from pyubias.campaign.run_folder import IterationFolder, RunFolder
 from pyubias.files import read_json
 from pyubias.model.prediction import Model
-from pyubias.training.scores import Scores, newest
+from pyubias.training.scores import Scores, of_batches
 
 __all__ = ["compare_with_next_batch", "have_scores_of_one_kind", "scores_before"]
 
@@ -68,7 +68,7 @@ def scores_before(
     frames: Sequence[LabelledFrame],
     settings: Mapping[str, Any],
 ) -> Scores:
-    """Scores of the newest models before an iteration, which calibrate the one that follows.
+    """Scores of the models before an iteration, which calibrate the one that follows.
 
     Args:
         folder: of the run.
@@ -84,4 +84,4 @@ def scores_before(
             compare_with_next_batch(each, number, frames)
         if each.scores.is_file() and have_scores_of_one_kind(each, trainer, uncertainty):
             batches.append(Scores.read(each.scores))
-    return newest(batches, uncertainty["alpha"])
+    return of_batches(batches, uncertainty["alpha"])

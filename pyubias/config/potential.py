@@ -159,7 +159,13 @@ class UncertaintyConfig(Section):
         128, gt=0, le=8192, multiple_of=8, description="p: number of the sketched features"
     )
     members: Annotated[int, Field(ge=2, le=100)] = Field(3, description="potentials of an ensemble")
-    regularisation: float = Field(0.01, ge=1e-9, le=1e9, description="λ of the posterior")
+    regularisation: float = Field(
+        0.2,
+        ge=1e-9,
+        le=1e9,
+        description="λ of the posterior: the larger, the less u falls where structures become as "
+        "many as features",
+    )
     alpha: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
         0.05, description="the calibrated uncertainties cover 1 - alpha of the residuals"
     )

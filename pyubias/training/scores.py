@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pyubias.files import read_json, write_json
 from pyubias.training.conformal import TINY, attainable_coverage, conformal_factor
 
-__all__ = ["Factors", "Scores", "factors_of", "join", "newest", "scores_of"]
+__all__ = ["Factors", "Scores", "factors_of", "join", "of_batches", "scores_of"]
 
 Array = NDArray[np.float64]
 
@@ -72,11 +72,21 @@ def join(several: Sequence[Scores]) -> Scores:
     )
 
 
-def newest(batches: Sequence[Scores], alpha: float) -> Scores:
+def of_batches(batches: Sequence[Scores], alpha: float) -> Scores:
+    """The scores of all batches of a campaign that calibrate its next model.
+
+    Total ones are of all batches: where the newest ones were alike, all are needed to cover what
+    is not. Atomic ones are of the newest batches with 2/α structures, which are many atoms: those
+    of the first models tell little about the last, and would make u_i too narrow.
+    """
+    recent = _newest(batches, alpha)
+    return Scores(join(batches).total, recent.atomic, recent.n_with_forces)
+
+
+def _newest(batches: Sequence[Scores], alpha: float) -> Scores:
     """The scores of the last batches that hold 2/α structures together.
 
-    Those of the first models of a campaign tell little about its last ones. Twice as many as 1 - α
-    needs make the quantile steady.
+    Twice as many as 1 - α needs make the quantile steady.
     """
     chosen: list[Scores] = []
     for batch in reversed(batches):

@@ -1,14 +1,18 @@
 """Ways of calibration, on finished campaigns: the coverage that each would have had.
 
-python tests/benchmarks/calibration.py RUN... [--test FILE] [--every 4] [--first 3] [--json FILE]
+python tests/benchmarks/calibration.py RUN... [--test FILE] [--every 4] [--first 3] [--last 99]
+    [--regularisation 0.01 0.2] [--json FILE]
 
 No model is trained. Each way gives the models of a run new conformal factors from what was labelled
 before the next batch: the scores of earlier models on their next batches, and the calibration
 split. "newest 2/α" takes the last batches that hold 2/α structures together, "split" the
-calibration split alone, the way that is shipped both. The table has the number of structures that
+calibration split alone. The way that is shipped takes the split, the total scores of all batches
+and the atomic ones of the newest with 2/α structures. With --regularisation, heads are fitted again
+with each λ, in place of that of the run. The table has the number of structures that
 calibrate, the coverages of the next batch and of the test set, and the mean calibrated uncertainty
 over the mean error of the test set (u/error). Numbers are means over the iterations from --first
-on (counted from 0, as their folders), then over the runs. A control arm is a run: RUN/control.
+to --last (counted from 0, as their folders), then over the runs. A control arm is a run:
+RUN/control.
 
 The ways with γ are adaptive conformal inference (Gibbs and Candès, arXiv:2106.00170) on top of the
 shipped one. The quantile of iteration t is that of α_t in place of α, for total and atomic each:
@@ -20,6 +24,7 @@ iteration t do not cover: one update a batch. For α_t ≤ 0, where the source c
 factor is the largest score.
 """
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,8 +39,11 @@ from pyubias.analysis.residuals import residuals_of
 from pyubias.campaign.label_store import LabelStore
 from pyubias.campaign.run_folder import RunFolder
 from pyubias.errors import UserError
+from pyubias.training.batches import make_sample
+from pyubias.training.checkpoint import load_trained
+from pyubias.training.export import export
 from pyubias.training.labels import FORCES
-from pyubias.training.scores import Scores, factors_of, join, newest, scores_of
+from pyubias.training.scores import Scores, factors_of, join, of_batches, scores_of
 
 COLUMNS = {
     "batch_total": "next batch: total",
@@ -77,18 +85,27 @@ class Iteration:
 
 
 def shipped(batches: Sequence[Scores], split: Scores, alpha: float) -> Scores:
-    return join([newest(batches, alpha), split])
+    return join([of_batches(batches, alpha), split])
 
 
 def newest_of(multiple: float) -> Way:
     """The newest batches that hold multiple/α structures together."""
-    # the shipped function takes those of 2/α
-    return lambda batches, _, alpha: newest(batches, 2.0 * alpha / multiple)
+
+    def way(batches: Sequence[Scores], _: Scores, alpha: float) -> Scores:
+        chosen: list[Scores] = []
+        for batch in reversed(batches):
+            if sum(len(scores.total) for scores in chosen) >= multiple / alpha:
+                break
+            chosen.insert(0, batch)
+        return join(chosen)
+
+    return way
 
 
+SHIPPED = "as shipped"
 # the scores that each way calibrates with, and γ
 WAYS: dict[str, tuple[Way, float]] = {
-    "as shipped": (shipped, 0.0),
+    SHIPPED: (shipped, 0.0),
     "split": (lambda _, split, __: split, 0.0),
     "newest 1/α": (newest_of(1.0), 0.0),
     "newest 2/α": (newest_of(2.0), 0.0),
@@ -114,7 +131,22 @@ def errors_on(model: Model, frames: Sequence[Atoms]) -> Errors:
     )
 
 
-def iterations_of(folder: RunFolder, test: Sequence[Atoms]) -> list[Iteration]:
+def refitted(checkpoint: Path, frames: Sequence[Atoms], regularisation: float) -> Model:
+    """The model of a checkpoint, with an uncalibrated head of another λ."""
+    trained = load_trained(checkpoint)
+    potential = trained.potential
+    changes = {"regularisation": regularisation}
+    potential.uncertainty = potential.uncertainty.model_copy(update=changes)
+    samples = [make_sample(atoms, potential.cutoff, potential.elements) for atoms in frames]
+    potential.fit_head([sample.graph for sample in samples])
+    with tempfile.TemporaryDirectory() as folder:
+        export(trained, Path(folder, "model.pt"))
+        return Model(Path(folder, "model.pt"))
+
+
+def iterations_of(
+    folder: RunFolder, test: Sequence[Atoms], regularisation: float | None = None
+) -> list[Iteration]:
     """Of a run, in order, but those whose model no label had trained or calibrated."""
     frames = [f for f in LabelStore(folder.labels).frames() if not f.failed]
     found = []
@@ -122,7 +154,11 @@ def iterations_of(folder: RunFolder, test: Sequence[Atoms]) -> list[Iteration]:
         known = [f for f in frames if f.iteration <= number]
         if not each.model.is_file() or not known:
             continue
-        model = Model(each.model)
+        if regularisation is None:
+            model = Model(each.model)
+        else:
+            trained_on = [f.atoms for f in known if f.split == "train"]
+            model = refitted(each.checkpoint, trained_on, regularisation)
         batch = [f.atoms for f in frames if f.iteration == number + 1]
         split = [f.atoms for f in known if f.split == "calibration"]
         found.append(
@@ -183,7 +219,9 @@ def of_kind(name: str, iteration: Iteration, scores: Scores, level: float) -> di
     }
 
 
-def records_of(run: Path, test: Path | None, every: int) -> list[dict[str, Any]]:
+def records_of(
+    run: Path, test: Path | None, every: int, regularisations: Sequence[float]
+) -> list[dict[str, Any]]:
     """The rows of all ways and iterations of a run."""
     folder = RunFolder(run)
     config = folder.read_config()
@@ -191,12 +229,17 @@ def records_of(run: Path, test: Path | None, every: int) -> list[dict[str, Any]]
         raise UserError(f"'{run}' has no {folder.labels.name}")
     file = test or config.evaluation.test
     frames = read_frames(file, index=f"::{every}")[0] if file else []
-    iterations = iterations_of(folder, frames)
     return [
-        {"run": str(run), "way": name, **row}
+        {"run": str(run), "way": name + suffix(regularisation), **row}
+        for regularisation in regularisations or [None]
+        for iterations in [iterations_of(folder, frames, regularisation)]
         for name, (way, gamma) in WAYS.items()
         for row in calibrated(iterations, way, gamma, config.uncertainty.alpha)
     ]
+
+
+def suffix(regularisation: float | None) -> str:
+    return "" if regularisation is None else f", λ = {regularisation:g}"
 
 
 def mean(values: Sequence[float | None]) -> float | None:
@@ -210,11 +253,13 @@ def main() -> None:
     parser.add_argument("--test", type=Path, metavar="FILE", help="default: that of each campaign")
     parser.add_argument("--every", type=int, default=1, help="take every so manyth test frame")
     parser.add_argument("--first", type=int, default=3, help="iteration from which means are taken")
+    parser.add_argument("--last", type=int, default=999, help="iteration to which they are taken")
+    parser.add_argument("--regularisation", type=float, nargs="+", default=[], metavar="LAMBDA")
     options = parser.parse_args()
     records = []
     for run in options.runs:
         try:
-            found = records_of(run, options.test, options.every)
+            found = records_of(run, options.test, options.every, options.regularisation)
         except UserError as error:
             raise SystemExit(str(error)) from error
         if not any(r["iteration"] >= options.first for r in found):
@@ -222,11 +267,16 @@ def main() -> None:
         records += found
 
     def cell(way: str, column: str) -> str:
-        rows = [r for r in records if r["way"] == way and r["iteration"] >= options.first]
+        rows = [
+            r
+            for r in records
+            if r["way"] == way and options.first <= r["iteration"] <= options.last
+        ]
         value = mean([mean([r[column] for r in rows if r["run"] == str(k)]) for k in options.runs])
         return "–" if value is None else f"{value:{'.3f' if column in COLUMNS else '.1f'}}"
 
-    rows = [[way, cell(way, "structures"), *(cell(way, c) for c in COLUMNS)] for way in WAYS]
+    ways = dict.fromkeys(r["way"] for r in records)
+    rows = [[way, cell(way, "structures"), *(cell(way, c) for c in COLUMNS)] for way in ways]
     title = f"means over {len(options.runs)} runs, from iteration {options.first} on"
     show(title, ["way of calibration", "structures", *COLUMNS.values()], rows)
     save(options.json, records)

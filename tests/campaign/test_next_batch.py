@@ -65,23 +65,23 @@ def test_only_the_first_labels_are_held_out_for_calibration(uninterrupted: Path)
 
 
 @pytest.mark.parametrize(
-    ("section", "changes", "n"),
+    ("section", "changes", "n", "n_with_forces"),
     [
-        ("uncertainty", {}, 8),
-        ("uncertainty", {"alpha": 0.4}, 8),
-        ("uncertainty", {"alpha": 0.5}, 4),
-        ("uncertainty", {"kind": "ensemble"}, 0),
-        ("uncertainty", {"regularisation": 0.1}, 0),
-        ("trainer", {"kind": "mace"}, 0),
+        ("uncertainty", {}, 8, 8),
+        ("uncertainty", {"alpha": 0.4}, 8, 8),
+        ("uncertainty", {"alpha": 0.5}, 8, 4),
+        ("uncertainty", {"kind": "ensemble"}, 0, 0),
+        ("uncertainty", {"regularisation": 0.1}, 0, 0),
+        ("trainer", {"kind": "mace"}, 0, 0),
     ],
 )
 def test_models_with_another_kind_of_uncertainty_do_not_calibrate(
-    uninterrupted: Path, section: str, changes: dict[str, Any], n: int
+    uninterrupted: Path, section: str, changes: dict[str, Any], n: int, n_with_forces: int
 ) -> None:
     settings = read_json(uninterrupted / "config.json")
     settings[section] |= changes
     found = scores_before(RunFolder(uninterrupted), None, labels(uninterrupted), settings)
-    assert len(found.total) == n
+    assert (len(found.total), found.n_with_forces) == (n, n_with_forces)
 
 
 def test_scores_that_are_gone_are_made_again(uninterrupted: Path, tmp_path: Path) -> None:

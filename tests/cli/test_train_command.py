@@ -57,7 +57,7 @@ def test_runs_are_joined_with_what_each_label_is_for(tmp_path: Path) -> None:
     assert sentence.count("4 labels of a run, 1 failed") == 2
 
 
-def test_the_newest_scores_of_all_runs_come_with_their_labels(tmp_path: Path) -> None:
+def test_scores_of_all_runs_come_with_their_labels(tmp_path: Path) -> None:
     runs = [run_with_labels(tmp_path / f"s{k}", [0.0, 0.1, 0.2, 0.3]) for k in (1, 2)]
     for run, n_batches in zip(runs, (1, 3), strict=True):
         for k in range(n_batches):
@@ -65,9 +65,9 @@ def test_the_newest_scores_of_all_runs_come_with_their_labels(tmp_path: Path) ->
             iteration.path.mkdir(parents=True)
             Scores(np.full(8, float(k)), np.full(16, 2.0), 8).write(iteration.scores)
     settings = TrainingFile(uncertainty=UncertaintyConfig(alpha=0.2))
-    scores = gather(runs, settings=settings).scores  # of each run of the newest ten structures
-    assert sorted(scores.total) == [0.0] * 8 + [1.0] * 8 + [2.0] * 8
-    assert scores.n_with_forces == 24
+    scores = gather(runs, settings=settings).scores
+    assert sorted(scores.total) == [0.0] * 16 + [1.0] * 8 + [2.0] * 8
+    assert scores.n_with_forces == 24  # of each run of the newest ten structures
 
 
 def test_scores_of_another_kind_of_uncertainty_do_not_calibrate(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pyubias.training.conformal import conformal_factor
-from pyubias.training.scores import Scores, factors_of, join, newest, scores_of
+from pyubias.training.scores import Scores, factors_of, join, of_batches, scores_of
 
 
 def batch(value: float, n: int = 8) -> Scores:
@@ -36,15 +36,20 @@ def test_without_forces_only_the_total_uncertainty_is_calibrated():
     assert factors == (2.0, 1.0, pytest.approx(30 / 31), 0.0)
 
 
-def test_the_newest_batches_with_twice_the_structures_that_alpha_needs():
+def test_atoms_of_the_newest_batches_with_twice_the_structures_that_alpha_needs():
     """α = 0.05: 40 structures, which are five batches of eight."""
     batches = [batch(k) for k in range(1, 11)]
-    assert set(newest(batches, 0.05).total) == {6, 7, 8, 9, 10}
-    assert set(newest(batches, 0.2).total) == {9, 10}
-    assert set(newest(batches[:3], 0.05).total) == {1, 2, 3}
-    found = newest(batches, 0.05)
+    assert set(of_batches(batches, 0.05).atomic) == {60, 70, 80, 90, 100}
+    assert set(of_batches(batches, 0.2).atomic) == {90, 100}
+    assert set(of_batches(batches[:3], 0.05).atomic) == {10, 20, 30}
+    found = of_batches(batches, 0.05)
     assert (len(found.atomic), found.n_with_forces) == (120, 40)
-    assert found.atomic[-1] == 100
+
+
+def test_structures_of_all_batches():
+    found = of_batches([batch(k) for k in range(1, 11)], 0.05)
+    assert found.total.tolist() == [k for k in range(1, 11) for _ in range(8)]
+    assert len(of_batches([], 0.05).total) == 0
 
 
 def test_scores_come_back_from_their_file(tmp_path):

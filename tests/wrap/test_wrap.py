@@ -122,7 +122,7 @@ def test_further_structures_are_known_to_the_posterior(tmp_path, labelled):
         model = Model(tmp_path / f"{name}.pt")
         (prediction,) = model.predict([far])
         uncertainty[name] = prediction.total_uncertainty / model.metadata.total_factor
-    assert uncertainty["with"] < 0.2 * uncertainty["without"]
+    assert uncertainty["with"] < 0.3 * uncertainty["without"]
 
 
 @pytest.mark.slow
