@@ -688,6 +688,13 @@ MUTATIONS = [
         "training/test_scores.py",
     ),
     Mutation(
+        "the default lets u collapse where structures are as many as features",
+        "config/potential.py",
+        "        0.2,\n        ge=1e-9,",
+        "        0.01,\n        ge=1e-9,",
+        "model/test_heads.py",
+    ),
+    Mutation(
         "only the newest batches calibrate structures",
         "training/scores.py",
         "Scores(join(batches).total, recent.atomic,",

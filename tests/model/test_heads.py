@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from pyubias.config.potential import UncertaintyConfig
 from pyubias.model.heads import DistanceHead, EnsembleHead, PosteriorHead
 
 LAMBDA = 0.01
@@ -55,6 +56,22 @@ def test_posterior_is_at_most_lambda_where_it_was_trained():
     head = PosteriorHead(STRUCTURES, ATOMS, LAMBDA)
     assert float(head.total(STRUCTURES).max()) <= LAMBDA
     assert float(head.atomic(ATOMS).max()) <= LAMBDA
+
+
+def test_by_default_u_does_not_collapse_where_structures_become_as_many_as_features():
+    """Scores of models with fewer labels calibrate those with more, which takes a like scale."""
+    p, n_known = 32, 48
+    rotation, _ = torch.linalg.qr(random_features(p, p))
+    spread = torch.logspace(0, -2, p, dtype=torch.float64)
+    features = random_features(1, p, seed=1) + (random_features(400, p, seed=2) * spread) @ rotation
+
+    def mean_of_new(n, regularisation):
+        head = PosteriorHead(features[:n], features[:n], regularisation)
+        return float(head.total(features[n_known:]).mean())
+
+    default = UncertaintyConfig().regularisation
+    assert mean_of_new(36, 0.01) < 0.25 * mean_of_new(24, 0.01)
+    assert mean_of_new(36, default) > 0.5 * mean_of_new(24, default)
 
 
 def test_posterior_without_training_nearby_is_the_prior():
