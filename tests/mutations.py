@@ -690,7 +690,7 @@ MUTATIONS = [
     Mutation(
         "the default lets u collapse where structures are as many as features",
         "config/potential.py",
-        "        0.2,\n        ge=1e-9,",
+        "        0.1,\n        ge=1e-9,",
         "        0.01,\n        ge=1e-9,",
         "model/test_heads.py",
     ),

@@ -139,7 +139,7 @@ def test_adaptive_levels_follow_what_was_missed_of_each_batch(
 def test_heads_that_are_fitted_again_are_those_of_the_run_or_of_another_regularisation(
     campaign: Path, calibrations: dict[str, list[dict[str, float]]]
 ) -> None:
-    options = [campaign, "--first", "1", "--regularisation", "0.2", "10"]
+    options = [campaign, "--first", "1", "--regularisation", "0.1", "10"]
     found = records_of("calibration.py", campaign, *options)
     names = ("factor_total", "factor_atomic", "width_total", "test_atomic")
 
@@ -148,7 +148,7 @@ def test_heads_that_are_fitted_again_are_those_of_the_run_or_of_another_regulari
 
     ours, same, other = (
         of(calibrations["as shipped"]),
-        *(of([r for r in found if r["way"] == f"as shipped, λ = {k}"]) for k in ("0.2", "10")),
+        *(of([r for r in found if r["way"] == f"as shipped, λ = {k}"]) for k in ("0.1", "10")),
     )
     assert np.allclose(same, ours, rtol=1e-3)
     assert not np.allclose(other, ours, rtol=0.1)

@@ -64,7 +64,7 @@ def split_uncertainty(
     features: Array,
     molecules: Sequence[Hashable],
     labelled: Array,
-    regularisation: float = 0.2,
+    regularisation: float = 0.1,
 ) -> TotalUncertainty:
     """The total uncertainty, equation (14), and its molecule and conformer parts.
 
@@ -155,7 +155,7 @@ def select_on_levels(
     labelled_molecules: Sequence[Hashable],
     balance: float,
     per_molecule: int | None = None,
-    regularisation: float = 0.2,
+    regularisation: float = 0.1,
     seed: int = 0,
 ) -> NDArray[np.int64]:
     """`selection.select` with the kernel of equation (22).

@@ -34,7 +34,7 @@ def select(
     labelled: Array,
     batch_size: int,
     *,
-    regularisation: float = 0.2,
+    regularisation: float = 0.1,
     seed: int = 0,
     groups: Sequence[Hashable] | None = None,
     per_group: int | None = None,

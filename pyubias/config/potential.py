@@ -160,7 +160,7 @@ class UncertaintyConfig(Section):
     )
     members: Annotated[int, Field(ge=2, le=100)] = Field(3, description="potentials of an ensemble")
     regularisation: float = Field(
-        0.2,
+        0.1,
         ge=1e-9,
         le=1e9,
         description="λ of the posterior: the larger, the less u falls where structures become as "

@@ -39,7 +39,7 @@ class PosteriorHead(nn.Module):
     kind: str = "posterior"
 
     def __init__(
-        self, structure_features: Tensor, atom_features: Tensor, regularisation: float = 0.2
+        self, structure_features: Tensor, atom_features: Tensor, regularisation: float = 0.1
     ) -> None:
         super().__init__()
         self.register_buffer("total_whitening", _whitening(structure_features, regularisation))

@@ -69,7 +69,7 @@ def wrap(
     splits: Sequence[str] | None = None,
     calibration: float = 0.25,
     alpha: float = 0.05,
-    regularisation: float = 0.2,
+    regularisation: float = 0.1,
     seed: int = 0,
     scores: Scores | None = None,
     say: Callable[[str], None] = lambda line: None,

@@ -71,7 +71,7 @@ def test_only_the_first_labels_are_held_out_for_calibration(uninterrupted: Path)
         ("uncertainty", {"alpha": 0.4}, 8, 8),
         ("uncertainty", {"alpha": 0.5}, 8, 4),
         ("uncertainty", {"kind": "ensemble"}, 0, 0),
-        ("uncertainty", {"regularisation": 0.1}, 0, 0),
+        ("uncertainty", {"regularisation": 0.3}, 0, 0),
         ("trainer", {"kind": "mace"}, 0, 0),
     ],
 )
