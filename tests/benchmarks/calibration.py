@@ -277,7 +277,7 @@ def main() -> None:
 
     ways = dict.fromkeys(r["way"] for r in records)
     rows = [[way, cell(way, "structures"), *(cell(way, c) for c in COLUMNS)] for way in ways]
-    title = f"means over {len(options.runs)} runs, from iteration {options.first} on"
+    title = f"means over {len(options.runs)} runs, iterations {options.first} to {options.last}"
     show(title, ["way of calibration", "structures", *COLUMNS.values()], rows)
     save(options.json, records)
 

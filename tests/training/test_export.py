@@ -143,14 +143,14 @@ def test_export_leaves_the_potential_as_it_was(trained, tmp_path):
 
 
 def test_an_exported_potential_reproduces_its_training_set(tmp_path):
-    """Errors on the training set are small, and a stretched cell is more uncertain than it."""
+    """Errors on the training set are small, and a stretched cell is far more uncertain than it."""
     frames = copper(4)
     sizes = ModelConfig(cutoff=4.0, n_radial=2, n_basis=6, hidden=[16])
     trained = train(
         frames,
         sizes,
         TrainingConfig(epochs=100, batch_size=4),
-        UncertaintyConfig(projections=16),
+        UncertaintyConfig(projections=16, regularisation=0.01),
         splits=["train"] * 4,
     )
     export(trained, tmp_path / "copper.pt")
@@ -162,7 +162,7 @@ def test_an_exported_potential_reproduces_its_training_set(tmp_path):
     stretched = bulk("Cu", cubic=True)
     stretched.set_cell(1.15 * stretched.cell, scale_atoms=True)
     known, new = model.predict([frames[0], stretched])
-    assert new.total_uncertainty > 2.5 * known.total_uncertainty
+    assert new.total_uncertainty > 5 * known.total_uncertainty
 
 
 @every_kind
