@@ -75,9 +75,9 @@ def join(several: Sequence[Scores]) -> Scores:
 def of_batches(batches: Sequence[Scores], alpha: float) -> Scores:
     """The scores of all batches of a campaign that calibrate its next model.
 
-    Total ones are of all batches: where the newest ones were alike, all are needed to cover what
-    is not. Atomic ones are of the newest batches with 2/α structures, which are many atoms: those
-    of the first models tell little about the last, and would make u_i too narrow.
+    Total scores are of all batches: the newest batches may be alike, and their errors then say
+    little about other structures. Atomic scores are of the newest batches with 2/α structures:
+    those of the first models would make u_i of the last ones too narrow.
     """
     recent = _newest(batches, alpha)
     return Scores(join(batches).total, recent.atomic, recent.n_with_forces)

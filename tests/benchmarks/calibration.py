@@ -256,6 +256,8 @@ def main() -> None:
     parser.add_argument("--last", type=int, default=999, help="iteration to which they are taken")
     parser.add_argument("--regularisation", type=float, nargs="+", default=[], metavar="LAMBDA")
     options = parser.parse_args()
+    if not all(value > 0.0 for value in options.regularisation):
+        parser.error(f"--regularisation must be positive, got {options.regularisation}")
     records = []
     for run in options.runs:
         try:
