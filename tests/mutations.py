@@ -188,6 +188,13 @@ MUTATIONS = [
         SETTINGS,
     ),
     Mutation(
+        "a campaign takes a default that changed under way",
+        "campaign/former_defaults.py",
+        "config = config.model_copy(update={section: kept})",
+        "pass",
+        "campaign/test_earlier_version.py -k default_that",
+    ),
+    Mutation(
         "molecules and geometries weigh the same",
         "campaign/select_stage.py",
         "balance=config.balance,",

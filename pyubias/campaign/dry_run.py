@@ -15,6 +15,7 @@ from pyubias.analysis.residuals import evaluate
 from pyubias.campaign.arms import arms_of
 from pyubias.campaign.cost import Seconds, seconds_of_campaign
 from pyubias.campaign.dry_run_walks import Walked, timed, try_walks
+from pyubias.campaign.former_defaults import with_former_defaults
 from pyubias.campaign.inputs import Inputs, read_inputs, with_given
 from pyubias.campaign.kept_labels import keep_tried_label, read_tried_label
 from pyubias.campaign.label_store import LabelStore
@@ -77,7 +78,11 @@ def try_stages(config: CampaignConfig, n_ranks: int, runs: Path | None = None) -
     table = Table(title=f"{config.name}: dry run")
     for column in ("stage", "tried", "one takes"):
         table.add_column(column)
-    arms = arms_of(config, Path() if runs is None else runs.resolve() / config.name)
+    run = Path() if runs is None else runs.resolve() / config.name
+    kept: list[str] = []
+    if runs is not None:
+        config, kept = with_former_defaults(config, RunFolder(run).settings)
+    arms = arms_of(config, run)
     inputs = [read_inputs(arm.config, None if runs is None else arm.folder) for arm in arms]
     remark = without_constraints(inputs[0].start + inputs[0].candidates)
     if remark is not None:
@@ -86,6 +91,8 @@ def try_stages(config: CampaignConfig, n_ranks: int, runs: Path | None = None) -
     for arm, given in zip(arms, budgets, strict=True) if runs is not None else ():
         for line in describe_run(arm, given.config.stop.labels):
             print(line)
+    for line in kept:
+        print(line)
     trained: _Trained | None = None
     costs = []
     with tempfile.TemporaryDirectory() as name:

@@ -13,12 +13,13 @@ from functools import partial
 from pathlib import Path
 
 from pyubias.campaign.arms import Arm, arms_of
+from pyubias.campaign.former_defaults import with_former_defaults
 from pyubias.campaign.inputs import Inputs, read_inputs, with_given
 from pyubias.campaign.lock import locked
 from pyubias.campaign.metrics import Metrics
 from pyubias.campaign.progress import Progress, live_table, wants_live_table
 from pyubias.campaign.record import Record, describe, describe_final
-from pyubias.campaign.run_folder import IterationFolder
+from pyubias.campaign.run_folder import IterationFolder, RunFolder
 from pyubias.campaign.run_state import changes_of_settings, made_of
 from pyubias.campaign.steps import Steps
 from pyubias.config.schema import CampaignConfig
@@ -53,6 +54,8 @@ def run_campaign(
     """
     ranks = ranks or Ranks()
     folder = Path(runs).resolve() / config.name
+    settings = RunFolder(folder).settings
+    config, kept = ranks.on_root(lambda: with_former_defaults(config, settings))
     arms = arms_of(config, folder)
     live = ranks.is_root and wants_live_table()
     # before there is a run folder, whose settings could not be changed any more
@@ -70,7 +73,7 @@ def run_campaign(
             for arm in arms
         ]
         for k in mine:
-            for line in changes[k]:
+            for line in kept + changes[k]:
                 progress[k].log(line)
         _run_arms([(arms[k], inputs[k], group, progress[k]) for k in mine])
     ranks.wait_for_all()

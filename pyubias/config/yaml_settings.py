@@ -99,7 +99,7 @@ def absolute_paths(config: SectionType, folder: Path) -> SectionType:
             return [resolve(item, key, in_list=True) for item in value]
         return value
 
-    return type(config).model_validate(resolve(config.model_dump(), ""))
+    return type(config).model_validate(resolve(config.model_dump(exclude_unset=True), ""))
 
 
 def _is_file(path: Path) -> bool:

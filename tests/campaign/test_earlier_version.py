@@ -14,6 +14,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from campaigns import mpirun, shared_commands
 
+from pyubias.campaign.dry_run import try_stages
 from pyubias.campaign.label_store import LabelStore
 from pyubias.campaign.loop import run_campaign
 from pyubias.campaign.run_folder import RunFolder
@@ -68,6 +69,28 @@ def test_a_raised_budget_goes_on(folder: Path) -> None:
     assert run.records()[0] == first
     log = (run.iteration(1).walker(0) / "log.lammps").read_text()
     assert "fix bias all ubias tau 0.25 stress 0.5 window 5" in log
+
+
+def test_a_default_that_changed_is_kept(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The campaign began with λ = 0.01, the default of its version."""
+    run = RunFolder(folder / "runs" / "earlier")
+    config = load_campaign(with_labels(folder, 16))
+    try_stages(config, 1, folder / "runs")
+    assert "uncertainty.regularisation = 0.01, the default that" in capsys.readouterr().out
+    run_campaign(config, folder / "runs")
+    for arm in (run, run.control):
+        assert arm.read_config().uncertainty.regularisation == 0.01
+        assert load_trained(arm.iterations()[-1].checkpoint).uncertainty.regularisation == 0.01
+    assert "uncertainty.regularisation = 0.01, the default that" in run.log.read_text()
+
+
+def test_a_default_that_changed_is_not_kept_against_the_file(folder: Path) -> None:
+    path = folder / "campaign.yaml"
+    path.write_text(path.read_text().replace("16}", "16, regularisation: 0.1}"))
+    run_campaign(load_campaign(path), folder / "runs")
+    run = RunFolder(folder / "runs" / "earlier")
+    assert run.read_config().uncertainty.regularisation == 0.1
+    assert "uncertainty.regularisation = 0.1 " in run.log.read_text()
 
 
 def test_the_key_means_what_the_variable_meant(folder: Path) -> None:

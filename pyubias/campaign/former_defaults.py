@@ -1,0 +1,47 @@
+"""Defaults of earlier versions, which campaigns that began with them keep."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pyubias.campaign.kept_settings import flat
+from pyubias.config.schema import CampaignConfig
+from pyubias.files import read_json
+
+__all__ = ["with_former_defaults"]
+
+
+class _Former(NamedTuple):
+    section: str
+    key: str
+    value: Any
+
+
+_FORMER = [
+    # scores of models with another λ do not calibrate the next ones
+    _Former("uncertainty", "regularisation", 0.01),
+]
+
+
+def with_former_defaults(config: CampaignConfig, path: Path) -> tuple[CampaignConfig, list[str]]:
+    """Let a campaign keep a default that it began with, where its file says nothing else.
+
+    Args:
+        config: from `load_campaign`.
+        path: of ``config.json``; without it the campaign begins now, and nothing is kept.
+
+    Returns:
+        the settings, and a line for each default that is kept.
+    """
+    begun = flat(read_json(path)) if path.is_file() else {}
+    lines = []
+    for section, key, value in _FORMER:
+        of_file = getattr(config, section)
+        if key in of_file.model_fields_set or begun.get(f"{section}.{key}") != value:
+            continue
+        kept = of_file.model_copy(update={key: value})
+        config = config.model_copy(update={section: kept})
+        lines.append(
+            f"{section}.{key} = {value!r}, the default that this campaign began with; "
+            f"that of new campaigns is {getattr(of_file, key)!r}"
+        )
+    return config, lines
