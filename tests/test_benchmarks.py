@@ -102,6 +102,14 @@ def test_the_shipped_way_of_calibration_is_that_of_the_campaign(
         found = residuals_of(frames, model.predict(frames))
         width = found.total_uncertainty.mean() / np.abs(found.energy).mean()
         assert record["width_total"] == pytest.approx(width, rel=1e-4)
+        pairs = {
+            "total": (found.total_uncertainty, found.energy),
+            "atomic": (found.atomic_uncertainty, found.atomic),
+        }
+        for kind, (u, errors) in pairs.items():
+            places = [np.argsort(np.argsort(values)) for values in (u, np.abs(errors))]
+            wanted = np.corrcoef(*places)[0, 1]
+            assert record[f"rank_{kind}"] == pytest.approx(wanted, abs=1e-3)
     assert len(calibrations["as shipped"]) == len(metrics(campaign)) == 4
 
 

@@ -9,9 +9,10 @@ split. "newest 2/α" takes the last batches that hold 2/α structures together, 
 calibration split alone. The way that is shipped takes the split, the total scores of all batches
 and the atomic ones of the newest with 2/α structures. With --regularisation, heads are fitted again
 with each λ, in place of that of the run. The table has the number of structures that
-calibrate, the coverages of the next batch and of the test set, and the mean calibrated uncertainty
-over the mean error of the test set (u/error). Numbers are means over the iterations from --first
-to --last (counted from 0, as their folders), then over the runs. A control arm is a run:
+calibrate, the coverages of the next batch and of the test set, the mean calibrated uncertainty
+over the mean error of the test set (u/error), and the rank correlation of both, which no factor
+changes (Spearman). Numbers are means over the iterations from --first to --last (counted from 0,
+as their folders), then over the runs. A control arm is a run:
 RUN/control.
 
 The ways with γ are adaptive conformal inference (Gibbs and Candès, arXiv:2106.00170) on top of the
@@ -33,6 +34,8 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from common import arguments, save, show
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
 
 from pyubias import Model, read_frames
 from pyubias.analysis.residuals import residuals_of
@@ -52,7 +55,10 @@ COLUMNS = {
     "test_atomic": "atomic",
     "width_total": "u/error: total",
     "width_atomic": "atomic",
+    "rank_total": "rank correlation: total",
+    "rank_atomic": "atomic",
 }
+Array = NDArray[np.float64]
 # of the scores of the batches before, those of the calibration split, and α
 Way = Callable[[Sequence[Scores], Scores, float], Scores]
 
@@ -64,10 +70,12 @@ class Errors:
     Attributes:
         scores: |residual|/u, with uncalibrated u.
         widths: mean uncalibrated u over mean |residual|, by name; None without labels.
+        ranks: Spearman's ρ of u and |residual|, by name; None if it is not defined.
     """
 
     scores: Scores
     widths: dict[str, float | None]
+    ranks: dict[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -128,7 +136,15 @@ def errors_on(model: Model, frames: Sequence[Atoms]) -> Errors:
     return Errors(
         Scores(*(scores_of(errors, u) for errors, u in pairs.values()), n_with_forces),
         {k: float(u.mean() / e.mean()) if len(e) else None for k, (e, u) in pairs.items()},
+        {k: rank_correlation(e, u) for k, (e, u) in pairs.items()},
     )
+
+
+def rank_correlation(errors: Array, uncertainties: Array) -> float | None:
+    """Spearman's ρ; None for fewer than two values, or where one side is constant."""
+    if len(errors) < 2 or np.ptp(errors) == 0.0 or np.ptp(uncertainties) == 0.0:
+        return None
+    return float(spearmanr(errors, uncertainties).statistic)
 
 
 def refitted(checkpoint: Path, frames: Sequence[Atoms], regularisation: float) -> Model:
@@ -201,7 +217,7 @@ def calibrated(
 def of_kind(name: str, iteration: Iteration, scores: Scores, level: float) -> dict[str, Any]:
     """Level, factor, coverages and width of the total or of the atomic uncertainty."""
     if not len(getattr(scores, name)):  # a factor of 1 would be no calibration
-        names = ("factor", "batch", "test", "width")
+        names = ("factor", "batch", "test", "width", "rank")
         return {f"level_{name}": level, **{f"{each}_{name}": None for each in names}}
     factor = getattr(factors_of(scores, float(np.clip(level, 1e-9, 1.0 - 1e-9))), name)
 
@@ -216,6 +232,7 @@ def of_kind(name: str, iteration: Iteration, scores: Scores, level: float) -> di
         f"batch_{name}": covered(iteration.batch),
         f"test_{name}": covered(iteration.test),
         f"width_{name}": None if width is None else factor * width,
+        f"rank_{name}": None if iteration.test is None else iteration.test.ranks[name],
     }
 
 
