@@ -817,6 +817,13 @@ MUTATIONS = [
         f"{RANKS} -k share_a_walker",
     ),
     Mutation(
+        "replicas do not add up",
+        "parallel.py",
+        "_add_up(flat.numpy(), self.communicator)",
+        "pass",
+        "test_parallel.py",
+    ),
+    Mutation(
         "one replica does all the work of a batch",
         "training/optimise.py",
         "for k in replicas.part(batch.tolist())]",

@@ -5,6 +5,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from campaigns import mpirun
@@ -79,6 +80,12 @@ def check_ranks(folder: Path) -> None:
         replicas.add_up([one, None, two])
         assert one.tolist() == [[ranks.size] * 3] * 2
         assert two.item() == sum(range(ranks.size))
+        # as many as a potential has parameters, whose sum depends on its order in rounding
+        drawn = [np.random.default_rng(k).normal(size=30_000) for k in range(ranks.size)]
+        many = torch.from_numpy(drawn[ranks.rank].copy())
+        replicas.add_up([many])
+        np.testing.assert_allclose(many.numpy(), sum(drawn), rtol=1e-12, atol=1e-12)
+        assert len({each.tobytes() for each in ranks.communicator.allgather(many.numpy())}) == 1
 
     ranks.wait_for_all()
     ranks.on_root(lambda: (folder / "all-good").touch())
