@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from pyubias.campaign.kept_settings import flat
 from pyubias.config.schema import CampaignConfig
+from pyubias.config.yaml_settings import merge
 from pyubias.files import read_json
 
 __all__ = ["with_former_defaults"]
@@ -38,10 +39,15 @@ def with_former_defaults(config: CampaignConfig, path: Path) -> tuple[CampaignCo
         of_file = getattr(config, section)
         if key in of_file.model_fields_set or begun.get(f"{section}.{key}") != value:
             continue
+        default = getattr(of_file, key)
+        control = config.control
+        # a control arm has all settings, and does not tell which of them are in the file
+        if control is not None and control.get(section, {}).get(key) == default:
+            control = merge(control, {section: {key: value}})
         kept = of_file.model_copy(update={key: value})
-        config = config.model_copy(update={section: kept})
+        config = config.model_copy(update={section: kept, "control": control})
         lines.append(
             f"{section}.{key} = {value!r}, the default that this campaign began with; "
-            f"that of new campaigns is {getattr(of_file, key)!r}"
+            f"that of new campaigns is {default!r}"
         )
     return config, lines

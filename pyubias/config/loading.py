@@ -54,7 +54,7 @@ class TrainingFile(Section):
     training: TrainingConfig = TrainingConfig()
     uncertainty: UncertaintyConfig = UncertaintyConfig()
     finish: FinishConfig | None = FinishConfig()
-    trainer: Trainer = BuiltinTrainer(kind="gmnn")
+    trainer: Trainer = BuiltinTrainer()
 
     @model_validator(mode="after")
     def _give_the_trainer_what_it_takes(self) -> "TrainingFile":
@@ -78,7 +78,7 @@ def load_campaign(path: str | Path) -> CampaignConfig:
     _check_scripts(control, f"{path}: control")
     if control == absolute.model_copy(update={"control": None}):
         raise ConfigError(f"{path}: control changes nothing: give the keys in which it differs")
-    fields = control.model_dump(mode="json", exclude={"control"}, exclude_unset=True)
+    fields = control.model_dump(mode="json", exclude={"control"})
     return absolute.model_copy(update={"control": fields})
 
 
@@ -114,7 +114,7 @@ def _check_scripts(config: CampaignConfig, where: str) -> None:
 
 def control_arm(config: CampaignConfig) -> CampaignConfig:
     """The campaign with the differences under `control` applied."""
-    fields = config.model_dump(exclude={"control"}, exclude_unset=True)
+    fields = config.model_dump(exclude={"control"})
     changes = config.control or {}
     arm: CampaignConfig = validate(CampaignConfig, merge(fields, changes), "control")
     if arm.control is not None:

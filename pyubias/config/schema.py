@@ -274,9 +274,7 @@ class CampaignConfig(Section):
     start: StartConfig
     reference: Reference = Field(description="The method that labels structures.")
     trainer: Trainer = Field(
-        BuiltinTrainer(kind="gmnn"),
-        description="Who trains the potential.",
-        json_schema_extra=AT_TRAINING,
+        BuiltinTrainer(), description="Who trains the potential.", json_schema_extra=AT_TRAINING
     )
     model: ModelConfig = Field(ModelConfig(), json_schema_extra=AT_TRAINING)
     training: TrainingConfig = Field(TrainingConfig(), json_schema_extra=AT_TRAINING)

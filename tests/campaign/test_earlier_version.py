@@ -81,7 +81,9 @@ def test_a_default_that_changed_is_kept(folder: Path, capsys: pytest.CaptureFixt
     for arm in (run, run.control):
         assert arm.read_config().uncertainty.regularisation == 0.01
         assert load_trained(arm.iterations()[-1].checkpoint).uncertainty.regularisation == 0.01
-    assert "uncertainty.regularisation = 0.01, the default that" in run.log.read_text()
+    log = run.log.read_text()
+    assert "uncertainty.regularisation = 0.01, the default that" in log
+    assert "control.uncertainty" not in log
 
 
 def test_a_default_that_changed_is_not_kept_against_the_file(folder: Path) -> None:
