@@ -144,11 +144,9 @@ class _Campaign:
     def iterate(self, iteration: int) -> bool:
         """One turn of the loop; False when the campaign is complete."""
         folder = self.folder.iteration(iteration)
-        if folder.is_complete:
-            record = folder.read_record()
-            if not (record.last and self._goes_on(record.n_labels, record.forces_rmse)):
-                return not record.last
-            self.ranks.on_root(folder.reopen)  # the budget was raised
+        before = self.ranks.on_root(lambda: self._outcome(folder))
+        if before is not None:
+            return before
         self.ranks.on_root(self._drop_outdated)
         self.ranks.on_root(lambda: folder.keep_settings(self.config))
         seconds: dict[str, float] = {}
@@ -181,6 +179,20 @@ class _Campaign:
         last = last or self._is_exhausted(iteration + 1)
         self.ranks.on_root(lambda: self._record(iteration, last, seconds))
         return not last
+
+    def _outcome(self, folder: IterationFolder) -> bool | None:
+        """What completed an iteration before, as `iterate` returns it; None if nothing did.
+
+        The last iteration of a budget that was raised is opened again. For one rank alone: another
+        one would see the iteration open already, and go another way.
+        """
+        if not folder.is_complete:
+            return None
+        record = folder.read_record()
+        if record.last and self._goes_on(record.n_labels, record.forces_rmse):
+            folder.reopen()
+            return None
+        return not record.last
 
     def finish(self, iteration: int) -> None:
         """The last training, on all labels; what was trained on others is trained again.

@@ -127,6 +127,36 @@ def test_members_of_an_ensemble_are_trained_side_by_side(folder: Path) -> None:
     assert [r["n_labels"] for r in metrics(folder / "runs" / "ensemble")] == [10, 14]
 
 
+LAGGING = """
+import sys, time
+from pathlib import Path
+from pyubias.campaign.loop import run_campaign
+from pyubias.config import load_campaign
+from pyubias.parallel import Ranks
+
+config, ranks, is_file = load_campaign(sys.argv[1]), Ranks(), Path.is_file
+
+def late(path):
+    time.sleep(0.05)
+    return is_file(path)
+
+if ranks.rank == 1:
+    Path.is_file = late
+run_campaign(config, "runs", ranks)
+"""
+
+
+def test_a_rank_that_looks_at_files_later_than_the_first_goes_the_same_way(
+    tmp_path: Path, uninterrupted: Path
+) -> None:
+    """The first one opens the last iteration again where a budget was raised."""
+    for n_labels in (10, 18):
+        path = tiny(tmp_path, {"name": "lagging", "stop": {"labels": n_labels}})
+        result = mpirun(2, tmp_path, sys.executable, "-c", LAGGING, path)
+        assert result.returncode == 0, result.stdout + result.stderr
+    assert_same_result(tmp_path / "runs" / "lagging", uninterrupted)
+
+
 def test_a_walker_that_fails_on_one_of_its_ranks_is_kept_as_failed(tmp_path: Path) -> None:
     """LAMMPS ends such a rank alone; the campaign ends with it, and goes on past the walker."""
     script = WALKER.read_text().replace("boundary s s s", "boundary p p p")
