@@ -16,6 +16,7 @@ from pyubias.analysis.collective_variables import collective_variables
 from pyubias.analysis.residuals import evaluate, residuals_of
 from pyubias.campaign.label_store import LabelStore
 from pyubias.campaign.run_folder import RunFolder
+from pyubias.training.checkpoint import load_trained
 
 TESTS = Path(__file__).parent
 TESTSET = TESTS.parent / "inputs" / "ala2" / "testset.extxyz"
@@ -160,6 +161,22 @@ def test_heads_that_are_fitted_again_are_those_of_the_run_or_of_another_regulari
     )
     assert np.allclose(same, ours, rtol=1e-3)
     assert not np.allclose(other, ours, rtol=0.1)
+
+
+@pytest.mark.slow
+def test_a_regularisation_grows_with_the_training_structures(campaign: Path) -> None:
+    checkpoint = load_trained(RunFolder(campaign).iteration(2).checkpoint)
+    grown = 10.0 * checkpoint.n_train / 64.0
+    options = [
+        [campaign, "--first", "1", "--regularisation", *more]
+        for more in (["10", "--growth", "1"], [repr(grown)], ["10"])
+    ]
+    rows = [records_of("calibration.py", campaign, *each)[2] for each in options]
+    assert all(row["iteration"] == 2 and str(row["way"]).startswith("as shipped") for row in rows)
+    # a factor is of scores of earlier models, whose λ differ
+    widths = [row["width_total"] / row["factor_total"] for row in rows]
+    assert widths[0] == pytest.approx(widths[1], rel=1e-3)
+    assert widths[0] != pytest.approx(widths[2], rel=0.1)
 
 
 @pytest.mark.slow

@@ -1,14 +1,15 @@
 """Ways of calibration, on finished campaigns: the coverage that each would have had.
 
 python tests/benchmarks/calibration.py RUN... [--test FILE] [--every 4] [--first 3] [--last 99]
-    [--regularisation 0.01 0.2] [--json FILE]
+    [--regularisation 0.01 0.2 [--growth 1]] [--json FILE]
 
 No model is trained. Each way gives the models of a run new conformal factors from what was labelled
 before the next batch: the scores of earlier models on their next batches, and the calibration
 split. "newest 2/α" takes the last batches that hold 2/α structures together, "split" the
 calibration split alone. The way that is shipped takes the split, the total scores of all batches
 and the atomic ones of the newest with 2/α structures. With --regularisation, heads are fitted again
-with each λ, in place of that of the run. The table has the number of structures that
+with each λ, in place of that of the run; with --growth g that of n training structures is
+λ (n/64)^g. The table has the number of structures that
 calibrate, the coverages of the next batch and of the test set, the mean calibrated uncertainty
 over the mean error of the test set (u/error), and the rank correlation of both, which no factor
 changes (Spearman). Numbers are means over the iterations from --first to --last (counted from 0,
@@ -161,7 +162,10 @@ def refitted(checkpoint: Path, frames: Sequence[Atoms], regularisation: float) -
 
 
 def iterations_of(
-    folder: RunFolder, test: Sequence[Atoms], regularisation: float | None = None
+    folder: RunFolder,
+    test: Sequence[Atoms],
+    regularisation: float | None = None,
+    growth: float = 0.0,
 ) -> list[Iteration]:
     """Of a run, in order, but those whose model no label had trained or calibrated."""
     frames = [f for f in LabelStore(folder.labels).frames() if not f.failed]
@@ -174,7 +178,8 @@ def iterations_of(
             model = Model(each.model)
         else:
             trained_on = [f.atoms for f in known if f.split == "train"]
-            model = refitted(each.checkpoint, trained_on, regularisation)
+            grown = regularisation * (len(trained_on) / 64.0) ** growth
+            model = refitted(each.checkpoint, trained_on, grown)
         batch = [f.atoms for f in frames if f.iteration == number + 1]
         split = [f.atoms for f in known if f.split == "calibration"]
         found.append(
@@ -237,7 +242,7 @@ def of_kind(name: str, iteration: Iteration, scores: Scores, level: float) -> di
 
 
 def records_of(
-    run: Path, test: Path | None, every: int, regularisations: Sequence[float]
+    run: Path, test: Path | None, every: int, regularisations: Sequence[float], growth: float
 ) -> list[dict[str, Any]]:
     """The rows of all ways and iterations of a run."""
     folder = RunFolder(run)
@@ -249,7 +254,7 @@ def records_of(
     return [
         {"run": str(run), "way": name + suffix(regularisation), **row}
         for regularisation in regularisations or [None]
-        for iterations in [iterations_of(folder, frames, regularisation)]
+        for iterations in [iterations_of(folder, frames, regularisation, growth)]
         for name, (way, gamma) in WAYS.items()
         for row in calibrated(iterations, way, gamma, config.uncertainty.alpha)
     ]
@@ -272,13 +277,18 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=3, help="iteration from which means are taken")
     parser.add_argument("--last", type=int, default=999, help="iteration to which they are taken")
     parser.add_argument("--regularisation", type=float, nargs="+", default=[], metavar="LAMBDA")
+    parser.add_argument("--growth", type=float, default=0.0, help="power of n; default: λ is fixed")
     options = parser.parse_args()
     if not all(value > 0.0 for value in options.regularisation):
         parser.error(f"--regularisation must be positive, got {options.regularisation}")
+    if options.growth and not options.regularisation:
+        parser.error("--growth is that of --regularisation, which is missing")
     records = []
     for run in options.runs:
         try:
-            found = records_of(run, options.test, options.every, options.regularisation)
+            found = records_of(
+                run, options.test, options.every, options.regularisation, options.growth
+            )
         except UserError as error:
             raise SystemExit(str(error)) from error
         if not any(r["iteration"] >= options.first for r in found):
