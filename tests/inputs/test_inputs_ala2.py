@@ -12,6 +12,8 @@ from ase import Atoms
 from lammps import lammps
 from peptide import PHI, PSI, conformations
 
+from pyubias.config.loading import load_campaign, load_training
+
 INPUTS = Path(__file__).parents[2] / "inputs" / "ala2"
 OMEGAS = ((1, 4, 6, 8), (8, 14, 16, 18))
 RESIDUES = {
@@ -168,3 +170,11 @@ def test_testset_frames_lie_at_the_cell_centres_l_and_trans(
         energy, forces = in_lammps(atoms.positions)
         assert -0.946 < energy < 2.0
         assert np.abs(forces).max() < 15.0
+
+
+def test_finished_models_differ_from_those_of_the_campaigns_in_their_size() -> None:
+    file, campaign = load_training(INPUTS / "finish.yaml"), load_campaign(INPUTS / "biased.yaml")
+    assert file.model == campaign.model.model_copy(update={"n_radial": 7})
+    assert file.training == campaign.training.model_copy(update={"seed": 1})
+    assert file.uncertainty == campaign.uncertainty
+    assert file.finish == campaign.finish
