@@ -190,7 +190,7 @@ MUTATIONS = [
     Mutation(
         "a campaign takes a default that changed under way",
         "campaign/former_defaults.py",
-        "config = config.model_copy(update={section: kept})",
+        'config = config.model_copy(update={section: kept, "control": control})',
         "pass",
         "campaign/test_earlier_version.py -k default_that",
     ),

@@ -136,9 +136,9 @@ from pyubias.parallel import Ranks
 
 config, ranks, is_file = load_campaign(sys.argv[1]), Ranks(), Path.is_file
 
-def late(path):
+def late(path, **options):
     time.sleep(0.05)
-    return is_file(path)
+    return is_file(path, **options)
 
 if ranks.rank == 1:
     Path.is_file = late
