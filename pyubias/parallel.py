@@ -230,20 +230,16 @@ class Replicas:
         """This rank's slice of `items`, which all ranks hold."""
         return items[self.rank :: self.size]
 
-    def add_up(self, tensors: "Sequence[Tensor | None]") -> None:
-        """Replace each tensor by its sum over the replicas, the same to the last bit on all."""
+    def add_up(self, tensor: "Tensor") -> None:
+        """Replace a contiguous tensor by its sum over the replicas, on all the same to the bit."""
         if self.size == 1:
             return
         import torch.distributed
 
-        known = [x for x in tensors if x is not None]
-        flat = torch.cat([x.flatten() for x in known])
         if self.communicator is None:
-            torch.distributed.all_reduce(flat)
+            torch.distributed.all_reduce(tensor)
         else:
-            _add_up(flat.numpy(), self.communicator)
-        for tensor, part in zip(known, flat.split([x.numel() for x in known]), strict=True):
-            tensor.copy_(part.view_as(tensor))
+            _add_up(tensor.numpy(), self.communicator)
 
 
 @contextlib.contextmanager

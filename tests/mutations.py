@@ -819,15 +819,15 @@ MUTATIONS = [
     Mutation(
         "replicas do not add up",
         "parallel.py",
-        "_add_up(flat.numpy(), self.communicator)",
+        "_add_up(tensor.numpy(), self.communicator)",
         "pass",
         "test_parallel.py",
     ),
     Mutation(
         "one replica does all the work of a batch",
         "training/optimise.py",
-        "for k in replicas.part(batch.tolist())]",
-        "for k in (batch.tolist() if replicas.rank == 0 else [])]",
+        "for k in self.replicas.part(batch.tolist())]",
+        "for k in (batch.tolist() if self.replicas.rank == 0 else [])]",
         f"{RANKS} -k replicas",
     ),
     # training
@@ -911,15 +911,15 @@ MUTATIONS = [
     Mutation(
         "stress does not train",
         "training/loss.py",
-        "if _has_stress(batch, config):",
-        "if False:",
+        "config.forces_weight, config.stress_weight],",
+        "config.forces_weight, 0.0],",
         LOSS,
     ),
     Mutation(
         "the loss is not divided by the structures of the whole batch",
         "training/loss.py",
-        "factor = 2.0 / (n_structures or len(batch.energies))",
-        "factor = 2.0 / len(batch.energies)",
+        "n_structures or len(batch.energies),",
+        "len(batch.energies),",
         "training/test_loss.py training/test_train.py",
     ),
     Mutation(

@@ -34,7 +34,9 @@ std::pair<Tensor, Tensor> invariants(const Graph &graph, const Tensor &edge_vect
   Tensor moments = at::empty(
       {graph.n_local, gaussian_moments::N_COMPONENTS, gaussian_moments::padded_radial(n_radial)},
       options);
-  Tensor result = at::empty({graph.n_local, gaussian_moments::n_invariants(n_radial)}, options);
+  Tensor result = at::zeros(
+      {gaussian_moments::n_invariants(n_radial), gaussian_moments::padded_atoms(graph.n_local)},
+      options);
   AT_DISPATCH_FLOATING_TYPES(edge_vectors.scalar_type(), "gaussian_moments", [&] {
     for_atoms<scalar_t>(
         graph, edge_vectors, beta, GRAIN, [&](const auto &problem, int64_t begin, int64_t end) {
@@ -96,8 +98,9 @@ std::pair<Tensor, Tensor> jvp(const Graph &graph, const Tensor &edge_vectors, co
                               const Tensor &moments, const Tensor &tangents)
 {
   Tensor moment_tangents = at::empty_like(moments);
-  Tensor result =
-      at::empty({graph.n_local, gaussian_moments::n_invariants(beta.size(2))}, moments.options());
+  Tensor result = at::zeros(
+      {gaussian_moments::n_invariants(beta.size(2)), gaussian_moments::padded_atoms(graph.n_local)},
+      moments.options());
   AT_DISPATCH_FLOATING_TYPES(edge_vectors.scalar_type(), "gaussian_moments_jvp", [&] {
     for_atoms<scalar_t>(
         graph, edge_vectors, beta, GRAIN, [&](const auto &problem, int64_t begin, int64_t end) {

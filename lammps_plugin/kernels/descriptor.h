@@ -15,7 +15,10 @@ namespace descriptor {
 void check(const Tensor &edge_vectors, const Tensor &edge_index, const Tensor &types,
            const Tensor &beta);
 
-// moments (n_local, 20, padded N_r) and invariants (n_local, length)
+// Invariants G, their tangents and their cotangents are by row, (length, padded atoms), as in
+// gaussian_moments.h; columns beyond n_local are zero in results and ignored in arguments.
+
+// moments (n_local, 20, padded N_r) and invariants
 
 std::pair<Tensor, Tensor> invariants(const Graph &graph, const Tensor &edge_vectors,
                                      const Tensor &beta);

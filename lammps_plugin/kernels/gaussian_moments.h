@@ -39,6 +39,15 @@ static inline int padded_radial(int n_radial)
   return n_radial <= 8 ? 8 : 16;
 }
 
+// Invariants, their tangents and cotangents are stored by row: that of atom i in row k is number
+// k padded_atoms(n_local) + i. The kernels write and read whole registers: what they find in
+// or leave between n_local and padded_atoms(n_local) has no meaning.
+
+static inline int64_t padded_atoms(int64_t n_local)
+{
+  return (n_local + 15) / 16 * 16;
+}
+
 static inline int n_invariants(int n)
 {
   return n + (3 + 2 * n) * n * (n + 1) / 2 + n * (n + 1) * (n + 2) / 6 + n * n * n;

@@ -42,20 +42,22 @@ void scatter_moments(const T *lanes, int stride, int64_t count, int n, int padde
             s < n ? lanes[(s * N_COMPONENTS + c) * stride + i] : T(0);
 }
 
+// one register of each row: invariants of the A atoms from `first` on, or their cotangents
+
 template <typename T>
-void gather(const T *of_atoms, int64_t first, int count, int length, T *lanes, int stride)
+void gather(const T *rows, int64_t n_local, int64_t first, int length, T *lanes, int stride)
 {
   constexpr int A = atom_lanes<T>();
-  for (int i = 0; i < A; i++)
-    for (int k = 0; k < length; k++)
-      lanes[k * stride + i] = i < count ? of_atoms[(first + i) * length + k] : T(0);
+  for (int k = 0; k < length; k++)
+    memcpy(lanes + k * stride, rows + k * padded_atoms(n_local) + first, A * sizeof(T));
 }
 
 template <typename T>
-void scatter(const T *lanes, int stride, int64_t first, int count, int length, T *of_atoms)
+void scatter(const T *lanes, int stride, int64_t n_local, int64_t first, int length, T *rows)
 {
-  for (int i = 0; i < count; i++)
-    for (int k = 0; k < length; k++) of_atoms[(first + i) * length + k] = lanes[k * stride + i];
+  constexpr int A = atom_lanes<T>();
+  for (int k = 0; k < length; k++)
+    memcpy(rows + k * padded_atoms(n_local) + first, lanes + k * stride, A * sizeof(T));
 }
 
 // The functions of gaussian_moments.h for radial functions padded to S
@@ -74,7 +76,7 @@ void invariants_padded(const Problem<T> &problem, int64_t begin, int64_t end, T 
     const int count = smaller(A, end - first);
     gather_moments(moments, first, count, n, S, (T *) psi.data(), A);
     contract(n, psi.data(), g.data());
-    scatter((const T *) g.data(), A, first, count, length, invariants);
+    scatter((const T *) g.data(), A, problem.n_local, first, length, invariants);
   }
 }
 
@@ -91,7 +93,7 @@ void vjp_padded(const Problem<T> &problem, int64_t begin, int64_t end, const T *
   for (int64_t first = begin; first < end; first += A) {
     const int count = smaller(A, end - first);
     gather_moments(moments, first, count, n, S, (T *) psi.data(), A);
-    gather(cotangents, first, count, length, (T *) a.data(), A);
+    gather(cotangents, problem.n_local, first, length, (T *) a.data(), A);
     contract_vjp(n, psi.data(), a.data(), d.data());
     scatter_moments((const T *) d.data(), A, count, n, S, of_moments.data());
     for (int i = 0; i < count; i++) {
@@ -119,7 +121,7 @@ void jvp_padded(const Problem<T> &problem, int64_t begin, int64_t end, const T *
     gather_moments(moments, first, count, n, S, (T *) psi.data(), stride);
     gather_moments(moment_tangents, first, count, n, S, (T *) psi.data() + A, stride);
     contract(n, psi.data(), g.data());
-    scatter((const T *) g.data() + A, stride, first, count, length, invariant_tangents);
+    scatter((const T *) g.data() + A, stride, problem.n_local, first, length, invariant_tangents);
   }
 }
 
@@ -138,8 +140,8 @@ void embedding_gradient_padded(const Problem<T> &problem, int64_t begin, int64_t
     const int count = smaller(A, end - first);
     gather_moments(moments, first, count, n, S, (T *) psi.data(), stride);
     gather_moments(moment_tangents, first, count, n, S, (T *) psi.data() + A, stride);
-    gather(a, first, count, length, (T *) cotangents.data(), stride);
-    gather(b, first, count, length, (T *) cotangents.data() + A, stride);
+    gather(a, problem.n_local, first, length, (T *) cotangents.data(), stride);
+    gather(b, problem.n_local, first, length, (T *) cotangents.data() + A, stride);
     contract_vjp(n, psi.data(), cotangents.data(), d.data());
     scatter_moments((const T *) d.data(), stride, count, n, S, of_tangents.data());
     scatter_moments((const T *) d.data() + A, stride, count, n, S, of_moments.data());

@@ -5,6 +5,7 @@ The numbers of equations are those of pyubias/README.md.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -104,16 +105,16 @@ def build_graph(atoms: Atoms, cutoff: float, elements: Sequence[str]) -> Graph:
 
 def concatenate(graphs: Sequence[Graph]) -> Graph:
     """Several graphs as one, in which the numbers of atoms and structures are consecutive."""
-    atom_offsets = np.cumsum([0] + [g.n_atoms for g in graphs])
-    structure_offsets = np.cumsum([0] + [g.n_structures for g in graphs])
+    atom_offsets = accumulate((g.n_atoms for g in graphs), initial=0)
+    structure_offsets = accumulate((g.n_structures for g in graphs), initial=0)
     return Graph(
         edge_vectors=torch.cat([g.edge_vectors for g in graphs]),
         edge_index=torch.cat(
-            [g.edge_index + int(o) for g, o in zip(graphs, atom_offsets, strict=False)], dim=1
+            [g.edge_index + o for g, o in zip(graphs, atom_offsets, strict=False)], dim=1
         ),
         types=torch.cat([g.types for g in graphs]),
         structure=torch.cat(
-            [g.structure + int(o) for g, o in zip(graphs, structure_offsets, strict=False)]
+            [g.structure + o for g, o in zip(graphs, structure_offsets, strict=False)]
         ),
         volumes=torch.cat([g.volumes for g in graphs]),
     )

@@ -25,10 +25,9 @@ from torch import Tensor
 
 from pyubias.config.potential import TrainingConfig
 from pyubias.model.graphs import forces_from, strain_gradient_from
-from pyubias.model.ops import CompiledMoments
+from pyubias.model.network import BIAS_SCALE
 from pyubias.model.potential import Potential
 from pyubias.training.batches import Batch
-from pyubias.training.network_derivatives import NetworkDerivatives
 
 __all__ = ["batch_loss", "loss_gradient", "predict"]
 
@@ -72,10 +71,11 @@ def batch_loss(
         config: the weights.
         n_structures: S of the whole batch; default: the number of structures in `batch`.
     """
-    with_stress = _has_stress(batch, config)
+    with_stress = config.stress_weight > 0 and not bool(batch.strain_gradients.isnan().all())
     energies, forces, strain_gradients = predict(potential, batch, True, with_stress)
-    errors = energies - batch.energies
-    loss = (energy_weights(batch, config) * errors.square()).sum()
+    n_atoms = batch.graph.atoms_per_structure.to(torch.float64)
+    weights = config.energy_weight * (LARGE / n_atoms).clamp(max=1.0).square()
+    loss = (weights * (energies - batch.energies).square()).sum()
     loss = loss + config.forces_weight * _known_errors(forces, batch.forces).square().sum()
     if strain_gradients is not None:
         error = _known_errors(strain_gradients, batch.strain_gradients)
@@ -83,76 +83,46 @@ def batch_loss(
     return loss / (n_structures or len(batch.energies))
 
 
+@torch.no_grad()
 def loss_gradient(
-    potential: Potential, batch: Batch, config: TrainingConfig, n_structures: int | None = None
-) -> dict[str, Tensor]:
-    """The gradient of `batch_loss`, equation (10): parameter names of the potential to gradients.
+    potential: Potential,
+    batch: Batch,
+    config: TrainingConfig,
+    n_structures: int | None = None,
+    out: Tensor | None = None,
+) -> Tensor:
+    """The gradient of `batch_loss` by all parameters, equation (10), by one compiled operator.
 
     Args:
-        potential, batch, config, n_structures: as in `batch_loss`; calls the compiled operators.
+        potential, batch, config, n_structures: as in `batch_loss`, on the CPU.
+        out: takes the result; default: a new tensor.
+
+    Returns:
+        numbers in the order of `potential.parameters()`, (n_parameters,).
     """
-    graph, dtype = batch.graph, potential.shift.dtype
-    vectors = graph.edge_vectors.to(dtype)
-    with torch.no_grad():
-        descriptor = CompiledMoments(
-            vectors, graph.edge_index, graph.types, potential.descriptor.beta, potential.cutoff
-        )
-        network = NetworkDerivatives(potential.network, descriptor.invariants)
-
-        # ∂E_i/∂y_i = c σ_Z for the output y of the network, equation (8)
-        unit = cast(Tensor, potential.energy_scale).to(dtype)
-        per_type = unit * potential.scale
-        of_output = per_type[graph.types][:, None]
-        energy_gradient = of_output * network.input_gradient
-        edge_gradient = descriptor.vjp(energy_gradient)
-        energies = graph.sum_over_atoms(potential.atomic_energies(network.output, graph.types))
-
-        # α of every atom, λ of every edge
-        factor = 2.0 / (n_structures or len(batch.energies))
-        errors = factor * energy_weights(batch, config) * (energies - batch.energies)
-        alpha = errors.to(dtype)[graph.structure][:, None]
-        tangents = factor * _edge_tangents(batch, edge_gradient, config)
-
-        # Ė along λ, and the gradient of α E + Ė
-        network.jvp(descriptor.jvp(tangents))
-        gradients, of_invariants = network.vjp(alpha * of_output, of_output)
-        scale_gradient = alpha[:, 0] * network.output + network.output_tangent
-        zeros = torch.zeros_like(potential.shift)
-        by_type = unit * torch.stack([scale_gradient, alpha[:, 0]])
-        return {
-            "descriptor.beta": descriptor.embedding_gradient(energy_gradient, of_invariants),
-            "scale": zeros.index_add(0, graph.types, by_type[0]),
-            "shift": zeros.index_add(0, graph.types, by_type[1]),
-            **{f"network.{name}": g for name, g in gradients.items()},
-        }
-
-
-def energy_weights(batch: Batch, config: TrainingConfig) -> Tensor:
-    """The weight of ΔE² of each structure, (S,) f64."""
-    n_atoms = batch.graph.atoms_per_structure.to(torch.float64)
-    return config.energy_weight * (LARGE / n_atoms).clamp(max=1.0).square()
-
-
-def _has_stress(batch: Batch, config: TrainingConfig) -> bool:
-    return config.stress_weight > 0 and not bool(batch.strain_gradients.isnan().all())
+    graph, parameters = batch.graph, list(potential.parameters())
+    if out is None:
+        out = parameters[0].new_empty(sum(p.numel() for p in parameters))
+    torch.ops.pyubias.loss_gradient.default(
+        graph.edge_vectors,
+        graph.edge_index,
+        graph.types,
+        graph.structure,
+        potential.cutoff,
+        [batch.energies, batch.forces, batch.strain_gradients],
+        [config.energy_weight, config.forces_weight, config.stress_weight],
+        LARGE,
+        n_structures or len(batch.energies),
+        parameters,
+        potential.atomic_reference,
+        float(cast(Tensor, potential.energy_scale)),
+        potential.network.gain,
+        BIAS_SCALE,
+        out,
+    )
+    return out
 
 
 def _known_errors(values: Tensor, labels: Tensor) -> Tensor:
     """values - labels, zero where there is no label."""
     return torch.where(labels.isnan(), 0.0, values - labels.nan_to_num())
-
-
-def _edge_tangents(batch: Batch, edge_gradient: Tensor, config: TrainingConfig) -> Tensor:
-    """λ_e S/2 (E, 3), the derivative of half the weighted sum of |ΔF|² and |ΔW|² by g_e."""
-    graph, dtype = batch.graph, edge_gradient.dtype
-    centres, neighbors = graph.edge_index
-    error = config.forces_weight * _known_errors(
-        forces_from(graph, edge_gradient), batch.forces
-    ).to(dtype)
-    tangents = error[centres] - error[neighbors]
-    if _has_stress(batch, config):
-        found = strain_gradient_from(graph, edge_gradient)
-        error = config.stress_weight * _known_errors(found, batch.strain_gradients).to(dtype)
-        rows = graph.edge_vectors.to(dtype)[:, None, :]
-        tangents += torch.bmm(rows, error[graph.structure[centres]])[:, 0]
-    return tangents

@@ -125,6 +125,7 @@ def fit(
                 break
         if fitting.best.state is not None:
             potential.load_state_dict(fitting.best.state)
+        potential.zero_grad(set_to_none=True)
     return [validation._asdict() for validation in fitting.history]
 
 
@@ -150,6 +151,7 @@ class _Fitting:
         self.isolated = alone if len(alone) < len(training_set) else []
         self.regular = np.setdiff1d(np.arange(len(training_set)), self.isolated)
         self.n_batches = -(-len(self.regular) // config.batch_size)
+        self.gradient = _gradient(potential)
         self.generator = np.random.default_rng(config.seed)
         self.start = time.perf_counter()
         self.history: list[Validation] = []
@@ -170,7 +172,7 @@ class _Fitting:
         for epoch in range(1, self.length + 1):
             weights = _ramped(self.config, epoch / self.length)
             batches = self._batches()
-            _train_epoch(self.potential, self.training_set, batches, weights, self.replicas, adam)
+            self._train_epoch(batches, weights, adam)
             now = self.n_epochs + epoch
             is_last = epoch == self.length
             if self.validation_set and (is_last or epoch % self.config.validate_every == 0):
@@ -187,6 +189,16 @@ class _Fitting:
         self.length *= 2
         return self.best.score
 
+    def _train_epoch(
+        self, batches: Sequence[NDArray[np.int64]], config: TrainingConfig, adam: Adam
+    ) -> None:
+        """Take one optimiser step for each batch, given as indices in the training set."""
+        for batch in batches:
+            share = [self.training_set[k] for k in self.replicas.part(batch.tolist())]
+            set_gradient(self.potential, share, len(batch), config, self.gradient)
+            self.replicas.add_up(self.gradient)
+            adam.step()
+
     def fits_in(self, finish: FinishConfig) -> bool:
         """Whether another cycle would end in time, by the time that an epoch took so far."""
         if not self.validation_set:
@@ -198,7 +210,7 @@ class _Fitting:
         late = seconds + per_epoch * self.length > 60.0 * finish.minutes
         # clocks of ranks differ
         votes = torch.tensor([float(late)], dtype=torch.float64, device=self.potential.shift.device)
-        self.replicas.add_up([votes])
+        self.replicas.add_up(votes)
         return float(votes) == 0.0
 
     def _batches(self) -> list[NDArray[np.int64]]:
@@ -260,45 +272,41 @@ def _ramped(config: TrainingConfig, progress: float) -> TrainingConfig:
     return config.model_copy(update={"energy_weight": weight})
 
 
-def _train_epoch(
-    potential: Potential,
-    training_set: Sequence[Sample],
-    batches: Sequence[NDArray[np.int64]],
-    config: TrainingConfig,
-    replicas: Replicas,
-    adam: Adam,
-) -> None:
-    """Take one optimiser step for each batch, given as indices in the training set."""
-    for batch in batches:
-        share = [training_set[k] for k in replicas.part(batch.tolist())]
-        set_gradient(potential, share, len(batch), config)
-        replicas.add_up([p.grad for p in potential.parameters()])
-        adam.step()
-
-
 def set_gradient(
-    potential: Potential, samples: Sequence[Sample], n_structures: int, config: TrainingConfig
+    potential: Potential,
+    samples: Sequence[Sample],
+    n_structures: int,
+    config: TrainingConfig,
+    gradient: Tensor,
 ) -> None:
-    """Store this rank's share of the batch gradient in `.grad` of each parameter.
+    """Set a tensor, and with it `.grad` of each parameter, to this rank's share of a gradient.
 
     Args:
         potential: on the device that computes.
         samples: this rank's share of the batch; may be empty.
         n_structures: number of structures in the whole batch.
         config: the weights of the loss.
+        gradient: that of `_gradient`.
     """
     if not samples:
-        for parameter in potential.parameters():
-            parameter.grad = torch.zeros_like(parameter)
+        gradient.zero_()
         return
-    batch = to_device(collate(samples), potential.shift.device)
+    batch = to_device(collate(samples), gradient.device)
     if potential.descriptor.fused:
-        gradients = loss_gradient(potential, batch, config, n_structures)
-        for name, parameter in potential.named_parameters():
-            parameter.grad = gradients[name]
+        loss_gradient(potential, batch, config, n_structures, out=gradient)
     else:
-        potential.zero_grad(set_to_none=True)
+        gradient.zero_()  # autograd adds to `.grad`
         batch_loss(potential, batch, config, n_structures).backward()
+
+
+def _gradient(potential: Potential) -> Tensor:
+    """Numbers (n_parameters,), parts of which become `.grad` of each parameter."""
+    parameters = list(potential.parameters())
+    gradient = parameters[0].new_zeros(sum(p.numel() for p in parameters))
+    parts = gradient.split([p.numel() for p in parameters])
+    for parameter, part in zip(parameters, parts, strict=True):
+        parameter.grad = part.view_as(parameter)
+    return gradient
 
 
 def score_on(potential: Potential, samples: Sequence[Sample], config: TrainingConfig) -> float:
@@ -321,7 +329,7 @@ def _errors(
     for first in range(0, len(share), EVALUATION_BATCH):
         chosen = [samples[k] for k in share[first : first + EVALUATION_BATCH]]
         sums += _error_sums(potential, to_device(collate(chosen), sums.device))
-    replicas.add_up([sums])
+    replicas.add_up(sums)
     n_structures, energies, n_components, forces, logarithms = sums.tolist()
     energy_mae = energies / n_structures
     forces_mae = forces / n_components if n_components else None

@@ -13,7 +13,6 @@ from pyubias.errors import UserError
 from pyubias.model import ops as kernels
 from pyubias.model.descriptor import GaussianMoments, n_invariants
 from pyubias.model.graphs import build_graph, concatenate
-from pyubias.model.ops import CompiledMoments
 
 CUTOFF = 4.0
 TOLERANCE = {torch.float64: 1e-11, torch.float32: 2e-4}
@@ -81,31 +80,6 @@ def test_fused_first_derivatives_are_those_of_pytorch(n_radial, dtype):
         assert_equal_to_rounding(fused, portable)
 
 
-def compiled(descriptor, dtype):
-    g = graph()
-    vectors = g.edge_vectors.to(dtype)
-    return CompiledMoments(vectors, g.edge_index, g.types, descriptor.beta, descriptor.cutoff)
-
-
-@built
-@every_dtype
-@every_size
-def test_compiled_derivatives_are_those_of_pytorch(n_radial, dtype):
-    fused, portable = two_paths(n_radial, dtype)
-    vectors, result = evaluate(portable, dtype)
-    a, b = cotangents(result).requires_grad_(True), cotangents(result, seed=2)
-    t = cotangents(vectors, seed=1)
-    (gradient,) = torch.autograd.grad((result * a).sum(), vectors, create_graph=True)
-    (tangent,) = torch.autograd.grad((gradient * t).sum(), a, retain_graph=True)
-    (of_beta,) = torch.autograd.grad((gradient * t).sum() + (result * b).sum(), portable.beta)
-
-    moments = compiled(fused, dtype)
-    assert_equal_to_rounding(moments.invariants, result.detach())
-    assert_equal_to_rounding(moments.vjp(a.detach()), gradient.detach())
-    assert_equal_to_rounding(moments.jvp(t), tangent)
-    assert_equal_to_rounding(moments.embedding_gradient(a.detach(), b), of_beta)
-
-
 @pytest.fixture
 def set_threads():
     before = torch.get_num_threads()
@@ -120,11 +94,7 @@ def test_results_are_the_same_to_the_bit_on_any_number_of_threads(set_threads, d
 
     def results(n_threads):
         set_threads(n_threads)
-        moments = compiled(descriptor, dtype)
-        a, b = cotangents(moments.invariants), cotangents(moments.invariants, seed=2)
-        t = moments.jvp(cotangents(moments.vjp(a), seed=1))
-        by_autograd = first_derivatives(descriptor, dtype)
-        return [moments.vjp(a), t, moments.embedding_gradient(a, b), *by_autograd]
+        return evaluate(descriptor, dtype)[1], *first_derivatives(descriptor, dtype)
 
     for one, three in zip(results(1), results(3), strict=True):
         assert one.any()

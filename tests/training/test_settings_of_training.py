@@ -166,9 +166,9 @@ def gradients(monkeypatch):
     calls = []
     compute = optimise.set_gradient
 
-    def spy(potential, samples, n_structures, config):
+    def spy(potential, samples, n_structures, config, gradient):
         calls.append((len(samples), config))
-        compute(potential, samples, n_structures, config)
+        compute(potential, samples, n_structures, config, gradient)
 
     monkeypatch.setattr(optimise, "set_gradient", spy)
     return calls
@@ -227,9 +227,8 @@ def test_a_rate_moves_its_parameters_and_falls_linearly_to_zero(frames, monkeypa
     The steps of a training of n steps add up to rate (1 + (n-1)/n + … + 1/n) = rate (n + 1)/2.
     """
 
-    def constant(potential, *_):
-        for parameter in potential.parameters():
-            parameter.grad = torch.ones_like(parameter)
+    def constant(*arguments):
+        arguments[-1].fill_(1.0)
 
     monkeypatch.setattr(optimise, "set_gradient", constant)
     splits = ["train"] * 12
@@ -289,7 +288,9 @@ def test_a_seed_is_another_potential_with_another_order_of_batches(frames, monke
     assert not torch.equal(first, other)
     orders = []
     monkeypatch.setattr(
-        optimise, "_train_epoch", lambda *arguments: orders.append(np.concatenate(arguments[2]))
+        optimise._Fitting,
+        "_train_epoch",
+        lambda self, batches, *_: orders.append(np.concatenate(batches)),
     )
     for seed in (1, 2):
         trained(frames, {"seed": seed, "epochs": 2})
