@@ -35,8 +35,12 @@ def write_json(path: Path, value: Any) -> None:
     write_with(path, lambda p: p.write_text(json.dumps(value, indent=1) + "\n"))
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, way_out: str = "remove it, and the same command makes it again") -> Any:
     """The value in a JSON file.
+
+    Args:
+        path: the file.
+        way_out: what to do about a damaged file.
 
     Raises:
         UserError: the file holds no complete JSON.
@@ -44,9 +48,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"'{path}' is damaged: {error}; remove it, and the same command makes it again"
-        ) from error
+        raise UserError(f"'{path}' is damaged: {error}; {way_out}") from error
 
 
 def copy_file(source: Path, target: Path) -> None:

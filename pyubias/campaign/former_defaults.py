@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pyubias.campaign.kept_settings import flat
+from pyubias.campaign.kept_settings import flat, read_settings
 from pyubias.config.schema import CampaignConfig
 from pyubias.config.yaml_settings import merge
-from pyubias.files import read_json
 
 __all__ = ["with_former_defaults"]
 
@@ -33,7 +32,7 @@ def with_former_defaults(config: CampaignConfig, path: Path) -> tuple[CampaignCo
     Returns:
         the settings, and a line for each default that is kept.
     """
-    begun = flat(read_json(path)) if path.is_file() else {}
+    begun = flat(read_settings(path)) if path.is_file() else {}
     lines = []
     for section, key, value in _FORMER:
         of_file = getattr(config, section)

@@ -8,7 +8,12 @@ from typing import Any, NamedTuple
 from pyubias.errors import UserError
 from pyubias.files import read_json
 
-__all__ = ["Change", "changes_since", "differences", "flat"]
+__all__ = ["NOT_MADE_AGAIN", "Change", "changes_since", "differences", "flat", "read_settings"]
+
+NOT_MADE_AGAIN = (
+    "without it nobody knows what the labels in this folder were made with; bring it back, or "
+    "remove the run folder"
+)
 
 Settings = dict[str, Any]
 
@@ -29,6 +34,21 @@ class Change(NamedTuple):
     @property
     def section(self) -> str:
         return self.key.split(".")[0]
+
+
+def read_settings(path: Path) -> Settings:
+    """The settings in the ``config.json`` of a run folder.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    settings = read_json(path, NOT_MADE_AGAIN)
+    if not isinstance(settings, dict):
+        raise UserError(
+            f"'{path}' is damaged: got {type(settings).__name__}, wanted keys and values; "
+            f"{NOT_MADE_AGAIN}"
+        )
+    return settings
 
 
 def changes_since(
@@ -56,7 +76,7 @@ def changes_since(
     if not path.is_file():
         return []
     settings = json.loads(json.dumps(settings))
-    before = complete(read_json(path))
+    before = complete(read_settings(path))
     known = flat(before)
     lines = []
     for change in differences(before, settings):

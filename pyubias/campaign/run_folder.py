@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pyubias.campaign.kept_settings import read_settings
 from pyubias.campaign.record import Record
 from pyubias.config.schema import CampaignConfig
 from pyubias.config.yaml_settings import validate
@@ -268,7 +269,7 @@ class RunFolder:
         """
         if not self.settings.is_file():
             raise UserError(f"'{self.path}' is no run folder: it has no {self.settings.name}")
-        settings = without_former_keys(read_json(self.settings))
+        settings = without_former_keys(read_settings(self.settings))
         config: CampaignConfig = validate(CampaignConfig, settings, str(self.settings))
         return config
 

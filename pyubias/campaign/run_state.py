@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyubias.campaign.arms import Arm
-from pyubias.campaign.kept_settings import changes_since
+from pyubias.campaign.kept_settings import NOT_MADE_AGAIN, changes_since
 from pyubias.campaign.label_store import LabelledFrame, LabelStore
 from pyubias.campaign.lock import locked
 from pyubias.campaign.run_folder import OF_TRAINING, IterationFolder, without_former_keys
@@ -22,10 +22,7 @@ def changes_of_settings(arm: Arm) -> list[str]:
         UserError: a setting may not change, or the folder has lost its settings.
     """
     if arm.folder.iterations() and not arm.folder.settings.is_file():
-        raise UserError(
-            f"'{arm.folder.settings}' is missing: without it nobody knows what the labels in "
-            "this folder were made with; bring it back, or remove the run folder"
-        )
+        raise UserError(f"'{arm.folder.settings}' is missing: {NOT_MADE_AGAIN}")
     way_out = (
         f"another name, and start: {{labels: [{arm.folder.path}]}} for a new campaign from the "
         "labels of this one; or remove the folder"

@@ -76,3 +76,20 @@ def test_labels_that_are_gone_beside_a_checkpoint_are_not_made_again(
     assert done.wait() == 2
     assert "holds no label, but" in done.output
     assert "potential.ckpt' was trained on some" in done.output
+
+
+@pytest.mark.parametrize("content", ["[]", '"text"', "{", "null"])
+def test_settings_that_are_damaged_are_not_to_be_removed(
+    killed: Callable[[str], Path], tmp_path: Path, content: str
+) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(killed("record.json") / "runs", runs)
+    (runs / "tiny" / "config.json").write_text(content)
+    for command in ("run", "report"):
+        what = runs / "tiny" if command == "report" else "campaign.yaml"
+        options = () if command == "report" else ("--runs", runs)
+        done = shared_commands().run(killed("record.json"), command, what, *options)
+        assert done.wait() == 2, done.output
+        (line,) = [x for x in done.output.splitlines() if x.startswith("pyubias: error: ")]
+        assert "config.json' is damaged: " in line
+        assert line.endswith("bring it back, or remove the run folder")
