@@ -17,7 +17,7 @@ from hypothesis import settings
 from made_once import made_once
 from structures import ELEMENTS
 
-from pyubias.config.potential import ModelConfig, TrainingConfig, UncertaintyConfig
+from pyubias.config.potential import FinishConfig, ModelConfig, TrainingConfig, UncertaintyConfig
 from pyubias.model.potential import Potential
 from pyubias.training.checkpoint import Trained, load_trained
 from pyubias.training.export import export
@@ -39,7 +39,10 @@ KINDS = {
     "posterior, last layer": UncertaintyConfig(kind="posterior", features="last_layer"),
     "distance": UncertaintyConfig(kind="distance", projections=24),
     "ensemble": UncertaintyConfig(kind="ensemble", members=2),
+    "mean": UncertaintyConfig(projections=24),
 }
+# the mean of two potentials, as the last training of a campaign makes it
+FINISH = {"mean": FinishConfig(cycles=1, members=2)}
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at its options
@@ -93,7 +96,8 @@ def folder_of_models(ala2_frames: list[Atoms], tmp_path_factory: pytest.TempPath
     def make(folder: Path) -> None:
         training = TrainingConfig(epochs=3)
         for name, kind in KINDS.items():
-            potential = train(ala2_frames, SMALL, training, kind, splits=SPLITS)
+            options = {"splits": SPLITS, "finish": FINISH.get(name)}
+            potential = train(ala2_frames, SMALL, training, kind, **options)
             potential.save(folder / f"{name}.ckpt")
             export(potential, folder / f"{name}.pt")
 

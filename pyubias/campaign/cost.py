@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from pyubias.config.potential import FinishConfig
 from pyubias.config.schema import CampaignConfig
-from pyubias.config.trainer import BuiltinTrainer, PackageTrainer, Trainer
+from pyubias.config.trainer import BuiltinTrainer, PackageTrainer
 
 __all__ = ["Seconds", "seconds_of_campaign", "times_of_finish"]
 
@@ -47,7 +46,8 @@ def seconds_of_campaign(
     n_walks = (len(sizes) - 1) * config.exploration.walkers
     labels = (sizes[-1] - n_labels) * parts.label
     walks = n_walks * (parts.setup + _mean_steps(config) * parts.step)
-    samples = sum(_samples(config, n) for n in sizes) + _samples_of_finish(config, sizes[-1])
+    samples = sum(_samples(config, n) for n in sizes)
+    samples += times_of_finish(config, n_ranks) * _samples(config, sizes[-1])
     training = samples * parts.sample + sum(sizes) * parts.preparation
     pools = (len(sizes) - 1) * _frames_in_pool(config) * parts.features
     return training + pools + len(sizes) * parts.test + (labels + walks) / n_ranks
@@ -61,20 +61,18 @@ def _samples(config: CampaignConfig, n: int) -> float:
     return n * (trainer.epochs if isinstance(trainer, PackageTrainer) else 0)
 
 
-def _samples_of_finish(config: CampaignConfig, n: int) -> float:
-    """The same of the last training, if all its cycles pay."""
-    finish = config.finish
+def times_of_finish(config: CampaignConfig, n_ranks: int) -> float:
+    """How many times as long as another training the last one takes, if all its cycles pay."""
+    finish, uncertainty = config.finish, config.uncertainty
     if finish is None:
         return 0.0
-    return times_of_finish(finish, config.trainer) * _samples(config, n)
-
-
-def times_of_finish(finish: FinishConfig, trainer: Trainer) -> float:
-    """How many times as long as another training the last one takes, if all its cycles pay."""
-    if isinstance(trainer, BuiltinTrainer):
-        return 2**finish.cycles - 1
+    if isinstance(config.trainer, BuiltinTrainer):
+        n_members = uncertainty.n_finished(finish)
+        # members of an ensemble take as long in every training
+        in_turn = -(-n_members // n_ranks) if n_members > uncertainty.n_members else 1
+        return float((2**finish.cycles - 1) * in_turn)
     # a command knows nothing of epochs
-    return finish.factor if isinstance(trainer, PackageTrainer) else 1.0
+    return finish.factor if isinstance(config.trainer, PackageTrainer) else 1.0
 
 
 def _labels_of_trainings(config: CampaignConfig, n_labels: int) -> list[int]:

@@ -19,6 +19,8 @@ class _Former(NamedTuple):
 _FORMER = [
     # scores of models with another λ do not calibrate the next ones
     _Former("uncertainty", "regularisation", 0.01),
+    # a last training that is done stays as it is; versions without the key had one
+    _Former("finish", "members", 1),
 ]
 
 
@@ -36,7 +38,8 @@ def with_former_defaults(config: CampaignConfig, path: Path) -> tuple[CampaignCo
     lines = []
     for section, key, value in _FORMER:
         of_file = getattr(config, section)
-        if key in of_file.model_fields_set or begun.get(f"{section}.{key}") != value:
+        is_set = of_file is None or key in of_file.model_fields_set
+        if not begun or is_set or begun.get(f"{section}.{key}", value) != value:
             continue
         default = getattr(of_file, key)
         control = config.control

@@ -20,7 +20,7 @@ from pyubias.campaign.metrics import Metrics
 from pyubias.campaign.progress import Progress, live_table, wants_live_table
 from pyubias.campaign.record import Record, describe, describe_final
 from pyubias.campaign.run_folder import IterationFolder, RunFolder
-from pyubias.campaign.run_state import changes_of_settings, made_of
+from pyubias.campaign.run_state import changes_of_settings, is_made_of, made_of
 from pyubias.campaign.steps import Steps
 from pyubias.config.schema import CampaignConfig
 from pyubias.errors import UserError
@@ -139,7 +139,7 @@ class _Campaign:
         self.progress = progress
         self.steps = steps
         self.labels = steps.labels
-        self.metrics = Metrics(arm.config, arm.folder)
+        self.metrics = Metrics(arm.config, arm.folder, ranks.size)
 
     def iterate(self, iteration: int) -> bool:
         """One turn of the loop; False when the campaign is complete."""
@@ -232,7 +232,7 @@ class _Campaign:
         """Remove the last training unless it is that of the present labels and settings."""
         folder = self.folder.final
         now = made_of(self.config, self.labels.frames())
-        if not (folder.made_of.is_file() and read_json(folder.made_of) == now):
+        if not is_made_of(folder, now):
             shutil.rmtree(folder.path, ignore_errors=True)
 
     def _without_labels(self, iteration: int) -> UserError:

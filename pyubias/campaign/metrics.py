@@ -29,11 +29,13 @@ class Metrics:
     Args:
         config: of the arm.
         folder: of the arm.
+        n_ranks: of the arm.
     """
 
-    def __init__(self, config: CampaignConfig, folder: RunFolder) -> None:
+    def __init__(self, config: CampaignConfig, folder: RunFolder, n_ranks: int = 1) -> None:
         self.config = config
         self.folder = folder
+        self.n_ranks = n_ranks
         self._visited: dict[int, NDArray[np.float64]] = {}
         self._steps: dict[int, int] = {}
 
@@ -127,7 +129,7 @@ class Metrics:
         finish = self.config.finish
         if finish is None:
             return 0.0
-        seconds = training * times_of_finish(finish, self.config.trainer)
+        seconds = training * times_of_finish(self.config, self.n_ranks)
         return seconds if finish.minutes is None else min(seconds, 60.0 * finish.minutes)
 
     def _molecules(self, frames: Sequence[LabelledFrame]) -> int | None:

@@ -12,7 +12,14 @@ from pyubias.config.schema import CampaignConfig
 from pyubias.errors import UserError
 from pyubias.files import read_json
 
-__all__ = ["changes_of_settings", "describe_run", "is_complete", "made_of", "with_defaults"]
+__all__ = [
+    "changes_of_settings",
+    "describe_run",
+    "is_complete",
+    "is_made_of",
+    "made_of",
+    "with_defaults",
+]
 
 
 def changes_of_settings(arm: Arm) -> list[str]:
@@ -102,13 +109,21 @@ def made_of(config: CampaignConfig, frames: Sequence[LabelledFrame]) -> dict[str
     return {"labels": labels} | {name: settings[name] for name in OF_TRAINING}
 
 
+def is_made_of(final: IterationFolder, now: dict[str, Any]) -> bool:
+    """Whether a last training is there that is made of this, which `made_of` returned."""
+    if not final.made_of.is_file():
+        return False
+    before = read_json(final.made_of)
+    if before.get("finish"):  # earlier versions trained one potential
+        before["finish"] = {"members": 1} | before["finish"]
+    return bool(before == now)
+
+
 def _is_finished(arm: Arm) -> bool:
     """Whether the last training is done, with these labels and settings."""
     final = arm.folder.final
-    if not (final.evaluation.is_file() and final.made_of.is_file()):
-        return False
     now = made_of(arm.config, LabelStore(arm.folder.labels).frames())
-    return bool(read_json(final.made_of) == now)
+    return final.evaluation.is_file() and is_made_of(final, now)
 
 
 def _stage(arm: Arm, number: int) -> str:

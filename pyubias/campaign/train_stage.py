@@ -84,7 +84,7 @@ class TrainStage:
         """MPI ranks that can share it."""
         if not isinstance(self.config.trainer, BuiltinTrainer):
             return 1
-        n_members = self.config.uncertainty.n_members
+        n_members = self.config.uncertainty.n_finished(self.finish)
         return n_members if n_members > 1 else self.config.training.ranks
 
     def train(self, ranks: Ranks, progress: Progress) -> Calibration:

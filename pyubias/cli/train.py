@@ -120,8 +120,10 @@ def _describe(trained: "Trained", finish: FinishConfig | None, output: Path) -> 
         print(f"{cycle.epochs} epochs, {duration(cycle.seconds)}: {_errors(cycle)}")
     if finish:
         print(advice(cycles, finish, trained.training_score))
+    n_members = len(trained.potential.members)
+    mean = f"the mean of {n_members} potentials, " if n_members > 1 else ""
     print(
-        f"{output}: trained on {trained.n_train} structures, {trained.n_validation} for "
+        f"{output}: {mean}trained on {trained.n_train} structures, {trained.n_validation} for "
         f"validation, {trained.n_calibration} for calibration"
     )
     if cycles:

@@ -131,10 +131,16 @@ class FinishConfig(Section):
         description="a cycle that lowers the validation error by less than this fraction is the "
         "last",
     )
+    members: Annotated[int, Field(ge=1, le=100)] = Field(
+        2,
+        description="potentials whose mean is the finished model; each validates with other "
+        "labels, so that all labels train. Dynamics takes as many times longer. For sketched "
+        "features; an ensemble has its own members",
+    )
     minutes: Positive | None = Field(
         None,
-        description="a cycle that would end later is not begun, min; members of an ensemble that "
-        "one rank trains share them; null is no limit",
+        description="a cycle that would end later is not begun, min; potentials that one rank "
+        "trains share them; null is no limit",
     )
     factor: Annotated[float, Field(ge=1.0, le=1000.0)] = Field(
         4.0, description="factor on the epochs of a trainer that is not gmnn"
@@ -172,8 +178,13 @@ class UncertaintyConfig(Section):
 
     @property
     def n_members(self) -> int:
-        """Potentials that are trained: the members of an ensemble, else one."""
+        """Potentials of a training: the members of an ensemble, else one."""
         return self.members if self.kind == "ensemble" else 1
+
+    def n_finished(self, finish: FinishConfig | None) -> int:
+        """Potentials of the last training, if `finish` is given: those of the mean."""
+        averages = self.kind != "ensemble" and self.features == "sketched"
+        return finish.members if finish is not None and averages else self.n_members
 
 
 # settings that trainers other than gmnn use as well

@@ -28,17 +28,20 @@ def new_potential(elements: Sequence[str], model: ModelConfig, seed: int) -> Pot
 
 
 class UncertainPotential:
-    """One potential or an ensemble, with the modules that compute its uncertainties.
+    """The mean of one potential or more, with the modules that compute its uncertainties.
+
+    The gradient of a mean of M energies by all parameters consists of the gradients of the M
+    potentials, each over M. Its random projections are the mean of theirs.
 
     Args:
-        members: one potential, or the members of an ensemble.
+        members: one potential or more. Only an ensemble and sketched features take more.
         model: sizes of the members.
         uncertainty: kind of uncertainty and its features.
 
     Attributes:
         members: as given.
-        feature_map: module that computes features from layer gradients; None for an ensemble,
-            whose features are the atomic energies of its members.
+        feature_maps: for each member, the module that computes features from layer gradients; none
+            for an ensemble, whose features are the atomic energies of its members.
         head: module that computes uncertainties from features; None until `fit_head` or
             `load_head`.
     """
@@ -48,7 +51,7 @@ class UncertainPotential:
     ) -> None:
         self.members = list(members)
         self.uncertainty = uncertainty
-        self.feature_map = _new_feature_map(model, uncertainty)
+        self.feature_maps = _new_feature_maps(len(self.members), model, uncertainty)
         self.head: nn.Module | None = None
 
     @property
@@ -64,28 +67,29 @@ class UncertainPotential:
     @property
     def n_features(self) -> int:
         """p, the number of features per atom."""
-        if self.feature_map is None:
+        if not self.feature_maps:
             return len(self.members)
-        return cast(int, self.feature_map.n_features)
+        return cast(int, self.feature_maps[0].n_features)
 
     def to(self, dtype: torch.dtype) -> "UncertainPotential":
         """A copy that evaluates potentials and features in `dtype`. It shares the float64 head."""
         result = copy.copy(self)
         result.members = [copy.deepcopy(member).set_dtype(dtype) for member in self.members]
-        result.feature_map = copy.deepcopy(self.feature_map)
-        if result.feature_map is not None:
-            result.feature_map.to(dtype)
+        result.feature_maps = [copy.deepcopy(each).to(dtype) for each in self.feature_maps]
         return result
 
     def features(self, graph: Graph) -> Tensor:
         """Features φ_i of all atoms, equations (11) and (12): (n, p) f64, detached."""
         edges = (graph.edge_vectors, graph.edge_index, graph.types, graph.n_atoms)
         with torch.no_grad():
-            if self.feature_map is None:
+            if not self.feature_maps:
                 return torch.stack([member(*edges) for member in self.members], dim=1)
-            all_layers = bool(self.feature_map.all_layers)
-            _, inputs, sensitivities = self.members[0].layer_gradients(*edges, all_layers)
-            return cast(Tensor, self.feature_map(inputs, sensitivities))
+            features = []
+            for member, feature_map in zip(self.members, self.feature_maps, strict=True):
+                all_layers = bool(feature_map.all_layers)
+                _, inputs, sensitivities = member.layer_gradients(*edges, all_layers)
+                features.append(feature_map(inputs, sensitivities))
+            return torch.stack(features).mean(0)
 
     def fit_head(self, graphs: Sequence[Graph]) -> None:
         """Fit an uncalibrated head to the training structures, in float64."""
@@ -103,13 +107,16 @@ class UncertainPotential:
         self.head.load_state_dict(state)
 
 
-def _new_feature_map(model: ModelConfig, uncertainty: UncertaintyConfig) -> nn.Module | None:
+def _new_feature_maps(
+    n_members: int, model: ModelConfig, uncertainty: UncertaintyConfig
+) -> list[nn.Module]:
     if uncertainty.kind == "ensemble":
-        return None
+        return []
     widths = [n_invariants(model.n_radial), *model.hidden, 1]
     if uncertainty.features == "last_layer":
-        return LastLayerFeatures(widths)
-    return SketchedFeatures(widths, uncertainty.projections)
+        assert n_members == 1
+        return [LastLayerFeatures(widths)]
+    return [SketchedFeatures(widths, uncertainty.projections, seed=k) for k in range(n_members)]
 
 
 def _new_head(uncertainty: UncertaintyConfig, structures: Tensor, atoms: Tensor) -> nn.Module:

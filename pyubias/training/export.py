@@ -45,12 +45,12 @@ def export(
         member.descriptor.fused = fused
     head = copy.deepcopy(potential.head)
     assert head is not None
-    if potential.feature_map is None:
+    if not potential.feature_maps:
         module: nn.Module = ExportedEnsemble(list(members), head)
     elif fused:
-        module = ExportedFused(members[0], potential.feature_map, head)
+        module = ExportedFused(members, potential.feature_maps, head)
     else:
-        module = ExportedPortable(members[0], potential.feature_map, head)
+        module = ExportedPortable(members, potential.feature_maps, head)
     module.eval().requires_grad_(False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

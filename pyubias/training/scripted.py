@@ -1,5 +1,7 @@
 """Modules around trained potentials that TorchScript compiles and that meet the contract."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -31,22 +33,22 @@ class WithHead(nn.Module):
         return self.head.atomic(features)
 
 
-class ExportedPortable(WithHead):
-    """The contract for one potential with gradient features, in PyTorch operators only."""
+class PortableMember(nn.Module):
+    """Energies and gradient features of one potential, in PyTorch operators only."""
 
-    def __init__(self, potential: nn.Module, feature_map: nn.Module, head: nn.Module) -> None:
-        super().__init__(head)
+    def __init__(self, potential: nn.Module, feature_map: nn.Module) -> None:
+        super().__init__()
         self.potential = potential
         self.feature_map = feature_map
         self.all_layers = bool(feature_map.all_layers)
 
     def forward(
         self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
-    ) -> dict[str, Tensor]:
+    ) -> tuple[Tensor, Tensor]:
         energies, inputs, sensitivities = self.potential.layer_gradients(
             edge_vectors, edge_index, types, n_local, self.all_layers
         )
-        return {"energies": energies, "features": self.feature_map(inputs, sensitivities)}
+        return energies, self.feature_map(inputs, sensitivities)
 
     @torch.jit.export
     def atomic_energies(
@@ -55,8 +57,39 @@ class ExportedPortable(WithHead):
         return self.potential(edge_vectors, edge_index, types, n_local)
 
 
-class ExportedFused(WithHead):
-    """The contract for one potential in compiled operators, with the methods without autograd.
+class ExportedPortable(WithHead):
+    """The contract for the mean of potentials with gradient features, in PyTorch operators."""
+
+    def __init__(
+        self, potentials: Sequence[nn.Module], feature_maps: Sequence[nn.Module], head: nn.Module
+    ) -> None:
+        super().__init__(head)
+        pairs = zip(potentials, feature_maps, strict=True)
+        self.members = nn.ModuleList([PortableMember(*pair) for pair in pairs])
+
+    def forward(
+        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
+    ) -> dict[str, Tensor]:
+        energies: list[Tensor] = []
+        features: list[Tensor] = []
+        for member in self.members:
+            energy, feature = member(edge_vectors, edge_index, types, n_local)
+            energies.append(energy)
+            features.append(feature)
+        return {"energies": _mean(energies), "features": _mean(features)}
+
+    @torch.jit.export
+    def atomic_energies(
+        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
+    ) -> Tensor:
+        energies: list[Tensor] = []
+        for member in self.members:
+            energies.append(member.atomic_energies(edge_vectors, edge_index, types, n_local))
+        return _mean(energies)
+
+
+class FusedMember(nn.Module):
+    """One potential in compiled operators, with the methods without autograd.
 
     It runs on the CPU only. Each layer has two matrices, which join weights and sketches (see
     lammps_plugin/kernels/layers)::
@@ -66,8 +99,8 @@ class ExportedFused(WithHead):
     The last row of M_l belongs to the bias slot. U_0 is a tensor of its own, because it is sparse.
     """
 
-    def __init__(self, potential: Potential, feature_map: nn.Module, head: nn.Module) -> None:
-        super().__init__(head)
+    def __init__(self, potential: Potential, feature_map: nn.Module) -> None:
+        super().__init__()
         self.cutoff = potential.cutoff
         self.gain = potential.network.gain
         self.bias_scale = BIAS_SCALE
@@ -108,8 +141,8 @@ class ExportedFused(WithHead):
 
     def forward(
         self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
-    ) -> dict[str, Tensor]:
-        energies, features = torch.ops.pyubias.potential(
+    ) -> tuple[Tensor, Tensor]:
+        return torch.ops.pyubias.potential(
             edge_vectors,
             edge_index,
             types,
@@ -121,7 +154,6 @@ class ExportedFused(WithHead):
             self.n_sketches,
             True,
         )
-        return {"energies": energies, "features": features}
 
     @torch.jit.export
     def evaluate(
@@ -169,12 +201,84 @@ class ExportedFused(WithHead):
             of_features,
         )
 
+
+class ExportedFused(WithHead):
+    """The contract for the mean of potentials in compiled operators, also without autograd."""
+
+    def __init__(
+        self, potentials: Sequence[Potential], feature_maps: Sequence[nn.Module], head: nn.Module
+    ) -> None:
+        super().__init__(head)
+        pairs = zip(potentials, feature_maps, strict=True)
+        self.members = nn.ModuleList([FusedMember(*pair) for pair in pairs])
+
+    def forward(
+        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
+    ) -> dict[str, Tensor]:
+        energies: list[Tensor] = []
+        features: list[Tensor] = []
+        for member in self.members:
+            energy, feature = member(edge_vectors, edge_index, types, n_local)
+            energies.append(energy)
+            features.append(feature)
+        return {"energies": _mean(energies), "features": _mean(features)}
+
+    @torch.jit.export
+    def evaluate(
+        self,
+        edge_vectors: Tensor,
+        edge_index: Tensor,
+        types: Tensor,
+        n_local: int,
+        with_features: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        energies: list[Tensor] = []
+        features: list[Tensor] = []
+        states: list[Tensor] = []
+        for member in self.members:
+            energy, feature, state = member.evaluate(
+                edge_vectors, edge_index, types, n_local, with_features
+            )
+            energies.append(energy)
+            features.append(feature)
+            states.append(state)
+        return _mean(energies), _mean(features), _joined(states)
+
+    @torch.jit.export
+    def gradients(
+        self,
+        edge_vectors: Tensor,
+        edge_index: Tensor,
+        types: Tensor,
+        n_local: int,
+        state: Tensor,
+        of_features: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        of_energy: list[Tensor] = []
+        of_feature: list[Tensor] = []
+        for k, member in enumerate(self.members):
+            first, second = member.gradients(
+                edge_vectors, edge_index, types, n_local, state[k], of_features
+            )
+            of_energy.append(first)
+            of_feature.append(second)
+        return _mean(of_energy), _mean(of_feature)
+
     @torch.jit.export
     def total_uncertainty_gradient(
         self, feature_sum: Tensor, n_atoms: int
     ) -> tuple[Tensor, Tensor]:
         u, gradient = self.head.total_with_gradient(feature_sum / n_atoms)
         return u, gradient / n_atoms
+
+
+def _mean(values: list[Tensor]) -> Tensor:
+    return values[0] if len(values) == 1 else torch.stack(values).mean(0)
+
+
+def _joined(states: list[Tensor]) -> Tensor:
+    """The states of the members in one tensor; that of a single one is not copied."""
+    return states[0].unsqueeze(0) if len(states) == 1 else torch.stack(states)
 
 
 def _without_zeros(sketch: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ class EagerBiased(Calculator):
         self.trained = trained
         self.potential = trained.potential.members[0].set_dtype(torch.float64)
         self.potential.descriptor.fused = False
-        self.features = trained.potential.feature_map.to(torch.float64)
+        self.features = trained.potential.feature_maps[0].to(torch.float64)
         self.biased = biased
 
     def calculate(

@@ -12,7 +12,7 @@ from pyubias.config.loading import load_campaign
 
 NOTHING = dict.fromkeys(Seconds.__annotations__, 0.0)
 # 10 start labels, then batches of 4 up to 18 labels: three trainings with 10, 14 and 18 labels, and
-# a last one of one cycle with 18
+# a last one of one cycle with 18 for each of two potentials
 
 
 @pytest.mark.parametrize(
@@ -20,9 +20,14 @@ NOTHING = dict.fromkeys(Seconds.__annotations__, 0.0)
     [
         ("label", {}, 1, 18),
         ("label", {}, 3, 6),
-        ("sample", {}, 1, 6 * (10 + 14 + 18 + 18)),
-        ("sample", {"finish": {"cycles": 3}}, 1, 6 * (10 + 14 + 18 + 7 * 18)),
-        ("sample", {"training": {"max_steps": 2, "batch_size": 5}}, 1, 4 * 10),
+        ("sample", {}, 1, 6 * (10 + 14 + 18 + 2 * 18)),
+        ("sample", {}, 2, 6 * (10 + 14 + 18 + 18)),
+        ("sample", {"finish": {"members": 3}}, 2, 6 * (10 + 14 + 18 + 2 * 18)),
+        ("sample", {"finish": {"cycles": 3}}, 1, 6 * (10 + 14 + 18 + 2 * 7 * 18)),
+        ("sample", {"training": {"max_steps": 2, "batch_size": 5}}, 1, 5 * 10),
+        # an epoch is that of all members of an ensemble already
+        ("sample", {"uncertainty": {"kind": "ensemble"}}, 1, 6 * (10 + 14 + 18 + 18)),
+        ("sample", {"uncertainty": {"features": "last_layer"}}, 1, 6 * (10 + 14 + 18 + 18)),
         ("preparation", {}, 4, 10 + 14 + 18),
         ("test", {}, 1, 3),
         # two explorations of two walkers with 20 steps

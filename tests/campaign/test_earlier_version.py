@@ -19,6 +19,7 @@ from pyubias.campaign.label_store import LabelStore
 from pyubias.campaign.loop import run_campaign
 from pyubias.campaign.run_folder import RunFolder
 from pyubias.config import load_campaign
+from pyubias.files import read_json, write_json
 from pyubias.lammps.data_file import write_structure
 from pyubias.model.check import check_contract
 from pyubias.model.prediction import Model
@@ -84,6 +85,22 @@ def test_a_default_that_changed_is_kept(folder: Path, capsys: pytest.CaptureFixt
     log = run.log.read_text()
     assert "uncertainty.regularisation = 0.01, the default that" in log
     assert "control.uncertainty" not in log
+
+
+def test_a_last_training_of_one_potential_is_not_made_again(folder: Path) -> None:
+    """The version that made it had no `finish.members`."""
+    run = RunFolder(folder / "runs" / "earlier")
+    settings = read_json(run.settings)
+    assert "members" not in settings.get("finish", {})
+    run_campaign(load_campaign(folder / "campaign.yaml"), folder / "runs")
+    assert len(load_trained(run.final.checkpoint).potential.members) == 1
+    before = run.final.checkpoint.stat().st_mtime_ns
+    for path in (run.settings, run.final.made_of):
+        settings = read_json(path)
+        del settings["finish"]["members"]
+        write_json(path, settings)
+    run_campaign(load_campaign(folder / "campaign.yaml"), folder / "runs")
+    assert run.final.checkpoint.stat().st_mtime_ns == before
 
 
 def test_a_default_that_changed_is_not_kept_against_the_file(folder: Path) -> None:

@@ -41,11 +41,14 @@ def test_the_rest_takes_as_long_as_the_last_iteration_for_each_batch_and_a_longe
         records.append(Record(1, n_labels, seconds=seconds, last=last))
         return metrics.seconds_left(records)
 
-    metrics.config = metrics.config.model_copy(update={"finish": FinishConfig(cycles=3)})
-    last = 3.0 + 0.5 + 7 * 3.0
+    finish = FinishConfig(cycles=3, members=2)
+    metrics.config = metrics.config.model_copy(update={"finish": finish})
+    last = 3.0 + 0.5 + 2 * 7 * 3.0
     # after the batch that was just labelled, 18 - n - 4 labels are left, in batches of 4
     wanted = [14.0 + last, 14.0 + last, 7.0 + last, last]
     assert [left(n) for n in (6, 9, 10, 14)] == pytest.approx(wanted)
+    assert left(18, last=True) == 2 * 7 * 3.0
+    metrics.n_ranks = 2
     assert left(18, last=True) == 7 * 3.0
     short = FinishConfig(cycles=3, minutes=0.1)
     metrics.config = metrics.config.model_copy(update={"finish": short})

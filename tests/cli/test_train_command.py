@@ -111,7 +111,7 @@ def test_train_prints_a_line_for_each_cycle_and_what_would_help(
 ) -> None:
     found = iter([(0.004, 0.3, 0.4), (0.003, 0.2, 0.3), (0.003, 0.2, 0.294)])
     monkeypatch.setattr(optimise, "_errors", lambda *_: next(found, (0.0, 0.0, 0.1)))
-    lines = printed_by_train(data, {"training": TRAINING, "finish": {"gain": 0.03}})
+    lines = printed_by_train(data, {"training": TRAINING, "finish": {"gain": 0.03, "members": 1}})
     begin = next(k for k, line in enumerate(lines) if line.startswith("2 epochs, "))
     expected = [
         "2 epochs, {}: validation MAE: energy 4.00 meV/atom, forces 300.0 meV/Å",
@@ -125,6 +125,12 @@ def test_train_prints_a_line_for_each_cycle_and_what_would_help(
         "training set: more labels would help, more steps would not"
     )
     assert "potential.ckpt: trained on 6 structures, 3 for validation, 3 for calibr" in lines[-4]
+
+
+def test_train_says_of_how_many_potentials_a_model_is_the_mean(data: Path) -> None:
+    lines = printed_by_train(data, {"training": TRAINING, "finish": {"cycles": 1, "members": 3}})
+    (line,) = (line for line in lines if "potential.ckpt: " in line)
+    assert "potential.ckpt: the mean of 3 potentials, trained on 6 structures, " in line
 
 
 def test_train_says_that_nothing_tells_when_to_end_without_a_validation_set(data: Path) -> None:

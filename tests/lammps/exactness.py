@@ -139,6 +139,7 @@ def cases() -> dict[str, Case]:
         ),
         "3 layers, IDs not consecutive": Case(liquid, model="layers3.pt", ids=ids, renamed=True),
         "GM-NN": Case(water, elements=("H", "O"), model="gmnn.pt"),
+        "GM-NN, mean of two": Case(water, elements=("H", "O"), model="mean.pt"),
         "GM-NN, atomic uncertainty": Case(
             water,
             elements=("H", "O"),
@@ -156,12 +157,15 @@ def cases_on(layout: str) -> dict[str, Case]:
     return {n: c for n, c in cases().items() if everything or c.renamed == (layout == PLANE)}
 
 
-def save_gmnn(path: Path, structures: list[Atoms], elements: list[str]) -> Trained:
+def save_gmnn(
+    path: Path, structures: list[Atoms], elements: list[str], n_members: int = 1
+) -> Trained:
     """Write a small GM-NN with random weights and a posterior fitted on `structures`."""
     model = ModelConfig(cutoff=4.0, n_radial=3, n_basis=6, hidden=[12, 12])
     uncertainty = UncertaintyConfig(projections=24)
-    potential = Potential(elements, model.cutoff, model.n_radial, model.n_basis, model.hidden)
-    uncertain = UncertainPotential([potential], model, uncertainty)
+    sizes = (model.cutoff, model.n_radial, model.n_basis, model.hidden)
+    potentials = [Potential(elements, *sizes, seed=k) for k in range(n_members)]
+    uncertain = UncertainPotential(potentials, model, uncertainty)
     uncertain.head = PosteriorHead(torch.eye(24).double(), torch.eye(24).double())
     trained = Trained(uncertain, model, uncertainty, "random weights")
     export(trained, path)
@@ -186,6 +190,7 @@ def prepare(folder: Path) -> None:
         save_toy(folder / f"layers{layers}.pt", MessagePassing(layers))
     known = [random_water([8.0] * 3, 30, seed) for seed in (1, 2)]
     save_gmnn(folder / "gmnn.pt", known, ["O", "H"])
+    save_gmnn(folder / "mean.pt", known, ["O", "H"], n_members=2)
     for name, case in cases().items():
         write_data(folder / f"{slug(name)}.data", case.atoms, case.elements, case.ids)
 

@@ -10,7 +10,7 @@ from toys import save_toy
 from pyubias.errors import UserError
 from pyubias.model.prediction import Model
 
-KINDS = ["posterior", "posterior, last layer", "distance", "ensemble"]
+KINDS = ["posterior", "posterior, last layer", "distance", "ensemble", "mean"]
 every_kind = pytest.mark.parametrize("kind", KINDS)
 every_structure = pytest.mark.parametrize("structure", [molecule, crystal])
 

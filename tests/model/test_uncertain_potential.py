@@ -9,18 +9,21 @@ from pyubias.model.graphs import build_graph
 from pyubias.model.uncertain_potential import UncertainPotential, new_potential
 
 SIZES = ModelConfig(cutoff=4.0, n_radial=2, n_basis=4, hidden=[16, 8])
+MEAN = "mean of two"
 KINDS = {
     "posterior": UncertaintyConfig(kind="posterior", projections=24),
     "posterior, last layer": UncertaintyConfig(kind="posterior", features="last_layer"),
     "distance": UncertaintyConfig(kind="distance", projections=24),
     "ensemble": UncertaintyConfig(kind="ensemble", members=3),
+    MEAN: UncertaintyConfig(projections=24),
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def untrained(kind):
     """Members of different seeds without a head."""
-    members = [new_potential(ELEMENTS, SIZES, seed) for seed in range(KINDS[kind].n_members)]
+    n_members = 2 if kind == MEAN else KINDS[kind].n_members
+    members = [new_potential(ELEMENTS, SIZES, seed) for seed in range(n_members)]
     return UncertainPotential(members, SIZES, KINDS[kind])
 
 
@@ -44,10 +47,21 @@ def test_features_are_the_feature_map_of_the_layer_gradients(kind):
     all_layers = kind != "posterior, last layer"
     _, *factors = potential.members[0].layer_gradients(*graph_arguments(molecule()), all_layers)
     found = potential.features(graph(molecule()))
-    assert torch.equal(found, potential.feature_map(*factors))
+    assert torch.equal(found, potential.feature_maps[0](*factors))
     assert found.shape == (7, potential.n_features)
     assert found.dtype == torch.float64
     assert not found.requires_grad
+
+
+def test_features_of_a_mean_are_the_mean_of_different_projections_of_its_members():
+    potential = untrained(MEAN)
+    each = []
+    for member, feature_map in zip(potential.members, potential.feature_maps, strict=True):
+        _, *factors = member.layer_gradients(*graph_arguments(molecule()), True)
+        each.append(feature_map(*factors))
+    torch.testing.assert_close(potential.features(graph(molecule())), (each[0] + each[1]) / 2)
+    first, second = (m.input_sketches[1] for m in potential.feature_maps)
+    assert not torch.equal(first, second)
 
 
 def test_features_of_an_ensemble_are_the_energies_of_its_members():
@@ -67,9 +81,9 @@ def test_a_copy_in_another_precision_leaves_the_original_alone_and_shares_its_he
     assert exact.head is potential.head
     assert {p.dtype for m in potential.members for p in m.parameters()} == {torch.float32}
     assert {p.dtype for m in exact.members for p in m.parameters()} == {torch.float64}
-    if potential.feature_map is not None:
-        assert {p.dtype for p in potential.feature_map.parameters()} <= {torch.float32}
-        assert {p.dtype for p in exact.feature_map.parameters()} <= {torch.float64}
+    for before_copy, copied in zip(potential.feature_maps, exact.feature_maps, strict=True):
+        assert {p.dtype for p in before_copy.parameters()} <= {torch.float32}
+        assert {p.dtype for p in copied.parameters()} <= {torch.float64}
     assert torch.equal(potential.features(graph(molecule())), before)
     assert not torch.equal(exact.features(graph(molecule())), before)
     torch.testing.assert_close(exact.features(graph(molecule())), before, rtol=1e-3, atol=1e-4)

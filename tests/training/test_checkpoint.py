@@ -9,7 +9,7 @@ from structures import graph_arguments
 from pyubias.errors import UserError
 from pyubias.training.checkpoint import load_trained
 
-KINDS = ["posterior", "posterior, last layer", "distance", "ensemble"]
+KINDS = ["posterior", "posterior, last layer", "distance", "ensemble", "mean"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -110,7 +110,7 @@ def cycles_of(frames, scores, monkeypatch, **finish):
     found = iter(scores)
     monkeypatch.setattr(optimise, "_errors", lambda *_: (0.0, 0.0, next(found, 9.0)))
     training = {"epochs": 2, "validate_every": 100}
-    history = trained(frames, training, finish=FinishConfig(**finish)).history
+    history = trained(frames, training, finish=FinishConfig(members=1, **finish)).history
     return np.diff([0, *(row["epoch"] for row in history)]).tolist()
 
 
@@ -130,7 +130,7 @@ def test_a_cycle_has_the_patience_to_become_better_than_the_ones_before(frames, 
     scores = iter([2.0, 1.0, 5.0, 4.0, 3.0, 0.5])
     monkeypatch.setattr(optimise, "_errors", lambda *_: (0.0, 0.0, next(scores, 9.0)))
     training = {"epochs": 2, "validate_every": 1, "patience": 1}
-    history = trained(frames, training, finish=FinishConfig(cycles=2)).history
+    history = trained(frames, training, finish=FinishConfig(cycles=2, members=1)).history
     assert [row["score"] for row in history] == [2.0, 1.0, 5.0, 4.0, 3.0, 0.5]
 
 
@@ -139,11 +139,44 @@ def test_the_best_parameters_of_all_cycles_are_kept(frames, monkeypatch):
         found = iter(scores)
         monkeypatch.setattr(optimise, "_errors", lambda *_: (0.0, 0.0, next(found, 9.0)))
         training = {"epochs": 2, "validate_every": 100}
-        return weights(trained(frames, training, finish=FinishConfig(cycles=2, gain=0.0)))
+        return weights(
+            trained(frames, training, finish=FinishConfig(cycles=2, gain=0.0, members=1))
+        )
 
     first, second = after([1.0, 2.0]), after([2.0, 1.0])
     assert torch.equal(first, after([1.0, 3.0]))
     assert not torch.equal(first, second)
+
+
+@law("finish.members")
+def test_the_finished_model_is_the_mean_of_so_many_potentials_that_validate_differently(
+    frames, monkeypatch
+):
+    seen = []
+
+    def spy(potential, training_set, validation_set, *arguments):
+        seen.append({sample.energy for sample in validation_set})
+        return optimise.fit(potential, training_set, validation_set, *arguments)
+
+    monkeypatch.setattr("pyubias.training.train.fit", spy)
+    for members in (1, 3):
+        seen.clear()
+        finish = FinishConfig(cycles=1, members=members)
+        potential = trained(frames, finish=finish).potential
+        assert len(potential.members) == len(seen) == members
+        assert len(set.union(*seen)) == 2 * members
+    graph = make_sample(frames[0], 4.0, ["Cu"]).graph
+    arguments = (graph.edge_vectors, graph.edge_index, graph.types, graph.n_atoms)
+    energies = [member(*arguments).sum().item() for member in potential.members]
+    assert len(set(energies)) == 3
+    # one cycle without a last training, an ensemble and other features have no mean
+    for uncertainty, options, n in (
+        ({}, {}, 1),
+        ({"kind": "ensemble", "members": 2}, {"finish": finish}, 2),
+        ({"features": "last_layer"}, {"finish": finish}, 1),
+    ):
+        found = trained(frames, uncertainty=uncertainty, **options).potential
+        assert len(found.members) == n
 
 
 @law("finish.minutes")

@@ -139,7 +139,7 @@ def test_calibrated_uncertainties_cover_the_calibration_frames():
     frames = copper(12)
     trained = quick(frames)
     member = trained.potential.members[0].set_dtype(torch.float64)
-    features, head = trained.potential.feature_map.double(), trained.potential.head
+    features, head = trained.potential.feature_maps[0].double(), trained.potential.head
     raw = tuple(1 / f for f in factors(trained))
     totals, atomics = [], []
     for atoms in frames[8:]:
@@ -186,7 +186,7 @@ def test_members_of_an_ensemble_have_different_seeds():
     first, second = ensemble.potential.members
     assert torch.equal(weights(quick(frames)), torch.cat([p.flatten() for p in first.parameters()]))
     assert not torch.equal(first.descriptor.beta, second.descriptor.beta)
-    assert ensemble.potential.feature_map is None
+    assert not ensemble.potential.feature_maps
 
 
 @pytest.mark.slow
@@ -359,5 +359,6 @@ def test_members_that_a_rank_trains_in_turn_share_the_minutes(monkeypatch):
     monkeypatch.setattr(sys.modules["pyubias.training.train"], "fit", noted)
     ensemble = UncertaintyConfig(kind="ensemble", members=3)
     quick(copper(12), uncertainty=ensemble, finish=FinishConfig(minutes=6.0, cycles=1))
-    quick(copper(12), finish=FinishConfig(minutes=6.0, cycles=1))
-    assert given == [2.0, 2.0, 2.0, 6.0]
+    for members in (1, 2):
+        quick(copper(12), finish=FinishConfig(minutes=6.0, cycles=1, members=members))
+    assert given == [2.0, 2.0, 2.0, 6.0, 3.0, 3.0]
