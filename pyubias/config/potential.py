@@ -133,9 +133,8 @@ class FinishConfig(Section):
     )
     members: Annotated[int, Field(ge=1, le=100)] = Field(
         2,
-        description="potentials whose mean is the finished model; each validates with other "
-        "labels, so that all labels train. Dynamics takes as many times longer. For sketched "
-        "features; an ensemble has its own members",
+        description="potentials of other seeds whose mean is the finished model, in which "
+        "dynamics takes as many times longer; of sketched features: an ensemble has its own",
     )
     minutes: Positive | None = Field(
         None,

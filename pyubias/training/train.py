@@ -19,7 +19,6 @@ from pyubias.training.folds import scores_of_folds
 from pyubias.training.isolated import check_isolated, is_isolated, without_images
 from pyubias.training.labels import check_labels, hash_frames
 from pyubias.training.optimise import Progress, fit, score_on, set_reference
-from pyubias.training.parts import Part, parts_of_mean
 from pyubias.training.scores import Scores, join
 from pyubias.training.splits import SPLITS, split_frames
 from pyubias.training.structures import check_geometry
@@ -27,7 +26,6 @@ from pyubias.training.structures import check_geometry
 __all__ = ["draw_splits", "train"]
 
 History = list[dict[str, float | None]]
-
 # a potential and its history
 Fitted = tuple[Potential, History]
 
@@ -58,9 +56,9 @@ def train(
         progress: called after each epoch with (epoch, number of epochs, forces MAE in eV/Å on the
             validation split).
         ranks: ranks that all call this with the same arguments and get the same result. They
-            share each batch, or the members of an ensemble. Default: this rank alone.
+            share each batch, or the potentials if there are several. Default: this rank alone.
         finish: go on with longer cycles while they pay, and train the mean of several potentials;
-            default: one cycle.
+            default: one potential, one cycle.
         scores: of earlier potentials of a campaign on labels that were new to them; they calibrate
             beside the calibration split.
 
@@ -86,56 +84,37 @@ def train(
         name: [make_sample(a, model.cutoff, elements) for a in part]
         for name, part in chosen.items()
     }
-    alone = samples["train"][len(regular) :]
-    whole = Part(
-        list(zip(regular, samples["train"], strict=False)),
-        list(zip(chosen["validation"], samples["validation"], strict=True)),
-    )
-    n_members = uncertainty.n_finished(finish)
-    is_mean = n_members > uncertainty.n_members
     if finish is not None and finish.minutes is not None:
-        n_in_turn = -(-n_members // (ranks.size if ranks else 1))
+        n_in_turn = -(-uncertainty.n_finished(finish) // (ranks.size if ranks else 1))
         finish = finish.model_copy(update={"minutes": finish.minutes / n_in_turn})
 
-    def fit_member(
-        k: int, part: Part, finish: FinishConfig | None, replicas: Replicas | None
-    ) -> Fitted:
-        """Member k, trained on a part and the isolated atoms, and its history."""
-        reference = [atoms for atoms, _ in part.training]
-        known = {symbol for atoms in reference for symbol in atoms.symbols}
-        reference += [a for a in isolated if not set(a.symbols) <= known]
-        training_set = [*(sample for _, sample in part.training), *alone]
-        validation_set = [sample for _, sample in part.validation]
-        member = new_potential(elements, model, training.seed + k)
-        set_reference(member, reference)
-        return member, fit(
-            member, training_set, validation_set, training, progress, replicas, finish
-        )
-
     def fit_to(
-        parts: Sequence[Part], finish: FinishConfig | None = None
+        numbers: Sequence[int], finish: FinishConfig | None = None
     ) -> tuple[UncertainPotential, History]:
-        """A potential with a member for each part, and the history of the last one."""
-        fitted = _fit_members(
-            lambda k, replicas: fit_member(k, parts[k], finish, replicas),
-            len(parts),
-            training.device,
-            ranks,
-        )
+        """A potential of these regular structures and the isolated atoms, and its history."""
+        part = [samples["train"][k] for k in numbers] + samples["train"][len(regular) :]
+        known = {s for k in numbers for s in regular[k].symbols}
+        reference = [regular[k] for k in numbers]
+        reference += [a for a in isolated if not set(a.symbols) <= known]
+
+        def fit_member(k: int, replicas: Replicas | None) -> Fitted:
+            member = new_potential(elements, model, training.seed + k)
+            set_reference(member, reference)
+            return member, fit(
+                member, part, samples["validation"], training, progress, replicas, finish
+            )
+
+        n_members = uncertainty.n_finished(finish)
+        fitted = _fit_members(fit_member, n_members, training.device, ranks)
         members, histories = zip(*fitted, strict=True)
         potential = UncertainPotential(members, model, uncertainty)
-        seen = {id(sample): sample for part in parts for _, sample in part.training}
-        potential.fit_head([sample.graph for sample in [*seen.values(), *alone]])
+        potential.fit_head([sample.graph for sample in part])
         return potential, histories[-1]
 
-    def fit_fold(numbers: Sequence[int]) -> UncertainPotential:
-        part = Part([whole.training[k] for k in numbers], whole.validation)
-        return fit_to([part] * uncertainty.n_members)[0]
-
     with _threads(training.threads):
-        parts = parts_of_mean(whole, n_members, training.seed) if is_mean else [whole] * n_members
-        potential, history = fit_to(parts, finish)
-        of_folds = scores_of_folds(training.folds, samples["train"][: len(regular)], fit_fold)
+        potential, history = fit_to(range(len(regular)), finish)
+        held_out = samples["train"][: len(regular)]
+        of_folds = scores_of_folds(training.folds, held_out, lambda rest: fit_to(rest)[0])
         earlier = join([scores or Scores(), of_folds])
         factors = calibrate(potential, samples["calibration"], uncertainty.alpha, earlier)
 
@@ -146,9 +125,7 @@ def train(
         training_hash=hash_frames(frames),
         history=history,
         training_score=score_on(
-            potential.members[-1],
-            _evenly([sample for _, sample in parts[-1].training], len(samples["validation"])),
-            training,
+            potential.members[-1], _evenly(samples["train"], len(samples["validation"])), training
         ),
         n_train=len(chosen["train"]),
         n_validation=len(chosen["validation"]),

@@ -36,8 +36,8 @@ def test_a_campaign_labels_up_to_its_budget_and_leaves_a_model(uninterrupted: Pa
         steps += sum(w.steps for w in walks)
         assert records[iteration]["md_steps"] == steps
         assert records[iteration]["walkers_crossed"] == sum(w.crossed for w in walks)
-    last = uninterrupted / "iterations" / "0002" / "model.pt"
-    assert (uninterrupted / "model.pt").read_bytes() == last.read_bytes()
+    finished = uninterrupted / "final" / "model.pt"
+    assert (uninterrupted / "model.pt").read_bytes() == finished.read_bytes()
 
 
 def test_the_bias_acts_on_every_walker(uninterrupted: Path) -> None:

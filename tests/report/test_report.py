@@ -269,7 +269,7 @@ def test_a_report_needs_no_test_set_and_no_collective_variables(
     assert not any("coverage" in cell for cell in page.cells)
     cells = dict(zip(page.cells[::2], page.cells[1::2], strict=False))
     unseen = [f.atoms for f in labels(folder) if f.split == "validation" and not f.failed]
-    errors = evaluate(Model(folder / "model.pt"), unseen)
+    errors = evaluate(Model(folder / "iterations" / "0000" / "model.pt"), unseen)
     assert cells["E RMSE meV/atom, validation"] == f"{1e3 * errors['energy_rmse']:.2f}"
     assert cells["F RMSE meV/Å, validation"] == f"{1e3 * errors['forces_rmse']:.1f}"
     text = (folder / "report.html").read_text()

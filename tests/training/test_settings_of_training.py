@@ -149,22 +149,11 @@ def test_the_best_parameters_of_all_cycles_are_kept(frames, monkeypatch):
 
 
 @law("finish.members")
-def test_the_finished_model_is_the_mean_of_so_many_potentials_that_validate_differently(
-    frames, monkeypatch
-):
-    seen = []
-
-    def spy(potential, training_set, validation_set, *arguments):
-        seen.append({sample.energy for sample in validation_set})
-        return optimise.fit(potential, training_set, validation_set, *arguments)
-
-    monkeypatch.setattr("pyubias.training.train.fit", spy)
+def test_the_finished_model_is_the_mean_of_so_many_potentials_of_different_seeds(frames):
     for members in (1, 3):
-        seen.clear()
         finish = FinishConfig(cycles=1, members=members)
         potential = trained(frames, finish=finish).potential
-        assert len(potential.members) == len(seen) == members
-        assert len(set.union(*seen)) == 2 * members
+        assert len(potential.members) == members
     graph = make_sample(frames[0], 4.0, ["Cu"]).graph
     arguments = (graph.edge_vectors, graph.edge_index, graph.types, graph.n_atoms)
     energies = [member(*arguments).sum().item() for member in potential.members]
