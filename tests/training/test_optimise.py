@@ -1,13 +1,15 @@
-"""The reference energies and the energy scale come from the labels."""
+"""Reference energies and the energy scale come from the labels; gradients are those of a batch."""
 
 import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from structures import ELEMENTS, molecule
+from structures import ELEMENTS, copper, molecule
 
+from pyubias.config.potential import TrainingConfig
 from pyubias.model.potential import Potential
-from pyubias.training.optimise import set_reference
+from pyubias.training.batches import make_sample
+from pyubias.training.optimise import _gradient, set_gradient, set_reference
 
 
 def small_potential():
@@ -52,3 +54,23 @@ def test_reference_of_one_composition_has_the_right_total():
     set_reference(potential, frames)
     total = potential.atomic_reference[torch.tensor([0, 1, 2, 1, 1, 2, 0])].sum()
     assert float(total) == pytest.approx(-500.0, rel=1e-6)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_gradient_is_that_of_the_last_batch_and_is_in_grad_of_each_parameter(fused):
+    potential = Potential(["Cu"], 4.0, n_radial=2, n_basis=4, hidden=[8], seed=1)
+    potential.set_dtype(torch.float64)
+    potential.descriptor.fused &= fused
+    first, second = ([make_sample(a, 4.0, ["Cu"])] for a in copper(2))
+    gradient = _gradient(potential)
+
+    def of(samples):
+        set_gradient(potential, samples, 1, TrainingConfig(), gradient)
+        grads = [parameter.grad.flatten() for parameter in potential.parameters()]
+        assert torch.equal(torch.cat(grads), gradient)
+        return gradient.clone()
+
+    wanted = of(second)
+    assert not torch.allclose(of(first), wanted)
+    torch.testing.assert_close(of(second), wanted)
+    assert not of([]).any()
