@@ -3,7 +3,10 @@
 They stay when the run folders are gone, and those of several machines come onto one page.
 """
 
-from collections.abc import Sequence
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,10 +56,11 @@ def keep_results(benchmark: Benchmark, results: Sequence[Result], path: Path) ->
     Raises:
         UserError: the file holds something else.
     """
-    lines = {(line.system, line.arm, line.seed): line for line in _read(path)}
-    lines |= {(r.campaign.system, r.campaign.arm, r.campaign.seed): _line(r) for r in results}
-    text = "".join(f"{line.model_dump_json()}\n" for line in lines.values())
-    write_with(path, lambda p: p.write_text(text))
+    with _one_at_a_time(path.parent):
+        lines = {(line.system, line.arm, line.seed): line for line in _read(path)}
+        lines |= {(r.campaign.system, r.campaign.arm, r.campaign.seed): _line(r) for r in results}
+        text = "".join(f"{line.model_dump_json()}\n" for line in lines.values())
+        write_with(path, lambda p: p.write_text(text))
     found = [(c, lines.get((c.system, c.arm, c.seed))) for c in benchmark.campaigns]
     others = [str(c) for c, line in found if line and line.settings != c.settings]
     if others:
@@ -65,6 +69,18 @@ def keep_results(benchmark: Benchmark, results: Sequence[Result], path: Path) ->
             "run these campaigns again"
         )
     return [_result(c, line) for c, line in found if line and line.settings == c.settings]
+
+
+@contextlib.contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Wait for other benchmarks that write into a folder, if its file system has locks."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _read(path: Path) -> list[Line]:

@@ -1,5 +1,8 @@
 """Results that are kept in a file beside the page."""
 
+import fcntl
+import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +53,26 @@ def test_results_of_two_machines_come_together(made_up: Benchmark, tmp_path: Pat
     assert [r.campaign for r in found] == made_up.campaigns
     assert found[0].curves["forces_rmse"][0] == 0.6
     assert len(path.read_text().splitlines()) == 4
+
+
+def test_results_that_another_process_writes_meanwhile_stay(
+    made_up: Benchmark, tmp_path: Path
+) -> None:
+    path, other = tmp_path / "bench.jsonl", tmp_path / "other" / "bench.jsonl"
+    other.parent.mkdir()
+    first, *rest = results(made_up)
+    keep_results(made_up, [first], other)
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    thread = threading.Thread(target=keep_results, args=(made_up, rest, path))
+    thread.start()
+    thread.join(0.5)
+    assert thread.is_alive()
+    assert not path.exists()
+    other.rename(path)
+    os.close(descriptor)
+    thread.join(10.0)
+    assert len(keep_results(made_up, [], path)) == 4
 
 
 def test_results_of_other_settings_are_left_out_with_a_word(
