@@ -82,9 +82,16 @@ class TrainStage:
     @property
     def n_ranks(self) -> int:
         """MPI ranks that can share it."""
+        n_members = self.config.uncertainty.n_finished(self.finish)
+        of_mean = n_members > 1 and isinstance(self.config.trainer, BuiltinTrainer)
+        return n_members if of_mean else self.n_ranks_of_job
+
+    @property
+    def n_ranks_of_job(self) -> int:
+        """MPI ranks of a job that does it. The potentials of a mean may train in turn there."""
         if not isinstance(self.config.trainer, BuiltinTrainer):
             return 1
-        n_members = self.config.uncertainty.n_finished(self.finish)
+        n_members = self.config.uncertainty.n_members
         return n_members if n_members > 1 else self.config.training.ranks
 
     def train(self, ranks: Ranks, progress: Progress) -> Calibration:
@@ -179,7 +186,7 @@ class TrainTask:
 
     @property
     def ranks(self) -> int:
-        return self.stage.n_ranks
+        return self.stage.n_ranks_of_job
 
     def run(self, ranks: Ranks | None) -> None:
         """Train and write the output; all ranks call it."""

@@ -2,6 +2,7 @@
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from outcomes import labels
 from pyubias.campaign import train_stage
 from pyubias.campaign.progress import Progress
 from pyubias.campaign.run_folder import IterationFolder, RunFolder
-from pyubias.campaign.train_stage import TrainStage
+from pyubias.campaign.train_stage import TrainStage, TrainTask
 from pyubias.config.loading import load_campaign
 from pyubias.errors import UserError
 from pyubias.model.archive import load
@@ -41,6 +42,29 @@ def test_a_stage_that_was_sent_elsewhere_trains_the_model_of_its_campaign(
     ours, expected = Model(here.model).predict(atoms)[0], Model(theirs).predict(atoms)[0]
     assert np.array_equal(ours.forces, expected.forces)
     assert ours.total_uncertainty == expected.total_uncertainty
+
+
+@pytest.mark.parametrize(
+    ("changes", "own", "of_job", "before_the_last"),
+    [
+        ({}, 2, 1, 1),
+        ({"training": {"ranks": 5}}, 2, 5, 5),
+        ({"training": {"ranks": 5}, "finish": {"members": 1}}, 5, 5, 5),
+        ({"uncertainty": {"features": "last_layer"}}, 1, 1, 1),
+        ({"uncertainty": {"kind": "ensemble", "members": 4}}, 4, 4, 4),
+    ],
+)
+def test_potentials_of_a_mean_share_the_ranks_of_a_campaign_and_ask_jobs_for_none(
+    tmp_path: Path, changes: dict[str, Any], own: int, of_job: int, before_the_last: int
+) -> None:
+    """A job may have no room for a rank of each."""
+    config = load_campaign(tiny(tmp_path, changes))
+    folder = RunFolder(tmp_path)
+    last = TrainStage(config, [], [], folder.final, tmp_path, finish=config.finish)
+    assert last.n_ranks == own
+    progress = Progress("far", folder, tmp_path / "log.txt", True, False)
+    assert TrainTask(last, progress, tmp_path).ranks == of_job
+    assert TrainStage(config, [], [], folder.final, tmp_path).n_ranks == before_the_last
 
 
 @pytest.mark.law("finish.factor")
