@@ -176,6 +176,15 @@ def test_finished_models_differ_from_those_of_the_campaigns_in_their_size() -> N
     file, campaign = load_training(INPUTS / "finish.yaml"), load_campaign(INPUTS / "biased.yaml")
     assert file.model == campaign.model.model_copy(update={"n_radial": 7})
     assert file.training == campaign.training.model_copy(update={"seed": 1, "ranks": 1})
-    assert file.finish == campaign.finish
     assert file.uncertainty == campaign.uncertainty
     assert file.finish == campaign.finish
+
+
+def test_the_quarter_is_the_study_with_two_hot_walkers() -> None:
+    quarter, study = (load_campaign(INPUTS / f"{name}.yaml") for name in ("quarter", "biased"))
+    temperatures = quarter.exploration.variables["temperature"]
+    assert temperatures == [study.exploration.variables["temperature"]] * 6 + [600.0] * 2
+    exploration = study.exploration.model_copy(update={"variables": {"temperature": temperatures}})
+    stop = study.stop.model_copy(update={"labels": study.stop.labels // 4})
+    changes = {"name": quarter.name, "exploration": exploration, "stop": stop}
+    assert quarter == study.model_copy(update=changes)
