@@ -29,7 +29,11 @@ CAMPAIGNS: dict[str, dict[str, Any]] = {
     "spread": {},
     "shared": {"exploration": {"ranks_per_walker": 2}, "stop": {"labels": 14}},
     "both": {"control": {"exploration": {"tau": 0.0}}, "stop": {"labels": 14}},
-    "replicas": {"training": {"ranks": 2}, "stop": {"labels": 14}},
+    "replicas": {
+        "training": {"ranks": 2},
+        "stop": {"labels": 14},
+        "finish": {"members": 1},
+    },
     "ensemble": {"uncertainty": {"kind": "ensemble", "members": 2}, "stop": {"labels": 14}},
 }
 
@@ -69,12 +73,15 @@ def test_ranks_change_nothing_over_molecules(folder: Path, over_molecules: Path)
 
 
 def test_each_rank_labels_and_walks_and_the_first_one_trains(folder: Path) -> None:
+    """In the end each trains one potential of the mean."""
     first, second = shares_of(folder, "spread")
     assert first["labels"] + second["labels"] == 18
     assert first["walkers"] + second["walkers"] == 4
     for name in ("labels", "walkers"):
         assert min(first[name], second[name]) > 0, name
-    assert (first["trainings"], second["trainings"]) == (3 + 1, 0)
+    assert (first["trainings"], second["trainings"]) == (3 + 1, 1)
+    batches = -(-load_trained(folder / "runs/spread/final/potential.ckpt").n_train // 4)
+    assert second["batches"] == 6 * batches
 
 
 @law("exploration.ranks_per_walker")
@@ -117,8 +124,6 @@ def test_replicas_of_a_potential_share_each_batch(folder: Path) -> None:
     assert first["batches"] == second["batches"] == epochs * len(sizes)
     assert first["structures"] == epochs * sum(-(-n // 2) for n in sizes)
     assert second["structures"] == epochs * sum(n // 2 for n in sizes)
-    alone, idle = shares_of(folder, "spread")
-    assert alone["batches"] > idle["batches"] == 0
     assert [r["n_labels"] for r in metrics(runs / "replicas")] == [10, 14]
 
 
