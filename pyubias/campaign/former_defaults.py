@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pyubias.campaign.kept_settings import flat, read_settings
+from pyubias.campaign.kept_settings import Settings, read_settings
 from pyubias.config.schema import CampaignConfig
 from pyubias.config.yaml_settings import merge
 
-__all__ = ["with_former_defaults"]
+__all__ = ["completed", "with_former_defaults"]
 
 
 class _Former(NamedTuple):
@@ -19,9 +19,18 @@ class _Former(NamedTuple):
 _FORMER = [
     # scores of models with another λ do not calibrate the next ones
     _Former("uncertainty", "regularisation", 0.01),
-    # a last training that is done stays as it is; versions without the key had one
+    # a last training that is done stays as it is; versions without the key trained one potential
     _Former("finish", "members", 1),
 ]
+
+
+def completed(settings: Settings) -> Settings:
+    """Settings of any version, whose sections have the keys that they had not yet."""
+    result = dict(settings)
+    for section, key, value in _FORMER:
+        if isinstance(result.get(section), dict):
+            result[section] = {key: value} | result[section]
+    return result
 
 
 def with_former_defaults(config: CampaignConfig, path: Path) -> tuple[CampaignConfig, list[str]]:
@@ -34,17 +43,17 @@ def with_former_defaults(config: CampaignConfig, path: Path) -> tuple[CampaignCo
     Returns:
         the settings, and a line for each default that is kept.
     """
-    begun = flat(read_settings(path)) if path.is_file() else {}
+    begun = completed(read_settings(path)) if path.is_file() else {}
     lines = []
     for section, key, value in _FORMER:
-        of_file = getattr(config, section)
+        of_file, before = getattr(config, section), begun.get(section)
         is_set = of_file is None or key in of_file.model_fields_set
-        if not begun or is_set or begun.get(f"{section}.{key}", value) != value:
+        if is_set or not isinstance(before, dict) or before[key] != value:
             continue
         default = getattr(of_file, key)
         control = config.control
         # a control arm has all settings, and does not tell which of them are in the file
-        if control is not None and control.get(section, {}).get(key) == default:
+        if control is not None and (control.get(section) or {}).get(key) == default:
             control = merge(control, {section: {key: value}})
         kept = of_file.model_copy(update={key: value})
         config = config.model_copy(update={section: kept, "control": control})

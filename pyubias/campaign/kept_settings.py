@@ -8,7 +8,15 @@ from typing import Any, NamedTuple
 from pyubias.errors import UserError
 from pyubias.files import read_json
 
-__all__ = ["NOT_MADE_AGAIN", "Change", "changes_since", "differences", "flat", "read_settings"]
+__all__ = [
+    "NOT_MADE_AGAIN",
+    "Change",
+    "Settings",
+    "changes_since",
+    "differences",
+    "flat",
+    "read_settings",
+]
 
 NOT_MADE_AGAIN = (
     "without it nobody knows what the labels in this folder were made with; bring it back, or "

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyubias.campaign.arms import Arm
+from pyubias.campaign.former_defaults import completed
 from pyubias.campaign.kept_settings import NOT_MADE_AGAIN, changes_since
 from pyubias.campaign.label_store import LabelledFrame, LabelStore
 from pyubias.campaign.lock import locked
@@ -111,12 +112,7 @@ def made_of(config: CampaignConfig, frames: Sequence[LabelledFrame]) -> dict[str
 
 def is_made_of(final: IterationFolder, now: dict[str, Any]) -> bool:
     """Whether a last training is there that is made of this, which `made_of` returned."""
-    if not final.made_of.is_file():
-        return False
-    before = read_json(final.made_of)
-    if before.get("finish"):  # earlier versions trained one potential
-        before["finish"] = {"members": 1} | before["finish"]
-    return bool(before == now)
+    return final.made_of.is_file() and completed(read_json(final.made_of)) == now
 
 
 def _is_finished(arm: Arm) -> bool:

@@ -11,9 +11,9 @@ __all__ = ["Adam"]
 class Adam:
     """Adam over groups of parameters that have a learning rate each.
 
-    It calls the operator behind `torch.optim.Adam(fused=True)`. That class imports the compiler of
-    torch when an object is made, which takes longer than many trainings of a campaign, and its
-    function takes longer for its checks than the operator for a small network.
+    It calls the operator behind `torch.optim.Adam(fused=True)`. An object of that class imports the
+    compiler of torch when it is made, which takes longer than many trainings of a campaign.
+    The checks of the class take longer than the operator itself for a small network.
 
     Args:
         groups: parameters and the learning rate of their first step.

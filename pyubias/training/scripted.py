@@ -33,6 +33,25 @@ class WithHead(nn.Module):
         return self.head.atomic(features)
 
 
+class MeanWithHead(WithHead):
+    """The mean of members, each of which returns energies and features."""
+
+    def __init__(self, members: list[nn.Module], head: nn.Module) -> None:
+        super().__init__(head)
+        self.members = nn.ModuleList(members)
+
+    def forward(
+        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
+    ) -> dict[str, Tensor]:
+        energies: list[Tensor] = []
+        features: list[Tensor] = []
+        for member in self.members:
+            energy, feature = member(edge_vectors, edge_index, types, n_local)
+            energies.append(energy)
+            features.append(feature)
+        return {"energies": _mean(energies), "features": _mean(features)}
+
+
 class PortableMember(nn.Module):
     """Energies and gradient features of one potential, in PyTorch operators only."""
 
@@ -57,26 +76,14 @@ class PortableMember(nn.Module):
         return self.potential(edge_vectors, edge_index, types, n_local)
 
 
-class ExportedPortable(WithHead):
+class ExportedPortable(MeanWithHead):
     """The contract for the mean of potentials with gradient features, in PyTorch operators."""
 
     def __init__(
         self, potentials: Sequence[nn.Module], feature_maps: Sequence[nn.Module], head: nn.Module
     ) -> None:
-        super().__init__(head)
         pairs = zip(potentials, feature_maps, strict=True)
-        self.members = nn.ModuleList([PortableMember(*pair) for pair in pairs])
-
-    def forward(
-        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
-    ) -> dict[str, Tensor]:
-        energies: list[Tensor] = []
-        features: list[Tensor] = []
-        for member in self.members:
-            energy, feature = member(edge_vectors, edge_index, types, n_local)
-            energies.append(energy)
-            features.append(feature)
-        return {"energies": _mean(energies), "features": _mean(features)}
+        super().__init__([PortableMember(*pair) for pair in pairs], head)
 
     @torch.jit.export
     def atomic_energies(
@@ -202,26 +209,14 @@ class FusedMember(nn.Module):
         )
 
 
-class ExportedFused(WithHead):
+class ExportedFused(MeanWithHead):
     """The contract for the mean of potentials in compiled operators, also without autograd."""
 
     def __init__(
         self, potentials: Sequence[Potential], feature_maps: Sequence[nn.Module], head: nn.Module
     ) -> None:
-        super().__init__(head)
         pairs = zip(potentials, feature_maps, strict=True)
-        self.members = nn.ModuleList([FusedMember(*pair) for pair in pairs])
-
-    def forward(
-        self, edge_vectors: Tensor, edge_index: Tensor, types: Tensor, n_local: int
-    ) -> dict[str, Tensor]:
-        energies: list[Tensor] = []
-        features: list[Tensor] = []
-        for member in self.members:
-            energy, feature = member(edge_vectors, edge_index, types, n_local)
-            energies.append(energy)
-            features.append(feature)
-        return {"energies": _mean(energies), "features": _mean(features)}
+        super().__init__([FusedMember(*pair) for pair in pairs], head)
 
     @torch.jit.export
     def evaluate(

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
-from campaigns import mpirun, shared_commands
+from campaigns import mpirun, shared_commands, tiny
 
 from pyubias.campaign.dry_run import try_stages
+from pyubias.campaign.former_defaults import with_former_defaults
 from pyubias.campaign.label_store import LabelStore
 from pyubias.campaign.loop import run_campaign
 from pyubias.campaign.run_folder import RunFolder
@@ -90,8 +91,7 @@ def test_a_default_that_changed_is_kept(folder: Path, capsys: pytest.CaptureFixt
 def test_a_last_training_of_one_potential_is_not_made_again(folder: Path) -> None:
     """The version that made it had no `finish.members`."""
     run = RunFolder(folder / "runs" / "earlier")
-    settings = read_json(run.settings)
-    assert "members" not in settings.get("finish", {})
+    write_json(run.settings, read_json(run.settings) | {"finish": {"cycles": 4}})
     run_campaign(load_campaign(folder / "campaign.yaml"), folder / "runs")
     assert len(load_trained(run.final.checkpoint).potential.members) == 1
     before = run.final.checkpoint.stat().st_mtime_ns
@@ -169,3 +169,28 @@ def test_its_labels_train_a_potential_and_its_runs_are_compared(folder: Path) ->
     assert compared.status == 0, compared.output
     arms = {entry["arm"] for entry in json.loads((folder / "result.json").read_text())}
     assert arms == {"earlier (biased, τ = 0.25)", "earlier (unbiased)"}
+
+
+@pytest.mark.parametrize(
+    ("begun", "members"),
+    [
+        ({"cycles": 2}, 1),  # of a version without the key
+        ({"cycles": 2, "members": 1}, 1),
+        ({"cycles": 2, "members": 3}, 2),  # a change of the file, not a default
+        (None, 2),  # without a last training, nothing is to be kept
+    ],
+)
+def test_a_former_default_is_kept_where_its_section_was_there(
+    tmp_path: Path, begun: dict[str, int] | None, members: int
+) -> None:
+    changes = {"finish": {"cycles": 2}, "control": {"finish": None}}
+    config = load_campaign(tiny(tmp_path, changes))
+    assert config.finish is not None
+    assert "members" not in config.finish.model_fields_set
+    path = tmp_path / "config.json"
+    write_json(path, {"uncertainty": {"regularisation": 0.1}, "finish": begun})
+    kept, lines = with_former_defaults(config, path)
+    assert kept.finish is not None
+    assert kept.finish.members == members
+    assert [line.split(" = ")[0] for line in lines] == ["finish.members"] * (members == 1)
+    assert kept.control == config.control
